@@ -1,0 +1,142 @@
+package wire
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// SizeLen is the length of the size that precedes a body and each message of
+// a batch.
+const SizeLen = 4
+
+// bodyStep is how much memory ReadBody takes before the first byte arrived.
+const bodyStep = 64 << 10
+
+// ParseSize returns the size that precedes a body, or ErrShort.
+func ParseSize(b []byte) (int32, error) {
+	if len(b) < SizeLen {
+		return 0, ErrShort
+	}
+	return int32(binary.BigEndian.Uint32(b)), nil
+}
+
+// AppendSize appends the size that precedes a body of n bytes.
+func AppendSize(dst []byte, n int) []byte {
+	return binary.BigEndian.AppendUint32(dst, uint32(n))
+}
+
+// ReadSize reads the size that precedes a body. An end in the middle of it is
+// io.ErrUnexpectedEOF.
+func ReadSize(r *bufio.Reader) (int32, error) {
+	b, err := r.Peek(SizeLen)
+	if err != nil {
+		if err == io.EOF && len(b) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, err
+	}
+	size, err := ParseSize(b)
+	r.Discard(SizeLen) // cannot fail: the bytes are buffered
+	return size, err
+}
+
+// ReadBody reads exactly n bytes. It uses buf from its start where n fits its
+// capacity; otherwise it allocates, at most 64 KiB at first and then as much
+// again as has arrived, so that an announced size alone costs nothing. An end
+// before n bytes is io.ErrUnexpectedEOF.
+func ReadBody(r io.Reader, buf []byte, n int) ([]byte, error) {
+	if n <= cap(buf) {
+		buf = buf[:n]
+	} else {
+		buf = make([]byte, min(n, bodyStep))
+	}
+	got := 0
+	for {
+		m, err := io.ReadFull(r, buf[got:])
+		got += m
+		if err == io.EOF && n > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return buf[:got], err
+		}
+		if got == n {
+			return buf, nil
+		}
+		grown := make([]byte, min(n, 2*len(buf)))
+		copy(grown, buf)
+		buf = grown
+	}
+}
+
+// A batch is the body of MPUB: int32 count, then count times (int32 size,
+// bytes). The part after the count is its payload; nsqd keeps it as it came,
+// and a publish of one message in the same form.
+
+// BatchLen returns the length of the batch of bodies in bytes.
+func BatchLen(bodies [][]byte) int {
+	n := SizeLen + SizeLen*len(bodies)
+	for _, b := range bodies {
+		n += len(b)
+	}
+	return n
+}
+
+// AppendBatch appends the batch of bodies.
+func AppendBatch(dst []byte, bodies [][]byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(bodies)))
+	for _, b := range bodies {
+		dst = appendSized(dst, b)
+	}
+	return dst
+}
+
+// AppendToPayload appends one message to the payload of a batch.
+func AppendToPayload(payload, body []byte) []byte {
+	return appendSized(payload, body)
+}
+
+// NextInPayload returns the message at offset off of a payload and the offset
+// of the one after it. The payload must be whole, as ParseBatch checks.
+func NextInPayload(payload []byte, off int) (body []byte, next int) {
+	start := off + SizeLen
+	next = start + int(binary.BigEndian.Uint32(payload[off:]))
+	return payload[start:next:next], next
+}
+
+// ParseBatch checks the batch at the start of b and returns its count, its
+// payload, and what follows its last message in rest; both are slices of b.
+// Every message must have 1 to maxMessage bytes. A count that a body of maxBody
+// bytes could not hold is refused as such. The error, an *Error, is what a
+// client is told.
+func ParseBatch(b []byte, maxBody, maxMessage int) (count int, payload, rest []byte, err error) {
+	n, err := ParseSize(b)
+	if err != nil {
+		return 0, nil, nil, NewError(BadBody, "MPUB failed to read message count", err)
+	}
+	if n <= 0 || int(n) > (maxBody-SizeLen)/(SizeLen+1) {
+		return 0, nil, nil, NewError(BadBody, fmt.Sprintf("MPUB invalid message count %d", n), nil)
+	}
+	b = b[SizeLen:]
+	off := 0
+	for i := range n {
+		size, err := ParseSize(b[off:])
+		if err != nil {
+			return 0, nil, nil, NewError(BadMessage, fmt.Sprintf("MPUB failed to read message(%d) body size", i), err)
+		}
+		if size <= 0 {
+			return 0, nil, nil, NewError(BadMessage, fmt.Sprintf("MPUB invalid message(%d) body size %d", i, size), nil)
+		}
+		if int(size) > maxMessage {
+			return 0, nil, nil, NewError(BadMessage, fmt.Sprintf("MPUB message too big %d > %d", size, maxMessage), nil)
+		}
+		off += SizeLen
+		if len(b)-off < int(size) {
+			return 0, nil, nil, NewError(BadMessage, "MPUB failed to read message body", ErrShort)
+		}
+		off += int(size)
+	}
+	return int(n), b[:off:off], b[off:], nil
+}

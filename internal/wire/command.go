@@ -1,0 +1,197 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
+	"strconv"
+	"time"
+)
+
+// MaxLineLen is the longest command line nsqd reads, its LF included.
+const MaxLineLen = 16384
+
+// maxParams is how many parameters a Line keeps; no command reads more.
+const maxParams = 3
+
+// Line is a parsed command line. Its slices alias the input.
+type Line struct {
+	Name   []byte
+	params [maxParams][]byte
+	count  int
+}
+
+// ParseLine splits a command line at every single space. The LF at its end,
+// and one CR before it, are not part of the last word; neither is required.
+func ParseLine(b []byte) Line {
+	b = bytes.TrimSuffix(b, []byte{'\n'})
+	b = bytes.TrimSuffix(b, []byte{'\r'})
+	var l Line
+	i := bytes.IndexByte(b, ' ')
+	if i < 0 {
+		l.Name = b
+		return l
+	}
+	l.Name, b = b[:i], b[i+1:]
+	for {
+		i = bytes.IndexByte(b, ' ')
+		word := b
+		if i >= 0 {
+			word = b[:i]
+		}
+		if l.count < maxParams {
+			l.params[l.count] = word
+		}
+		l.count++
+		if i < 0 {
+			return l
+		}
+		b = b[i+1:]
+	}
+}
+
+// Params returns how many parameters the line had; two spaces in a row have an
+// empty one between them.
+func (l *Line) Params() int { return l.count }
+
+// Param returns parameter i from 0, and nil where the line has fewer or i is
+// beyond what any command reads.
+func (l *Line) Param(i int) []byte {
+	if i >= maxParams {
+		return nil
+	}
+	return l.params[i]
+}
+
+// ErrNumber says that a decimal parameter holds something else than digits.
+var ErrNumber = errors.New("wire: not a decimal number")
+
+// ParseNumber parses a decimal parameter: ASCII digits only, empty means 0.
+// What does not fit an int64 is returned as the largest one, so that a limit
+// check refuses or clamps it.
+func ParseNumber(b []byte) (int64, error) {
+	var n int64
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, ErrNumber
+		}
+		d := int64(c - '0')
+		if n > (math.MaxInt64-d)/10 {
+			n = math.MaxInt64
+			continue
+		}
+		n = n*10 + d
+	}
+	return n, nil
+}
+
+// Commands without a body. Topics, channels and ids are written as they are:
+// the caller has checked them.
+
+// AppendSub appends SUB: the connection consumes this channel from now on.
+func AppendSub(dst []byte, topic, channel string) []byte {
+	return appendLine(dst, "SUB", topic, channel)
+}
+
+// AppendRdy appends RDY: at most count messages may be in flight.
+func AppendRdy(dst []byte, count int) []byte {
+	dst = append(dst, "RDY "...)
+	dst = strconv.AppendInt(dst, int64(count), 10)
+	return append(dst, '\n')
+}
+
+// AppendFin appends FIN: the message is finished.
+func AppendFin(dst []byte, id [MessageIDLen]byte) []byte {
+	return appendID(dst, "FIN ", id, '\n')
+}
+
+// AppendReq appends REQ: the message is to be delivered again after delay,
+// which is cut to milliseconds and taken as 0 when negative.
+func AppendReq(dst []byte, id [MessageIDLen]byte, delay time.Duration) []byte {
+	dst = appendID(dst, "REQ ", id, ' ')
+	dst = strconv.AppendInt(dst, max(0, delay.Milliseconds()), 10)
+	return append(dst, '\n')
+}
+
+// AppendTouch appends TOUCH: the message's time-out starts again.
+func AppendTouch(dst []byte, id [MessageIDLen]byte) []byte {
+	return appendID(dst, "TOUCH ", id, '\n')
+}
+
+// AppendCls appends CLS: no more messages, please.
+func AppendCls(dst []byte) []byte { return append(dst, "CLS\n"...) }
+
+// AppendNop appends NOP, which answers a heartbeat.
+func AppendNop(dst []byte) []byte { return append(dst, "NOP\n"...) }
+
+// Commands with a body: the line, int32 size, then size bytes.
+
+// AppendIdentify appends IDENTIFY with a JSON object.
+func AppendIdentify(dst, json []byte) []byte {
+	return appendSized(append(dst, "IDENTIFY\n"...), json)
+}
+
+// AppendAuth appends AUTH with the secret.
+func AppendAuth[T ~string | ~[]byte](dst []byte, secret T) []byte {
+	return appendSized(append(dst, "AUTH\n"...), secret)
+}
+
+// AppendPub appends PUB with one message.
+func AppendPub(dst []byte, topic string, body []byte) []byte {
+	return appendSized(appendLine(dst, "PUB", topic), body)
+}
+
+// AppendDPub appends DPUB: a message that is deferred by delay, which is cut
+// to milliseconds. A negative delay is written as it is, for the server to
+// refuse.
+func AppendDPub(dst []byte, topic string, delay time.Duration, body []byte) []byte {
+	dst = append(dst, "DPUB "...)
+	dst = append(dst, topic...)
+	dst = append(dst, ' ')
+	dst = strconv.AppendInt(dst, delay.Milliseconds(), 10)
+	dst = append(dst, '\n')
+	return appendSized(dst, body)
+}
+
+// AppendMPub appends MPUB with several messages.
+func AppendMPub(dst []byte, topic string, bodies [][]byte) []byte {
+	dst = appendLine(dst, "MPUB", topic)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(BatchLen(bodies)))
+	return AppendBatch(dst, bodies)
+}
+
+// AppendCommand appends a command given by its parts. A nil body means that
+// the command has none; an empty one that is not nil is written with its size.
+func AppendCommand(dst, name []byte, params [][]byte, body []byte) []byte {
+	dst = append(dst, name...)
+	for _, p := range params {
+		dst = append(dst, ' ')
+		dst = append(dst, p...)
+	}
+	dst = append(dst, '\n')
+	if body == nil {
+		return dst
+	}
+	return appendSized(dst, body)
+}
+
+func appendLine(dst []byte, name string, params ...string) []byte {
+	dst = append(dst, name...)
+	for _, p := range params {
+		dst = append(dst, ' ')
+		dst = append(dst, p...)
+	}
+	return append(dst, '\n')
+}
+
+func appendID(dst []byte, name string, id [MessageIDLen]byte, end byte) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, id[:]...)
+	return append(dst, end)
+}
+
+func appendSized[T ~string | ~[]byte](dst []byte, body T) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(body)))
+	return append(dst, body...)
+}
