@@ -27,8 +27,9 @@ func AppendSize(dst []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(n))
 }
 
-// ReadSize reads the size that precedes a body. An end in the middle of it is
-// io.ErrUnexpectedEOF.
+// ReadSize reads the size that precedes a body. It may be zero, negative or
+// larger than any limit: the caller checks it before it reads the body. An end
+// before the size is io.EOF, in the middle of it io.ErrUnexpectedEOF.
 func ReadSize(r *bufio.Reader) (int32, error) {
 	b, err := r.Peek(SizeLen)
 	if err != nil {
@@ -42,9 +43,10 @@ func ReadSize(r *bufio.Reader) (int32, error) {
 	return size, err
 }
 
-// ReadBody reads exactly n bytes. It uses buf from its start where n fits its
-// capacity; otherwise it allocates, at most 64 KiB at first and then as much
-// again as has arrived, so that an announced size alone costs nothing. An end
+// ReadBody reads exactly n bytes; n must not be negative. It uses buf from its
+// start where n fits its capacity; otherwise it allocates, at most 64 KiB at
+// first and then as much again as has arrived, so that an announced size alone
+// costs nothing. With an error it returns the bytes that did arrive; an end
 // before n bytes is io.ErrUnexpectedEOF.
 func ReadBody(r io.Reader, buf []byte, n int) ([]byte, error) {
 	if n <= cap(buf) {
@@ -56,7 +58,7 @@ func ReadBody(r io.Reader, buf []byte, n int) ([]byte, error) {
 	for {
 		m, err := io.ReadFull(r, buf[got:])
 		got += m
-		if err == io.EOF && n > 0 {
+		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
@@ -65,7 +67,7 @@ func ReadBody(r io.Reader, buf []byte, n int) ([]byte, error) {
 		if got == n {
 			return buf, nil
 		}
-		grown := make([]byte, min(n, 2*len(buf)))
+		grown := make([]byte, got+min(got, n-got)) // 2*got would overflow a 32-bit int at 1 GiB
 		copy(grown, buf)
 		buf = grown
 	}
@@ -99,7 +101,9 @@ func AppendToPayload(payload, body []byte) []byte {
 }
 
 // NextInPayload returns the message at offset off of a payload and the offset
-// of the one after it. The payload must be whole, as ParseBatch checks.
+// of the one after it. Walk with off from 0 while off < len(payload). The
+// payload must be whole, as ParseBatch checks; what is not panics. The message
+// is a slice of the payload without room to append.
 func NextInPayload(payload []byte, off int) (body []byte, next int) {
 	start := off + SizeLen
 	next = start + int(binary.BigEndian.Uint32(payload[off:]))
@@ -108,9 +112,15 @@ func NextInPayload(payload []byte, off int) (body []byte, next int) {
 
 // ParseBatch checks the batch at the start of b and returns its count, its
 // payload, and what follows its last message in rest; both are slices of b.
-// Every message must have 1 to maxMessage bytes. A count that a body of maxBody
-// bytes could not hold is refused as such. The error, an *Error, is what a
-// client is told.
+//
+// The count must be 1 to (maxBody-4)/5, which is how many messages of one byte
+// a body of maxBody bytes holds, and is checked before any message. Every
+// message must have 1 to maxMessage bytes. The length of b itself is not held
+// against maxBody: the caller has checked the size that was announced.
+//
+// The error, an *Error with code BadBody for the count and BadMessage for a
+// message, is what a client is told; where b ends too early its cause is
+// ErrShort. Either all of the batch is returned or nothing.
 func ParseBatch(b []byte, maxBody, maxMessage int) (count int, payload, rest []byte, err error) {
 	n, err := ParseSize(b)
 	if err != nil {

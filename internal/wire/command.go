@@ -17,13 +17,16 @@ const maxParams = 3
 
 // Line is a parsed command line. Its slices alias the input.
 type Line struct {
-	Name   []byte
+	Name   []byte // as it came: empty for an empty line or one that starts with a space
 	params [maxParams][]byte
 	count  int
 }
 
-// ParseLine splits a command line at every single space. The LF at its end,
-// and one CR before it, are not part of the last word; neither is required.
+// ParseLine splits a command line at every single space, and at nothing else:
+// two spaces in a row have an empty parameter between them, a space at the end
+// has one after it, and a tab is part of a word. The LF at its end, and one CR
+// before it, are not part of the last word; neither is required. Every input
+// is a line, and whether it is a command is for the caller to say.
 func ParseLine(b []byte) Line {
 	b = bytes.TrimSuffix(b, []byte{'\n'})
 	b = bytes.TrimSuffix(b, []byte{'\r'})
@@ -51,12 +54,12 @@ func ParseLine(b []byte) Line {
 	}
 }
 
-// Params returns how many parameters the line had; two spaces in a row have an
-// empty one between them.
+// Params returns how many parameters the line had, empty ones and those that
+// are not kept included.
 func (l *Line) Params() int { return l.count }
 
-// Param returns parameter i from 0, and nil where the line has fewer or i is
-// beyond what any command reads.
+// Param returns parameter i from 0. It is nil where the line has fewer or i is
+// beyond what any command reads, and not nil where the parameter is empty.
 func (l *Line) Param(i int) []byte {
 	if i >= maxParams {
 		return nil
@@ -67,9 +70,10 @@ func (l *Line) Param(i int) []byte {
 // ErrNumber says that a decimal parameter holds something else than digits.
 var ErrNumber = errors.New("wire: not a decimal number")
 
-// ParseNumber parses a decimal parameter: ASCII digits only, empty means 0.
-// What does not fit an int64 is returned as the largest one, so that a limit
-// check refuses or clamps it.
+// ParseNumber parses a decimal parameter: ASCII digits only, so a sign is
+// ErrNumber; empty means 0. What does not fit an int64 is returned as the
+// largest one, so that a limit check refuses or clamps it. The result is never
+// negative.
 func ParseNumber(b []byte) (int64, error) {
 	var n int64
 	for _, c := range b {

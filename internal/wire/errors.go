@@ -60,7 +60,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // Fatal reports whether the connection closes once the frame is written.
 func (e *Error) Fatal() bool { return Fatal(e.Code) }
 
-// ParseError splits the data of an error frame into code and description.
+// ParseError splits the data of an error frame at its first space into code
+// and description, as copies; without a space all of it is the code.
 func ParseError(data []byte) *Error {
 	for i, c := range data {
 		if c == ' ' {

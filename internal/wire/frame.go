@@ -47,8 +47,10 @@ func AppendError(dst []byte, err *Error) []byte {
 }
 
 // ParseFrame parses the frame at the start of b and returns what follows it in
-// rest. A frame whose data exceeds max bytes is an error; max <= 0 sets no
-// limit. ErrShort means that more input is needed.
+// rest; data and rest are slices of b. Any type is returned as it is. A size
+// below 4 is an error, and so is data of more than max bytes as soon as the
+// header says so; max <= 0 sets no limit. ErrShort means that more input is
+// needed. With an error rest is b.
 func ParseFrame(b []byte, max int) (t FrameType, data, rest []byte, err error) {
 	if len(b) < FrameHeaderLen {
 		return 0, nil, b, ErrShort
@@ -65,8 +67,9 @@ func ParseFrame(b []byte, max int) (t FrameType, data, rest []byte, err error) {
 
 // ReadFrame reads one frame from r. Its data is a slice of buf where buf is
 // large enough, else newly allocated; memory is taken as the bytes arrive, not
-// because the header announces them. max is as for ParseFrame. A clean end
-// between two frames is io.EOF, any other is io.ErrUnexpectedEOF.
+// because the header announces them. With an error data is of no use. max is
+// as for ParseFrame. A clean end between two frames is io.EOF, any other is
+// io.ErrUnexpectedEOF.
 func ReadFrame(r io.Reader, buf []byte, max int) (t FrameType, data []byte, err error) {
 	if cap(buf) < FrameHeaderLen {
 		buf = make([]byte, 512)

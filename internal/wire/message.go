@@ -37,7 +37,8 @@ func AppendMessageFrame(dst []byte, timestamp int64, attempts uint16, id uint64,
 	return AppendMessage(dst, timestamp, attempts, id, body)
 }
 
-// ParseMessage parses header and body.
+// ParseMessage parses header and body. The body may be empty and the id any 16
+// bytes: ParseID tells whether it is one of ours.
 func ParseMessage(b []byte) (Message, error) {
 	if len(b) < MessageHeaderLen {
 		return Message{}, fmt.Errorf("wire: message of %d bytes is shorter than its header of %d", len(b), MessageHeaderLen)
@@ -80,3 +81,29 @@ var hexDigits = func() (v [256]uint8) {
 	}
 	return v
 }()
+
+// AppendDeferred appends one record of a file of deferred messages: int32 size
+// of what follows, int64 due time in nanoseconds, message.
+func AppendDeferred(dst []byte, due, timestamp int64, attempts uint16, id uint64, body []byte) []byte {
+	dst = AppendSize(dst, 8+MessageHeaderLen+len(body))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(due))
+	return AppendMessage(dst, timestamp, attempts, id, body)
+}
+
+// ParseDeferred parses the record at the start of b: its due time, the message
+// as ParseMessage takes it, and what follows the record.
+func ParseDeferred(b []byte) (due int64, message, rest []byte, err error) {
+	size, err := ParseSize(b)
+	if err != nil {
+		return 0, nil, b, err
+	}
+	if size < 8+MessageHeaderLen {
+		return 0, nil, b, fmt.Errorf("wire: deferred record of %d bytes is shorter than its header of %d", size, 8+MessageHeaderLen)
+	}
+	end := SizeLen + int64(size)
+	if int64(len(b)) < end {
+		return 0, nil, b, ErrShort
+	}
+	due = int64(binary.BigEndian.Uint64(b[SizeLen:]))
+	return due, b[SizeLen+8 : end : end], b[end:], nil
+}
