@@ -34,6 +34,7 @@ var encoders = []struct {
 	{"AppendError", func(dst []byte) []byte { return AppendError(dst, hotError) }},
 	{"AppendMessage", func(dst []byte) []byte { return AppendMessage(dst, hotTime, 1, hotNumber, hotBody) }},
 	{"AppendMessageFrame", func(dst []byte) []byte { return AppendMessageFrame(dst, hotTime, 1, hotNumber, hotBody) }},
+	{"AppendDeferred", func(dst []byte) []byte { return AppendDeferred(dst, hotTime, hotTime, 1, hotNumber, hotBody) }},
 	{"AppendID", func(dst []byte) []byte { return AppendID(dst, hotNumber) }},
 	{"AppendSub", func(dst []byte) []byte { return AppendSub(dst, hotTopic, hotTopic) }},
 	{"AppendRdy", func(dst []byte) []byte { return AppendRdy(dst, hotCount) }},
@@ -76,6 +77,7 @@ var parsers = []struct {
 	{"ValidName of 64 bytes", validName(strings.Repeat("x", MaxNameLen))},
 	{"ParseFrame", parseFrame(AppendFrame(nil, FrameMessage, hotBody))},
 	{"ParseMessage", parseMessage(AppendMessage(nil, 1, 2, 3, hotBody))},
+	{"ParseDeferred", parseDeferred(AppendDeferred(nil, 1, 2, 3, 4, hotBody))},
 	{"ParseSize", parseSize(AppendSize(nil, 2500))},
 	{"ParseBatch and walk", parseBatch(AppendBatch(nil, hotBatch))},
 }
@@ -124,6 +126,14 @@ func parseMessage(b []byte) func() bool {
 		m, err := ParseMessage(b)
 		sinkSum += m.Timestamp + int64(len(m.Body))
 		return err == nil
+	}
+}
+
+func parseDeferred(b []byte) func() bool {
+	return func() bool {
+		due, message, rest, err := ParseDeferred(b)
+		sinkSum += due + int64(len(message))
+		return len(rest) == 0 && err == nil
 	}
 }
 

@@ -119,6 +119,95 @@ func TestParseIDRefuses(t *testing.T) {
 	}
 }
 
+func TestDeferredBytes(t *testing.T) {
+	got := AppendDeferred([]byte("dst"), 0x0102030405060708, 0x18ea2682d0398496, 1, 0x18a376cace689000, []byte("hello"))[3:]
+	want := unhex(t, "00000027 0102030405060708 18ea2682d0398496 0001 31386133373663616365363839303030 68656c6c6f")
+	if !bytes.Equal(got, want) {
+		t.Errorf("got  %x\nwant %x", got, want)
+	}
+}
+
+// A file of records is walked to its end, and each message is as it was.
+func TestDeferredRoundTrip(t *testing.T) {
+	bodies := []string{"hello", "", strings.Repeat("\x00\xff", 500), "x"}
+	dues := []int64{0, -1, math.MaxInt64, math.MinInt64}
+	var file []byte
+	for i, body := range bodies {
+		file = AppendDeferred(file, dues[i], int64(i), uint16(i), uint64(i), []byte(body))
+	}
+	rest := file
+	for i, body := range bodies {
+		due, message, r, err := ParseDeferred(rest)
+		if want := AppendMessage(nil, int64(i), uint16(i), uint64(i), []byte(body)); err != nil || due != dues[i] || !bytes.Equal(message, want) {
+			t.Fatalf("record %d: due %d, message %x, %v; want %d, %x", i, due, message, err, dues[i], want)
+		}
+		if _, err := ParseMessage(message); err != nil {
+			t.Errorf("record %d: %v", i, err)
+		}
+		_ = append(message, "must not run into the next record"...)
+		rest = r
+	}
+	if len(rest) != 0 {
+		t.Errorf("%d bytes left", len(rest))
+	}
+}
+
+// A torn record is ErrShort and consumes nothing.
+func TestParseDeferredCutAtEveryByte(t *testing.T) {
+	whole := AppendDeferred(nil, 1, 2, 3, 4, []byte("body"))
+	for cut := range whole {
+		if _, message, rest, err := ParseDeferred(whole[:cut]); err != ErrShort || message != nil || len(rest) != cut {
+			t.Errorf("cut at %d of %d: message %x, %d bytes of rest, %v; want ErrShort and all of it", cut, len(whole), message, len(rest), err)
+		}
+	}
+}
+
+func TestParseDeferredRefusesSizes(t *testing.T) {
+	for size, want := range map[int32]string{
+		0:             "wire: deferred record of 0 bytes is shorter than its header of 34",
+		33:            "wire: deferred record of 33 bytes is shorter than its header of 34",
+		-1:            "wire: deferred record of -1 bytes is shorter than its header of 34",
+		math.MinInt32: "wire: deferred record of -2147483648 bytes is shorter than its header of 34",
+		math.MaxInt32: ErrShort.Error(),
+		35:            ErrShort.Error(),
+	} {
+		b := append(AppendSize(nil, int(size)), make([]byte, 34)...)
+		if _, _, rest, err := ParseDeferred(b); err == nil || err.Error() != want || !bytes.Equal(rest, b) {
+			t.Errorf("size %d: %v, %d bytes of rest; want %s and all of it", size, err, len(rest), want)
+		}
+	}
+}
+
+// A record that parses is written back byte for byte.
+func FuzzParseDeferred(f *testing.F) {
+	f.Add(AppendDeferred(nil, 1, 2, 3, 4, []byte("hello")))
+	f.Add(append(AppendDeferred(nil, -1, -1, math.MaxUint16, math.MaxUint64, nil), "next"...))
+	f.Add([]byte("\x00\x00\x00\x21"))
+	f.Add([]byte("\x7f\xff\xff\xff"))
+	f.Add([]byte("\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		due, message, rest, err := ParseDeferred(b)
+		if err != nil {
+			if !bytes.Equal(rest, b) {
+				t.Fatalf("%x: refused, but only %x is left", b, rest)
+			}
+			return
+		}
+		m, err := ParseMessage(message)
+		if err != nil {
+			t.Fatalf("%x holds a message that does not parse: %v", b, err)
+		}
+		id, ok := ParseID(m.ID[:])
+		enc := AppendDeferred(nil, due, m.Timestamp, m.Attempts, id, m.Body)
+		if !ok { // any 16 bytes pass as an id
+			copy(enc[SizeLen+8+MessageHeaderLen-MessageIDLen:], m.ID[:])
+		}
+		if !bytes.Equal(append(enc, rest...), b) {
+			t.Fatalf("%x parsed as due %d and %+v, which encodes differently", b, due, m)
+		}
+	})
+}
+
 // A message that parses is written back byte for byte; a shorter input than
 // the header does not parse.
 func FuzzParseMessage(f *testing.F) {
