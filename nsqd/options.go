@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -23,44 +24,44 @@ const (
 )
 
 // Options configure an NSQD. They are plain data: Validate checks them before
-// anything starts, and nothing changes them afterwards. The flag tag names the
-// command-line flag, cfg the TOML key where it is not the flag with '_' for '-'.
+// anything starts, and nothing changes them afterwards. The tags are those of
+// package config; the usage texts say what an option means.
 type Options struct {
-	ID        int64        `flag:"node-id" cfg:"id"` // 0..1023, part of every message id
-	LogLevel  string       `flag:"log-level"`
-	LogPrefix string       `flag:"log-prefix"`
-	Logger    *slog.Logger // where logs go; nil discards them
+	ID        int64         `flag:"node-id" cfg:"id" usage:"this node's part of every message id, [0,1024); the default comes from the hostname"`
+	LogLevel  logging.Level `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
+	LogPrefix string        `flag:"log-prefix" usage:"text at the start of every log line"`
+	Logger    *slog.Logger  // where logs go; nil discards them
 
-	TCPAddress        string `flag:"tcp-address"`  // host:port, or the path of a unix socket
-	HTTPAddress       string `flag:"http-address"` // the same; empty for none
-	BroadcastAddress  string `flag:"broadcast-address"`
-	BroadcastTCPPort  int    `flag:"broadcast-tcp-port"`
-	BroadcastHTTPPort int    `flag:"broadcast-http-port"`
-	TopologyRegion    string `flag:"topology-region"`
-	TopologyZone      string `flag:"topology-zone"`
+	TCPAddress        string `flag:"tcp-address" usage:"listen for clients on this host:port or unix socket"`
+	HTTPAddress       string `flag:"http-address" usage:"listen for HTTP on this host:port or unix socket; empty for none"`
+	BroadcastAddress  string `flag:"broadcast-address" usage:"host under which clients reach this node"`
+	BroadcastTCPPort  int    `flag:"broadcast-tcp-port" usage:"TCP port under which clients reach this node; 0 for the port listened on"`
+	BroadcastHTTPPort int    `flag:"broadcast-http-port" usage:"HTTP port under which clients reach this node; 0 for the port listened on"`
+	TopologyRegion    string `flag:"topology-region" usage:"region in which this node runs"`
+	TopologyZone      string `flag:"topology-zone" usage:"zone in which this node runs"`
 
-	DataPath        string        `flag:"data-path"` // empty is the current directory
-	MemQueueSize    int64         `flag:"mem-queue-size"`
-	MaxBytesPerFile int64         `flag:"max-bytes-per-file"`
-	SyncEvery       int64         `flag:"sync-every"`
-	SyncTimeout     time.Duration `flag:"sync-timeout"`
+	DataPath        string        `flag:"data-path" usage:"existing directory for queues and metadata; empty for the current directory"`
+	MemQueueSize    int64         `flag:"mem-queue-size" usage:"messages that each topic and each channel keeps in memory before it uses the disk"`
+	MaxBytesPerFile int64         `flag:"max-bytes-per-file" usage:"size in bytes at which a disk queue begins a new file"`
+	SyncEvery       int64         `flag:"sync-every" usage:"reads and writes of a disk queue between two fsyncs"`
+	SyncTimeout     time.Duration `flag:"sync-timeout" usage:"longest time between two fsyncs of a disk queue that is in use"`
 
-	QueueScanWorkerPoolMax  int `flag:"queue-scan-worker-pool-max"`
-	QueueScanSelectionCount int `flag:"queue-scan-selection-count"` // accepted for old configurations; no scan samples channels
+	QueueScanWorkerPoolMax  int `flag:"queue-scan-worker-pool-max" usage:"goroutines that requeue what timed out and release what was deferred"`
+	QueueScanSelectionCount int `flag:"queue-scan-selection-count" usage:"no effect, all channels are scanned; kept for existing configurations"`
 
-	MsgTimeout    time.Duration `flag:"msg-timeout"`
-	MaxMsgTimeout time.Duration `flag:"max-msg-timeout"`
-	MaxMsgSize    int64         `flag:"max-msg-size"`
-	MaxBodySize   int64         `flag:"max-body-size"`
-	MaxReqTimeout time.Duration `flag:"max-req-timeout"`
+	MsgTimeout    time.Duration `flag:"msg-timeout" usage:"time in which a consumer must answer a message"`
+	MaxMsgTimeout time.Duration `flag:"max-msg-timeout" usage:"longest message timeout that a client may ask for, and longest time that TOUCH can add up to"`
+	MaxMsgSize    int64         `flag:"max-msg-size" usage:"size in bytes of the largest message"`
+	MaxBodySize   int64         `flag:"max-body-size" usage:"size in bytes of the largest command body"`
+	MaxReqTimeout time.Duration `flag:"max-req-timeout" usage:"longest delay for requeued and deferred messages"`
 
-	MaxHeartbeatInterval   time.Duration `flag:"max-heartbeat-interval"`
-	MaxRdyCount            int64         `flag:"max-rdy-count"`
-	MaxOutputBufferSize    int64         `flag:"max-output-buffer-size"`
-	MaxOutputBufferTimeout time.Duration `flag:"max-output-buffer-timeout"`
-	MinOutputBufferTimeout time.Duration `flag:"min-output-buffer-timeout"`
-	OutputBufferTimeout    time.Duration `flag:"output-buffer-timeout"`
-	MaxChannelConsumers    int           `flag:"max-channel-consumers"` // per channel; 0 is unlimited
+	MaxHeartbeatInterval   time.Duration `flag:"max-heartbeat-interval" usage:"longest heartbeat interval that a client may ask for"`
+	MaxRdyCount            int64         `flag:"max-rdy-count" usage:"largest RDY count of a consumer"`
+	MaxOutputBufferSize    int64         `flag:"max-output-buffer-size" usage:"largest output buffer in bytes that a client may ask for"`
+	MaxOutputBufferTimeout time.Duration `flag:"max-output-buffer-timeout" usage:"longest output buffer timeout that a client may ask for"`
+	MinOutputBufferTimeout time.Duration `flag:"min-output-buffer-timeout" usage:"shortest output buffer timeout that a client may ask for"`
+	OutputBufferTimeout    time.Duration `flag:"output-buffer-timeout" usage:"longest time that a message waits in an output buffer, where the client asks for none"`
+	MaxChannelConsumers    int           `flag:"max-channel-consumers" usage:"consumers that a channel may have; 0 for any number"`
 }
 
 // NewOptions returns the defaults.
@@ -71,7 +72,7 @@ func NewOptions() *Options {
 	}
 	return &Options{
 		ID:        defaultNodeID(hostname),
-		LogLevel:  "info",
+		LogLevel:  logging.Level(slog.LevelInfo),
 		LogPrefix: "[nsqd] ",
 
 		TCPAddress:       "0.0.0.0:4150",
@@ -115,28 +116,28 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	check(o.ID >= 0 && o.ID < 1024, "--node-id %d: must be [0,1024)", o.ID)
+	check(o.ID >= 0 && o.ID < 1024, "--node-id must be [0,1024), is %d", o.ID)
 	check(o.TCPAddress != "", "--tcp-address must not be empty")
-	check(validPort(o.BroadcastTCPPort), "--broadcast-tcp-port %d: must be [0,65535]", o.BroadcastTCPPort)
-	check(validPort(o.BroadcastHTTPPort), "--broadcast-http-port %d: must be [0,65535]", o.BroadcastHTTPPort)
-	check(o.MemQueueSize >= 0, "--mem-queue-size %d: must not be negative", o.MemQueueSize)
-	check(o.MaxBytesPerFile > 0, "--max-bytes-per-file %d: must be positive", o.MaxBytesPerFile)
-	check(o.SyncEvery >= 0, "--sync-every %d: must not be negative", o.SyncEvery)
-	check(o.SyncTimeout > 0, "--sync-timeout %s: must be positive", o.SyncTimeout)
-	check(o.QueueScanWorkerPoolMax > 0, "--queue-scan-worker-pool-max %d: must be positive", o.QueueScanWorkerPoolMax)
-	check(o.QueueScanSelectionCount > 0, "--queue-scan-selection-count %d: must be positive", o.QueueScanSelectionCount)
-	check(o.MsgTimeout > 0, "--msg-timeout %s: must be positive", o.MsgTimeout)
-	check(o.MaxMsgTimeout >= o.MsgTimeout, "--max-msg-timeout %s: must not be less than --msg-timeout %s", o.MaxMsgTimeout, o.MsgTimeout)
-	check(o.MaxMsgSize > 0 && o.MaxMsgSize <= maxMsgSizeLimit, "--max-msg-size %d: must be [1,%d]", o.MaxMsgSize, maxMsgSizeLimit)
-	check(o.MaxBodySize > wire.SizeLen && o.MaxBodySize <= maxMsgSizeLimit, "--max-body-size %d: must be [%d,%d]", o.MaxBodySize, wire.SizeLen+1, maxMsgSizeLimit)
-	check(o.MaxReqTimeout >= 0, "--max-req-timeout %s: must not be negative", o.MaxReqTimeout)
-	check(o.MaxHeartbeatInterval >= minHeartbeatInterval, "--max-heartbeat-interval %s: must not be less than %s", o.MaxHeartbeatInterval, minHeartbeatInterval)
-	check(o.MaxRdyCount > 0, "--max-rdy-count %d: must be positive", o.MaxRdyCount)
-	check(o.MaxOutputBufferSize >= minOutputBufferSize, "--max-output-buffer-size %d: must not be less than %d", o.MaxOutputBufferSize, minOutputBufferSize)
-	check(o.MinOutputBufferTimeout >= 0, "--min-output-buffer-timeout %s: must not be negative", o.MinOutputBufferTimeout)
-	check(o.MaxOutputBufferTimeout >= o.MinOutputBufferTimeout, "--max-output-buffer-timeout %s: must not be less than --min-output-buffer-timeout %s", o.MaxOutputBufferTimeout, o.MinOutputBufferTimeout)
-	check(o.OutputBufferTimeout > 0, "--output-buffer-timeout %s: must be positive", o.OutputBufferTimeout)
-	check(o.MaxChannelConsumers >= 0, "--max-channel-consumers %d: must not be negative", o.MaxChannelConsumers)
+	check(validPort(o.BroadcastTCPPort), "--broadcast-tcp-port must be [0,65535], is %d", o.BroadcastTCPPort)
+	check(validPort(o.BroadcastHTTPPort), "--broadcast-http-port must be [0,65535], is %d", o.BroadcastHTTPPort)
+	check(o.MemQueueSize >= 0, "--mem-queue-size must not be negative, is %d", o.MemQueueSize)
+	check(o.MaxBytesPerFile > 0, "--max-bytes-per-file must be positive, is %d", o.MaxBytesPerFile)
+	check(o.SyncEvery >= 0, "--sync-every must not be negative, is %d", o.SyncEvery)
+	check(o.SyncTimeout > 0, "--sync-timeout must be positive, is %s", o.SyncTimeout)
+	check(o.QueueScanWorkerPoolMax > 0, "--queue-scan-worker-pool-max must be positive, is %d", o.QueueScanWorkerPoolMax)
+	check(o.QueueScanSelectionCount >= 0, "--queue-scan-selection-count must not be negative, is %d", o.QueueScanSelectionCount)
+	check(o.MsgTimeout > 0, "--msg-timeout must be positive, is %s", o.MsgTimeout)
+	check(o.MaxMsgTimeout > 0, "--max-msg-timeout must be positive, is %s", o.MaxMsgTimeout) // less than msg-timeout is fine: it bounds what clients ask for
+	check(o.MaxMsgSize > 0 && o.MaxMsgSize <= maxMsgSizeLimit, "--max-msg-size must be [1,%d], is %d", maxMsgSizeLimit, o.MaxMsgSize)
+	check(o.MaxBodySize > wire.SizeLen && o.MaxBodySize <= maxMsgSizeLimit, "--max-body-size must be [%d,%d], is %d", wire.SizeLen+1, maxMsgSizeLimit, o.MaxBodySize)
+	check(o.MaxReqTimeout >= 0, "--max-req-timeout must not be negative, is %s", o.MaxReqTimeout)
+	check(o.MaxHeartbeatInterval >= minHeartbeatInterval, "--max-heartbeat-interval must not be less than %s, is %s", minHeartbeatInterval, o.MaxHeartbeatInterval)
+	check(o.MaxRdyCount > 0, "--max-rdy-count must be positive, is %d", o.MaxRdyCount)
+	check(o.MaxOutputBufferSize >= minOutputBufferSize, "--max-output-buffer-size must not be less than %d, is %d", minOutputBufferSize, o.MaxOutputBufferSize)
+	check(o.MinOutputBufferTimeout >= 0, "--min-output-buffer-timeout must not be negative, is %s", o.MinOutputBufferTimeout)
+	check(o.MaxOutputBufferTimeout >= 0, "--max-output-buffer-timeout must not be negative, is %s", o.MaxOutputBufferTimeout)
+	check(o.OutputBufferTimeout > 0, "--output-buffer-timeout must be positive, is %s", o.OutputBufferTimeout)
+	check(o.MaxChannelConsumers >= 0, "--max-channel-consumers must not be negative, is %d", o.MaxChannelConsumers)
 	return errors.Join(errs...)
 }
 

@@ -1,0 +1,86 @@
+package nsqd
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDefaultOptionsAreValid(t *testing.T) {
+	if err := NewOptions().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDefaultNodeIDComesFromTheHostname(t *testing.T) {
+	if id := defaultNodeID("vm"); id != 617 {
+		t.Errorf("defaultNodeID(vm) = %d, want 617", id)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, c := range []struct {
+		change func(*Options)
+		want   string // "" for no error
+	}{
+		{func(o *Options) { o.ID = 0 }, ""},
+		{func(o *Options) { o.ID = 1023 }, ""},
+		{func(o *Options) { o.ID = 1024 }, "--node-id must be [0,1024), is 1024"},
+		{func(o *Options) { o.ID = -1 }, "--node-id must be [0,1024), is -1"},
+		{func(o *Options) { o.TCPAddress = "" }, "--tcp-address must not be empty"},
+		{func(o *Options) { o.HTTPAddress = "" }, ""},
+		{func(o *Options) { o.BroadcastTCPPort = 65535 }, ""},
+		{func(o *Options) { o.BroadcastTCPPort = 65536 }, "--broadcast-tcp-port must be [0,65535], is 65536"},
+		{func(o *Options) { o.BroadcastHTTPPort = -1 }, "--broadcast-http-port must be [0,65535], is -1"},
+		{func(o *Options) { o.MemQueueSize = 0 }, ""},
+		{func(o *Options) { o.MemQueueSize = -1 }, "--mem-queue-size must not be negative, is -1"},
+		{func(o *Options) { o.MaxBytesPerFile = 0 }, "--max-bytes-per-file must be positive, is 0"},
+		{func(o *Options) { o.SyncEvery = 0 }, ""},
+		{func(o *Options) { o.SyncEvery = -1 }, "--sync-every must not be negative, is -1"},
+		{func(o *Options) { o.SyncTimeout = 0 }, "--sync-timeout must be positive, is 0s"},
+		{func(o *Options) { o.QueueScanWorkerPoolMax = 0 }, "--queue-scan-worker-pool-max must be positive, is 0"},
+		{func(o *Options) { o.QueueScanSelectionCount = 0 }, ""},
+		{func(o *Options) { o.QueueScanSelectionCount = -1 }, "--queue-scan-selection-count must not be negative, is -1"},
+		{func(o *Options) { o.MsgTimeout = 0 }, "--msg-timeout must be positive, is 0s"},
+		{func(o *Options) { o.MsgTimeout = 20 * time.Minute }, ""},
+		{func(o *Options) { o.MaxMsgTimeout = -time.Second }, "--max-msg-timeout must be positive, is -1s"},
+		{func(o *Options) { o.MaxMsgSize = 1 << 30 }, ""},
+		{func(o *Options) { o.MaxMsgSize = 1<<30 + 1 }, "--max-msg-size must be [1,1073741824], is 1073741825"},
+		{func(o *Options) { o.MaxMsgSize = 0 }, "--max-msg-size must be [1,1073741824], is 0"},
+		{func(o *Options) { o.MaxBodySize = 4 }, "--max-body-size must be [5,1073741824], is 4"},
+		{func(o *Options) { o.MaxReqTimeout = 0 }, ""},
+		{func(o *Options) { o.MaxReqTimeout = -1 }, "--max-req-timeout must not be negative, is -1ns"},
+		{func(o *Options) { o.MaxHeartbeatInterval = 999 * time.Millisecond }, "--max-heartbeat-interval must not be less than 1s, is 999ms"},
+		{func(o *Options) { o.MaxRdyCount = 0 }, "--max-rdy-count must be positive, is 0"},
+		{func(o *Options) { o.MaxOutputBufferSize = 63 }, "--max-output-buffer-size must not be less than 64, is 63"},
+		{func(o *Options) { o.MinOutputBufferTimeout = -1 }, "--min-output-buffer-timeout must not be negative, is -1ns"},
+		{func(o *Options) { o.MaxOutputBufferTimeout = -1 }, "--max-output-buffer-timeout must not be negative, is -1ns"},
+		{func(o *Options) { o.OutputBufferTimeout = 0 }, "--output-buffer-timeout must be positive, is 0s"},
+		{func(o *Options) { o.MaxChannelConsumers = 0 }, ""},
+		{func(o *Options) { o.MaxChannelConsumers = -1 }, "--max-channel-consumers must not be negative, is -1"},
+	} {
+		o := NewOptions()
+		c.change(o)
+		got := ""
+		if err := o.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestValidateReportsEveryMistake(t *testing.T) {
+	o := NewOptions()
+	o.ID, o.SyncTimeout = 5000, 0
+	err := o.Validate()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want := []string{"--node-id must be [0,1024), is 5000", "--sync-timeout must be positive, is 0s"}
+	if got := strings.Split(err.Error(), "\n"); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
