@@ -1,0 +1,309 @@
+package nsq
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// VERSION is the version of this library.
+const VERSION = "1.4.0"
+
+// Config holds the options of a Producer or a Consumer, which copy it when
+// they are made. Start from NewConfig; then set fields, or options by the name
+// in the opt tag with Set. Durations that are sent to nsqd go out in whole
+// milliseconds.
+type Config struct {
+	DialTimeout time.Duration `opt:"dial_timeout" default:"1s"`
+
+	// ReadTimeout is how long nsqd may be silent; its heartbeats count.
+	ReadTimeout time.Duration `opt:"read_timeout" min:"100ms" max:"5m" default:"60s"`
+	// WriteTimeout is how long nsqd may take to receive 64 KiB.
+	WriteTimeout time.Duration `opt:"write_timeout" min:"100ms" max:"5m" default:"1s"`
+
+	// LocalAddr is the address to connect from, nil for any.
+	LocalAddr net.Addr `opt:"local_addr"`
+
+	// LookupdPollInterval is the longest pause between two attempts to
+	// reconnect to an nsqd; the first pauses are much shorter.
+	LookupdPollInterval time.Duration `opt:"lookupd_poll_interval" min:"10ms" max:"5m" default:"60s"`
+
+	// A message that is requeued with a delay of -1 is delayed by
+	// DefaultRequeueDelay times its attempts, at most MaxRequeueDelay.
+	MaxRequeueDelay     time.Duration `opt:"max_requeue_delay" min:"0" max:"60m" default:"15m"`
+	DefaultRequeueDelay time.Duration `opt:"default_requeue_delay" min:"0" max:"60m" default:"90s"`
+
+	// MaxAttempts is how often a message is given to a handler before it is
+	// dropped; 0 means without limit.
+	MaxAttempts uint16 `opt:"max_attempts" min:"0" max:"65535" default:"5"`
+
+	// RDYRedistributeInterval is how long a connection keeps its turn while
+	// there are more connections than MaxInFlight.
+	RDYRedistributeInterval time.Duration `opt:"rdy_redistribute_interval" min:"1ms" max:"5s" default:"5s"`
+
+	// How the client is called in nsqd's log and statistics.
+	ClientID  string `opt:"client_id"` // default: host name up to its first dot
+	Hostname  string `opt:"hostname"`
+	UserAgent string `opt:"user_agent"`
+
+	// Where the client is, for an nsqd that prefers consumers nearby.
+	TopologyRegion string `opt:"topology_region"`
+	TopologyZone   string `opt:"topology_zone"`
+
+	// HeartbeatInterval is how often nsqd sends a heartbeat, at most
+	// ReadTimeout; -1 switches them off, which only a Producer may.
+	HeartbeatInterval time.Duration `opt:"heartbeat_interval" default:"30s"`
+	// SampleRate is the percentage of messages to deliver; 0 means all.
+	SampleRate int32 `opt:"sample_rate" min:"0" max:"99"`
+
+	// How much, and for how long, nsqd may collect messages before it sends
+	// them; -1 switches either off.
+	OutputBufferSize    int64         `opt:"output_buffer_size" default:"16384"`
+	OutputBufferTimeout time.Duration `opt:"output_buffer_timeout" default:"250ms"`
+
+	// MaxInFlight is how many messages may be delivered and not answered, over
+	// all connections of a Consumer.
+	MaxInFlight int `opt:"max_in_flight" min:"0" default:"1"`
+
+	// MsgTimeout is when nsqd takes a message as lost and delivers it again; 0
+	// leaves it to nsqd.
+	MsgTimeout time.Duration `opt:"msg_timeout" min:"0"`
+
+	// MaxMsgSize is the longest frame accepted from nsqd, in bytes with the
+	// frame type and the message header; 0 sets no limit.
+	MaxMsgSize int32 `opt:"max_msg_size" min:"0"`
+}
+
+// NewConfig returns a Config with every option at its default.
+func NewConfig() *Config {
+	c := &Config{UserAgent: "go-nsq/" + VERSION}
+	c.Hostname, _ = os.Hostname() // without one, the name is left empty
+	c.ClientID, _, _ = strings.Cut(c.Hostname, ".")
+	for _, o := range options {
+		if o.preset != nil {
+			o.field(c).Set(reflect.ValueOf(o.preset).Convert(o.kind))
+		}
+	}
+	return c
+}
+
+// Set sets the option of the given name, in which dashes count as underscores.
+// The value may be of the option's type or what can be taken for it: a decimal
+// string or an integer for a number, a string as time.ParseDuration reads it or
+// an integer of milliseconds for a duration, host:port for an address. On error
+// the option keeps its value.
+func (c *Config) Set(option string, value any) error {
+	name := strings.ReplaceAll(option, "-", "_")
+	for _, o := range options {
+		if o.name != name {
+			continue
+		}
+		v, err := coerce(value, o.kind)
+		if err != nil {
+			return fmt.Errorf("failed to coerce option %s (%v) - %w", option, value, err)
+		}
+		if err := o.check(option, v); err != nil {
+			return err
+		}
+		if v == nil {
+			o.field(c).SetZero()
+		} else {
+			o.field(c).Set(reflect.ValueOf(v).Convert(o.kind))
+		}
+		return nil
+	}
+	return fmt.Errorf("invalid option %s", option)
+}
+
+// Validate reports the first field that is out of its range.
+func (c *Config) Validate() error {
+	for _, o := range options {
+		if err := o.check(o.fieldName, normal(o.field(c))); err != nil {
+			return err
+		}
+	}
+	if c.HeartbeatInterval > c.ReadTimeout {
+		return fmt.Errorf("HeartbeatInterval %v must be less than ReadTimeout %v", c.HeartbeatInterval, c.ReadTimeout)
+	}
+	return nil
+}
+
+// ConfigFlag is a flag.Value that sets options of Config, as in
+// -consumer-opt=max_attempts,10. An option without a value is set to true.
+type ConfigFlag struct {
+	Config *Config
+}
+
+// Set sets the option before the first comma to what follows it.
+func (f *ConfigFlag) Set(opt string) error {
+	name, value, found := strings.Cut(opt, ",")
+	if !found {
+		return f.Config.Set(name, true)
+	}
+	return f.Config.Set(name, value)
+}
+
+// String returns "".
+func (f *ConfigFlag) String() string { return "" }
+
+// option is what the tags of one field of Config say. Numbers are held as
+// int64 or time.Duration, whatever the width of the field: a value is checked
+// before it is cut to size.
+type option struct {
+	name, fieldName  string
+	index            int
+	kind             reflect.Type
+	preset, min, max any // nil where there is none
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	addrType     = reflect.TypeFor[net.Addr]()
+)
+
+var options = func() (all []option) {
+	t := reflect.TypeFor[Config]()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		o := option{name: f.Tag.Get("opt"), fieldName: f.Name, index: i, kind: f.Type}
+		for tag, to := range map[string]*any{"default": &o.preset, "min": &o.min, "max": &o.max} {
+			s, ok := f.Tag.Lookup(tag)
+			if !ok {
+				continue
+			}
+			v, err := coerce(s, f.Type)
+			if err != nil {
+				panic(fmt.Sprintf("nsq: tag %s of Config.%s: %v", tag, f.Name, err))
+			}
+			*to = v
+		}
+		all = append(all, o)
+	}
+	return all
+}()
+
+func (o *option) field(c *Config) reflect.Value {
+	return reflect.ValueOf(c).Elem().Field(o.index)
+}
+
+// check reports a value below min or above max; name is how to call it. A
+// number that its field cannot hold is out of range as well.
+func (o *option) check(name string, v any) error {
+	if o.min != nil && less(v, o.min) {
+		return fmt.Errorf("invalid %s ! %v < %v", name, v, o.min)
+	}
+	if o.max != nil && less(o.max, v) {
+		return fmt.Errorf("invalid %s ! %v > %v", name, v, o.max)
+	}
+	if n, ok := v.(int64); ok && reflect.Zero(o.kind).CanInt() && reflect.Zero(o.kind).OverflowInt(n) {
+		return fmt.Errorf("invalid %s ! %v does not fit %v", name, v, o.kind)
+	}
+	return nil
+}
+
+func less(a, b any) bool {
+	return reflect.ValueOf(a).Int() < reflect.ValueOf(b).Int()
+}
+
+// normal returns the value of a field as coerce does.
+func normal(v reflect.Value) any {
+	switch {
+	case v.Type() == durationType:
+		return time.Duration(v.Int())
+	case v.CanInt():
+		return v.Int()
+	case v.CanUint():
+		return int64(v.Uint())
+	}
+	return v.Interface()
+}
+
+// coerce returns v as a value for a field of type t: a string, an int64 for any
+// kind of integer, a time.Duration or a net.Addr.
+func coerce(v any, t reflect.Type) (any, error) {
+	switch {
+	case t == durationType:
+		return coerceDuration(v)
+	case t == addrType:
+		return coerceAddr(v)
+	case t.Kind() == reflect.String:
+		return coerceString(v), nil
+	}
+	return coerceInt(v)
+}
+
+func coerceString(v any) string {
+	switch v := v.(type) {
+	case []byte:
+		return string(v)
+	case float32, float64:
+		return fmt.Sprintf("%f", v)
+	}
+	return fmt.Sprint(v)
+}
+
+func coerceInt(v any) (int64, error) {
+	switch v := v.(type) {
+	case string:
+		return strconv.ParseInt(v, 10, 64)
+	case int:
+		return int64(v), nil
+	case int16:
+		return int64(v), nil
+	case int32:
+		return int64(v), nil
+	case int64:
+		return v, nil
+	case uint:
+		return fromUnsigned(uint64(v))
+	case uint16:
+		return int64(v), nil
+	case uint32:
+		return int64(v), nil
+	case uint64:
+		return fromUnsigned(v)
+	}
+	return 0, fmt.Errorf("invalid value type %T", v)
+}
+
+func fromUnsigned(n uint64) (int64, error) {
+	if int64(n) < 0 {
+		return 0, errors.New("value out of range")
+	}
+	return int64(n), nil
+}
+
+func coerceDuration(v any) (time.Duration, error) {
+	switch v := v.(type) {
+	case string:
+		return time.ParseDuration(v)
+	case time.Duration:
+		return v, nil
+	}
+	ms, err := coerceInt(v)
+	if err != nil {
+		return 0, err
+	}
+	d := time.Duration(ms) * time.Millisecond
+	if d.Milliseconds() != ms {
+		return 0, errors.New("value out of range")
+	}
+	return d, nil
+}
+
+func coerceAddr(v any) (any, error) {
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case net.Addr:
+		return v, nil
+	case string:
+		return net.ResolveTCPAddr("tcp", v)
+	}
+	return nil, fmt.Errorf("invalid value type %T", v)
+}

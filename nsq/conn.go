@@ -1,0 +1,414 @@
+package nsq
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+const (
+	readBufferSize = 32 << 10
+
+	// writeStep is how much is written under one deadline, and how large the
+	// write buffers are kept between writes.
+	writeStep = 64 << 10
+
+	// maxQueued is how many bytes wait to be written before publishers do.
+	maxQueued = 1 << 20
+
+	// drainTimeout is how long nsqd may take to answer what it was sent and to
+	// close, once we said that no more will come.
+	drainTimeout = time.Second
+
+	// maxHandshake bounds the answer to IDENTIFY.
+	maxHandshake = 1 << 20
+
+	defaultMaxRDY = 2500 // until nsqd says otherwise
+)
+
+// errDrained is why a connection ended that was closed in good order.
+var errDrained = errors.New("connection drained")
+
+// frameHandler is told what arrives on a connection, by the goroutine that
+// called serve. It must not block; an error ends the connection. data is valid
+// until the call returns; the message belongs to the handler.
+type frameHandler interface {
+	onResponse(data []byte) error
+	onError(data []byte) error
+	onMessage(m *Message, received time.Time) error
+}
+
+// conn is a connection to one nsqd after a successful IDENTIFY. serve must be
+// called once: its caller is the only reader, and it starts the only other
+// goroutine, which writes. Everything else may be called from any goroutine.
+//
+// Commands are appended to a buffer between begin and commit; the writer takes all
+// of them at once, so what is queued while it writes shares the next write.
+type conn struct {
+	addr     string
+	cfg      *Config
+	nc       net.Conn
+	br       *bufio.Reader
+	lastRead time.Time // when the last bytes arrived; for the reader only
+	identity identifyResponse
+
+	mu      sync.Mutex // what follows
+	more    sync.Cond  // there is something for the writer to do
+	written sync.Cond  // the writer took a step, or never will again
+	queued  []byte     // commands for the writer
+	taken   uint64     // how often the writer took what was queued
+	done    uint64     // how often it has written that; taken or one less
+	ending  error      // why no more commands are taken; nil while they are
+	cause   error      // why the socket was closed; nil while it is not
+}
+
+// identifyResponse is the part of the answer to IDENTIFY that is used.
+type identifyResponse struct {
+	MaxRdyCount  int64 `json:"max_rdy_count"`
+	MsgTimeout   int64 `json:"msg_timeout"` // in milliseconds; 0 if it is not known
+	AuthRequired bool  `json:"auth_required"`
+}
+
+// identity is the body of IDENTIFY.
+type identity struct {
+	ClientID            string `json:"client_id"`
+	Deflate             bool   `json:"deflate"`
+	DeflateLevel        int    `json:"deflate_level"`
+	FeatureNegotiation  bool   `json:"feature_negotiation"`
+	HeartbeatInterval   int64  `json:"heartbeat_interval"`
+	Hostname            string `json:"hostname"`
+	LongID              string `json:"long_id"`
+	MsgTimeout          int64  `json:"msg_timeout"`
+	OutputBufferSize    int64  `json:"output_buffer_size"`
+	OutputBufferTimeout int64  `json:"output_buffer_timeout"`
+	SampleRate          int32  `json:"sample_rate"`
+	ShortID             string `json:"short_id"`
+	Snappy              bool   `json:"snappy"`
+	TLSv1               bool   `json:"tls_v1"`
+	TopologyRegion      string `json:"topology_region"`
+	TopologyZone        string `json:"topology_zone"`
+	UserAgent           string `json:"user_agent"`
+}
+
+func newIdentity(cfg *Config) identity {
+	return identity{
+		ClientID:            cfg.ClientID,
+		DeflateLevel:        6, // what nsqd takes for granted
+		FeatureNegotiation:  true,
+		HeartbeatInterval:   millisecondsOrOff(cfg.HeartbeatInterval),
+		Hostname:            cfg.Hostname,
+		LongID:              cfg.Hostname, // the names of two fields above, before they had those
+		MsgTimeout:          cfg.MsgTimeout.Milliseconds(),
+		OutputBufferSize:    cfg.OutputBufferSize,
+		OutputBufferTimeout: millisecondsOrOff(cfg.OutputBufferTimeout),
+		SampleRate:          cfg.SampleRate,
+		ShortID:             cfg.ClientID,
+		TopologyRegion:      cfg.TopologyRegion,
+		TopologyZone:        cfg.TopologyZone,
+		UserAgent:           cfg.UserAgent,
+	}
+}
+
+// millisecondsOrOff returns d in milliseconds, and -1 for the -1ns or -1ms that
+// switch an option off.
+func millisecondsOrOff(d time.Duration) int64 {
+	if d == -1 {
+		return -1
+	}
+	return d.Milliseconds()
+}
+
+// dial connects to addr and introduces the client. It returns when ctx ends;
+// its error is that of the network, or an ErrIdentify.
+func dial(ctx context.Context, addr string, cfg *Config) (*conn, error) {
+	dialer := net.Dialer{Timeout: cfg.DialTimeout, LocalAddr: cfg.LocalAddr}
+	nc, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{addr: addr, cfg: cfg, nc: nc}
+	c.more.L = &c.mu
+	c.written.L = &c.mu
+	c.br = bufio.NewReaderSize((*deadlineReader)(c), readBufferSize)
+
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	err = c.identify()
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *conn) identify() error {
+	body, err := json.Marshal(newIdentity(c.cfg))
+	if err != nil {
+		return ErrIdentify{err.Error()}
+	}
+	if err := c.write(wire.AppendIdentify([]byte(wire.MagicV2), body)); err != nil {
+		return ErrIdentify{err.Error()}
+	}
+	limit := c.cfg.MaxMsgSize
+	if limit == 0 || limit > maxHandshake {
+		limit = maxHandshake
+	}
+	frameType, data, err := ReadUnpackedResponse(c.br, limit)
+	switch {
+	case err != nil:
+		return ErrIdentify{err.Error()}
+	case frameType == FrameTypeError:
+		return ErrIdentify{string(data)}
+	case frameType != FrameTypeResponse:
+		return ErrIdentify{fmt.Sprintf("unexpected frame type %d", frameType)}
+	}
+	c.identity.MaxRdyCount = defaultMaxRDY
+	if len(data) == 0 || data[0] != '{' {
+		return nil // an nsqd that does not negotiate
+	}
+	if err := json.Unmarshal(data, &c.identity); err != nil {
+		return ErrIdentify{err.Error()}
+	}
+	if c.identity.AuthRequired {
+		return errors.New("Auth Required") //nolint:staticcheck // users look for this text
+	}
+	return nil
+}
+
+// deadlineReader reads from a connection with a deadline of its own for every
+// read.
+type deadlineReader conn
+
+func (r *deadlineReader) Read(p []byte) (int, error) {
+	if err := r.nc.SetReadDeadline(time.Now().Add(r.cfg.ReadTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := r.nc.Read(p)
+	r.lastRead = time.Now()
+	return n, err
+}
+
+// write writes b, with a deadline for every step: a slow connection is not a
+// dead one.
+func (c *conn) write(b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), writeStep)
+		if err := c.nc.SetWriteDeadline(time.Now().Add(c.cfg.WriteTimeout)); err != nil {
+			return err
+		}
+		if _, err := c.nc.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// serve reads frames and hands them to h until the connection ends. When it
+// returns, with the reason, the socket and both goroutines are gone.
+func (c *conn) serve(h frameHandler) error {
+	var writer sync.WaitGroup
+	writer.Go(c.writeLoop)
+	c.close(c.readLoop(h))
+	writer.Wait()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+func (c *conn) readLoop(h frameHandler) error {
+	limit := 0
+	if c.cfg.MaxMsgSize > 0 {
+		limit = max(1, int(c.cfg.MaxMsgSize)-wire.SizeLen) // less the frame type
+	}
+	// Large enough for a header and for OK: what is longer, every message among
+	// it, gets a buffer of its own.
+	scratch := make([]byte, wire.FrameHeaderLen)
+	for {
+		t, data, err := wire.ReadFrame(c.br, scratch, limit)
+		if err != nil {
+			return err
+		}
+		switch t {
+		case wire.FrameResponse:
+			if string(data) == wire.Heartbeat {
+				c.send(wire.AppendNop)
+				continue
+			}
+			err = h.onResponse(data)
+		case wire.FrameError:
+			err = h.onError(data)
+		case wire.FrameMessage:
+			var m *Message
+			if m, err = DecodeMessage(data); err == nil {
+				m.NSQDAddress = c.addr
+				err = h.onMessage(m, c.lastRead)
+			}
+		default:
+			err = fmt.Errorf("unexpected frame type %d", t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// writeLoop writes what is queued until the connection is closed or drained.
+func (c *conn) writeLoop() {
+	var b []byte
+	for {
+		var ok bool
+		if b, ok = c.take(b); !ok {
+			return
+		}
+		if len(b) == 0 { // drained
+			c.closeWrite()
+			return
+		}
+		if err := c.write(b); err != nil {
+			c.end(err)
+			c.awaitReader() // nsqd may have said why
+			return
+		}
+	}
+}
+
+// take waits for commands and returns them, leaving the buffer spent in their
+// place. It returns false once the connection is closed, and nothing once it is
+// drained.
+func (c *conn) take(spent []byte) ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = c.taken
+	c.written.Broadcast()
+	for len(c.queued) == 0 && c.ending == nil {
+		c.more.Wait()
+	}
+	if c.cause != nil {
+		return nil, false
+	}
+	if cap(spent) > 4*writeStep {
+		spent = nil // a burst is no reason to keep its buffer
+	}
+	b := c.queued
+	c.queued = spent[:0]
+	c.taken++
+	return b, true
+}
+
+// closeWrite tells nsqd that nothing more will come, so that it answers what it
+// has and closes. Closing at once could lose what nsqd has not read yet.
+func (c *conn) closeWrite() {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		c.close(errDrained)
+	}
+	c.awaitReader()
+}
+
+// awaitReader gives the reader a second to reach the end of what nsqd sends.
+func (c *conn) awaitReader() {
+	timeout := time.AfterFunc(drainTimeout, func() { c.close(os.ErrDeadlineExceeded) })
+	defer timeout.Stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.cause == nil {
+		c.more.Wait()
+	}
+}
+
+// begin locks the queue of commands, to be appended to c.queued before commit.
+// It fails on a connection that takes none.
+func (c *conn) begin() error {
+	c.mu.Lock()
+	if c.ending != nil {
+		c.mu.Unlock()
+		return ErrClosing
+	}
+	return nil
+}
+
+// beginWhenRoom is begin for commands of any size and number: it waits while
+// the writer is far behind.
+func (c *conn) beginWhenRoom() error {
+	err := c.begin()
+	for err == nil && len(c.queued) >= maxQueued {
+		c.written.Wait()
+		if c.ending != nil {
+			c.mu.Unlock()
+			err = ErrClosing
+		}
+	}
+	return err
+}
+
+func (c *conn) commit() {
+	c.more.Signal()
+	c.mu.Unlock()
+}
+
+// send queues a command without waiting for anything. On a connection that is
+// going away it is dropped.
+func (c *conn) send(appendCommand func([]byte) []byte) {
+	if c.begin() == nil {
+		c.queued = appendCommand(c.queued)
+		c.commit()
+	}
+}
+
+// flush waits until everything that was queued before is written; it fails if
+// the connection ends first.
+func (c *conn) flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := c.taken
+	if len(c.queued) > 0 {
+		last++
+	}
+	for c.done < last && c.cause == nil {
+		c.written.Wait()
+	}
+	if c.done < last {
+		return ErrNotConnected
+	}
+	return nil
+}
+
+// drain makes the connection take no more commands, and close after nsqd has
+// received and answered those it took. It does not wait for that.
+func (c *conn) drain() { c.end(errDrained) }
+
+// end makes the connection take no more commands. The first reason counts.
+func (c *conn) end(reason error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLocked(reason)
+}
+
+func (c *conn) endLocked(reason error) {
+	if c.ending == nil {
+		c.ending = reason
+	}
+	c.more.Signal()
+	c.written.Broadcast()
+}
+
+// close closes the socket at once, which ends serve.
+func (c *conn) close(reason error) {
+	c.mu.Lock()
+	c.endLocked(reason)
+	c.cause = c.ending
+	c.mu.Unlock()
+	c.nc.Close()
+}

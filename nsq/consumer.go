@@ -1,0 +1,314 @@
+package nsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// stopTimeout is how long handlers may take to answer what is in flight after
+// Stop or DisconnectFromNSQD.
+const stopTimeout = 30 * time.Second
+
+// Consumer receives the messages of a channel from any number of nsqds and
+// gives them to handlers. Add the handlers first, then connect. Its methods may
+// be called from any goroutine.
+type Consumer struct {
+	*logging
+	topic, channel string
+	config         Config
+
+	// StopChan is closed when the consumer has stopped.
+	StopChan chan int
+
+	received, finished, requeued atomic.Uint64
+
+	queue    messageQueue
+	handlers sync.WaitGroup
+	loops    sync.WaitGroup // one for every nsqd, and rotateLoop
+
+	ctx    context.Context // ends connecting and reconnecting when the consumer stops
+	cancel context.CancelFunc
+
+	mu           sync.Mutex // what follows
+	handlerCount int
+	connecting   bool             // an attempt to connect was made: no more handlers
+	nsqds        map[string]*nsqd // by address, connected or not
+	conns        []*consumerConn  // in the order of connecting
+	maxInFlight  int
+	turn         int // the first connection to get messages when there are few; see shares
+	stopped      bool
+}
+
+// nsqd is an address the consumer was told to connect to.
+type nsqd struct {
+	addr   string
+	ctx    context.Context // ends with the wish to be connected
+	cancel context.CancelFunc
+}
+
+// ConsumerStats counts what a Consumer did.
+type ConsumerStats struct {
+	MessagesReceived uint64
+	MessagesFinished uint64
+	MessagesRequeued uint64
+	Connections      int
+}
+
+// NewConsumer returns a consumer of a channel. It fails if a name or config is
+// not valid, and connects nowhere.
+func NewConsumer(topic, channel string, config *Config) (*Consumer, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	if !IsValidTopicName(topic) {
+		return nil, errors.New("invalid topic name")
+	}
+	if !IsValidChannelName(channel) {
+		return nil, errors.New("invalid channel name")
+	}
+	r := &Consumer{
+		logging:     newLogging(fmt.Sprintf("[%s/%s]", topic, channel)),
+		topic:       topic,
+		channel:     channel,
+		config:      *config,
+		StopChan:    make(chan int),
+		nsqds:       map[string]*nsqd{},
+		maxInFlight: config.MaxInFlight,
+	}
+	r.queue.init()
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r, nil
+}
+
+// AddHandler adds a handler that is called for one message at a time. It panics
+// once the consumer was told to connect.
+func (r *Consumer) AddHandler(handler Handler) {
+	r.AddConcurrentHandlers(handler, 1)
+}
+
+// AddConcurrentHandlers adds a handler that is called for up to concurrency
+// messages at a time. It panics once the consumer was told to connect.
+func (r *Consumer) AddConcurrentHandlers(handler Handler, concurrency int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.connecting {
+		panic("already connected")
+	}
+	if r.stopped {
+		return
+	}
+	r.handlerCount += concurrency
+	for range concurrency {
+		r.handlers.Go(func() { r.handle(handler) })
+	}
+}
+
+// ConnectToNSQD connects to the nsqd at addr, host:port, and returns when that
+// succeeded or failed. A connection that is lost later is made again until Stop
+// or DisconnectFromNSQD; one that could not be made at all is not.
+func (r *Consumer) ConnectToNSQD(addr string) error {
+	n, err := r.register(addr)
+	if err != nil {
+		return err
+	}
+	c, err := r.connect(n)
+	if err != nil {
+		r.unregister(n)
+		return err
+	}
+	go r.keepConnected(n, c)
+	return nil
+}
+
+// ConnectToNSQDs calls ConnectToNSQD for every address, up to the first that
+// fails.
+func (r *Consumer) ConnectToNSQDs(addresses []string) error {
+	for _, addr := range addresses {
+		if err := r.ConnectToNSQD(addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DisconnectFromNSQD ends the connection to addr, or the attempts to make one.
+// It does not wait: messages in flight may still be answered, for 30 seconds.
+// The error is ErrNotConnected for an address the consumer does not know.
+func (r *Consumer) DisconnectFromNSQD(addr string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.nsqds[addr]
+	if n == nil {
+		return ErrNotConnected
+	}
+	delete(r.nsqds, addr)
+	n.cancel()
+	for _, c := range r.conns {
+		if c.nsqd == n {
+			c.startClose()
+		}
+	}
+	r.balanceLocked()
+	return nil
+}
+
+// Stats returns what the consumer has done so far.
+func (r *Consumer) Stats() *ConsumerStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &ConsumerStats{
+		MessagesReceived: r.received.Load(),
+		MessagesFinished: r.finished.Load(),
+		MessagesRequeued: r.requeued.Load(),
+		Connections:      len(r.conns),
+	}
+}
+
+// Stop makes every nsqd stop sending, and returns at once. Handlers go on until
+// they have answered what is in flight; then the connections are closed, and
+// StopChan. After 30 seconds StopChan is closed in any case. Calling Stop again
+// does nothing.
+func (r *Consumer) Stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	r.stopped = true
+	r.logf(LogLevelInfo, "stopping")
+	for _, c := range r.conns {
+		c.startClose()
+	}
+	r.cancel()
+	go r.finishStop()
+}
+
+// finishStop closes StopChan when everything has ended, or took too long.
+func (r *Consumer) finishStop() {
+	defer close(r.StopChan)
+	deadline := time.After(stopTimeout)
+	ended := make(chan struct{})
+	go func() { // outlives StopChan only with a handler that does not return
+		defer close(ended)
+		r.loops.Wait() // ends in time: startClose sees to it
+		r.queue.close()
+		r.handlers.Wait()
+	}()
+	select {
+	case <-ended:
+		r.logf(LogLevelInfo, "stopped")
+	case <-deadline:
+		r.logf(LogLevelWarning, "stopped without waiting any longer for handlers")
+	}
+}
+
+// handle gives messages to handler until the queue is closed.
+func (r *Consumer) handle(handler Handler) {
+	failed, _ := handler.(FailedMessageLogger)
+	for {
+		d, ok := r.queue.pop()
+		if !ok {
+			return
+		}
+		m := d.m
+		if r.config.MaxAttempts > 0 && m.Attempts > r.config.MaxAttempts {
+			r.logf(LogLevelWarning, "msg %s attempted %d times, giving up", m.ID, m.Attempts)
+			if failed != nil {
+				failed.LogFailedMessage(m)
+			}
+			m.Finish()
+			continue
+		}
+		err := handler.HandleMessage(m)
+		if err != nil {
+			r.logf(LogLevelError, "Handler returned error (%s) for msg %s", err, m.ID)
+		}
+		if m.IsAutoResponseDisabled() {
+			continue
+		}
+		if err != nil {
+			m.Requeue(-1)
+		} else {
+			m.Finish()
+		}
+	}
+}
+
+// register notes the wish to be connected to addr.
+func (r *Consumer) register(addr string) (*nsqd, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.stopped:
+		return nil, errConsumerStopped
+	case r.handlerCount == 0:
+		return nil, errors.New("no handlers")
+	case r.nsqds[addr] != nil:
+		return nil, ErrAlreadyConnected
+	}
+	if !r.connecting {
+		r.connecting = true
+		r.loops.Go(r.rotateLoop)
+	}
+	n := &nsqd{addr: addr}
+	n.ctx, n.cancel = context.WithCancel(r.ctx)
+	r.nsqds[addr] = n
+	r.loops.Add(1)
+	return n, nil
+}
+
+var errConsumerStopped = errors.New("consumer stopped")
+
+// unregister takes register back.
+func (r *Consumer) unregister(n *nsqd) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n.cancel()
+	if r.nsqds[n.addr] == n {
+		delete(r.nsqds, n.addr)
+	}
+	r.loops.Done()
+}
+
+func (r *Consumer) rotateLoop() {
+	tick := time.NewTicker(r.config.RDYRedistributeInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.rotate()
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+// add takes a new connection into the consumer: it subscribes, and messages are
+// shared out anew. It fails if nobody wants the connection any more.
+func (r *Consumer) add(c *consumerConn) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return errConsumerStopped
+	}
+	if err := c.nsqd.ctx.Err(); err != nil {
+		return ErrNotConnected
+	}
+	r.conns = append(r.conns, c)
+	c.subscribe(r.topic, r.channel)
+	r.balanceLocked()
+	return nil
+}
+
+// remove takes a connection that has ended out of the consumer.
+func (r *Consumer) remove(c *consumerConn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conns = slices.DeleteFunc(r.conns, func(other *consumerConn) bool { return other == c })
+	r.balanceLocked()
+}

@@ -1,0 +1,207 @@
+package nsq
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// firstReconnect is the pause before the first attempt to reconnect; every
+// further one is twice as long as the one before.
+const firstReconnect = 100 * time.Millisecond
+
+// connect makes a connection to n and takes it into the consumer.
+func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
+	nc, err := dial(n.ctx, n.addr, &r.config)
+	if r.ctx.Err() != nil && err != nil {
+		err = errConsumerStopped
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &consumerConn{conn: nc, consumer: r, nsqd: n}
+	if err := r.add(c); err != nil {
+		nc.close(err)
+		return nil, err
+	}
+	r.logf(LogLevelInfo, "(%s) connected to nsqd", n.addr)
+	return c, nil
+}
+
+// keepConnected serves a connection, and those that replace it when it is lost,
+// until nobody wants to be connected to n any more.
+func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
+	defer r.unregister(n)
+	pause := firstReconnect
+	for {
+		err := c.serve(c)
+		c.ended()
+		r.remove(c)
+		if n.ctx.Err() != nil {
+			r.logf(LogLevelInfo, "(%s) connection closed", n.addr)
+			return
+		}
+		r.logf(LogLevelError, "(%s) connection lost - %s", n.addr, err)
+		if c.subscribed {
+			pause = firstReconnect
+		}
+		if c = r.reconnect(n, &pause); c == nil {
+			return
+		}
+	}
+}
+
+// reconnect tries to connect until it succeeds, and returns nil once nobody
+// wants to be connected to n any more. The pause before each attempt is doubled
+// for the next, up to LookupdPollInterval.
+func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
+	for {
+		*pause = min(*pause, r.config.LookupdPollInterval)
+		// Not all consumers at the same time.
+		timer := time.NewTimer(*pause/2 + rand.N(*pause/2))
+		select {
+		case <-timer.C:
+		case <-n.ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		*pause *= 2
+		c, err := r.connect(n)
+		if err == nil {
+			return c
+		}
+		if n.ctx.Err() != nil {
+			return nil
+		}
+		r.logf(LogLevelError, "(%s) error reconnecting to nsqd - %s", n.addr, err)
+	}
+}
+
+// consumerConn is a subscribed connection. It is the delegate of the messages
+// that arrive on it.
+type consumerConn struct {
+	*conn
+	consumer   *Consumer
+	nsqd       *nsqd
+	subscribed bool // SUB was answered; for the goroutine that serves
+
+	rdy        atomic.Int64 // what the last RDY said; changed under consumer.mu
+	highestRDY atomic.Int64
+	inFlight   atomic.Int64 // received and not answered
+	queued     int          // of these, waiting for a handler; guarded by the messageQueue
+
+	closing   atomic.Bool // CLS was sent; changed under consumer.mu
+	closeWait atomic.Bool // and answered: nothing more arrives
+	lost      atomic.Bool // the connection is gone: answers reach nobody
+	timeout   *time.Timer // bounds closing; set before closing is
+}
+
+func (c *consumerConn) subscribe(topic, channel string) {
+	c.send(func(b []byte) []byte { return wire.AppendSub(b, topic, channel) })
+}
+
+func (c *consumerConn) setRDY(n int) {
+	c.rdy.Store(int64(n))
+	c.highestRDY.Store(max(c.highestRDY.Load(), int64(n)))
+	c.send(func(b []byte) []byte { return wire.AppendRdy(b, n) })
+}
+
+var errCloseTimeout = errors.New("messages were not answered in time")
+
+// startClose asks nsqd to send no more. The connection ends when everything in
+// flight is answered, or after stopTimeout. The consumer's lock must be held.
+func (c *consumerConn) startClose() {
+	if c.closing.Load() {
+		return
+	}
+	c.timeout = time.AfterFunc(stopTimeout, func() { c.close(errCloseTimeout) })
+	c.closing.Store(true)
+	c.send(wire.AppendCls)
+}
+
+// ended cleans up after serve.
+func (c *consumerConn) ended() {
+	c.lost.Store(true)
+	c.consumer.mu.Lock()
+	defer c.consumer.mu.Unlock()
+	if c.timeout != nil {
+		c.timeout.Stop()
+	}
+	c.closing.Store(true) // no RDY, no share
+}
+
+func (c *consumerConn) onResponse(data []byte) error {
+	switch string(data) {
+	case wire.OK:
+		c.subscribed = true
+	case wire.CloseWait:
+		c.closeWait.Store(true)
+		c.drainIfDone()
+	default:
+		return unexpected(FrameTypeResponse, data)
+	}
+	return nil
+}
+
+// onError logs what nsqd complains about. If that is more than one message,
+// nsqd closes the connection itself.
+func (c *consumerConn) onError(data []byte) error {
+	c.consumer.logf(LogLevelError, "(%s) protocol error - %s", c.addr, data)
+	return nil
+}
+
+func (c *consumerConn) onMessage(m *Message, received time.Time) error {
+	m.Delegate = c
+	d := delivery{m: m, c: c}
+	if ms := c.identity.MsgTimeout; ms > 0 {
+		d.expires = received.Add(time.Duration(ms) * time.Millisecond)
+	}
+	c.consumer.received.Add(1)
+	c.inFlight.Add(1)
+	// Messages may be sent again before the first delivery is known here to have
+	// timed out, so this is not exact.
+	limit := 8*c.highestRDY.Load() + 64
+	return c.consumer.queue.push(d, received, int(limit))
+}
+
+// OnFinish sends FIN.
+func (c *consumerConn) OnFinish(m *Message) {
+	c.consumer.finished.Add(1)
+	c.send(func(b []byte) []byte { return wire.AppendFin(b, m.ID) })
+	c.answered()
+}
+
+// OnRequeue sends REQ.
+func (c *consumerConn) OnRequeue(m *Message, delay time.Duration, _ bool) {
+	c.consumer.requeued.Add(1)
+	cfg := c.cfg
+	if delay == -1 {
+		delay = min(cfg.DefaultRequeueDelay*time.Duration(m.Attempts), cfg.MaxRequeueDelay)
+	}
+	c.send(func(b []byte) []byte { return wire.AppendReq(b, m.ID, delay) })
+	c.answered()
+}
+
+// OnTouch sends TOUCH.
+func (c *consumerConn) OnTouch(m *Message) {
+	c.send(func(b []byte) []byte { return wire.AppendTouch(b, m.ID) })
+}
+
+// drop takes a message out of flight that nsqd does not expect an answer to.
+func (d delivery) drop() { d.c.answered() }
+
+func (c *consumerConn) answered() {
+	c.inFlight.Add(-1)
+	c.drainIfDone()
+}
+
+// drainIfDone closes the connection if nothing can arrive and nothing is left
+// to answer.
+func (c *consumerConn) drainIfDone() {
+	if c.closeWait.Load() && c.inFlight.Load() == 0 {
+		c.drain()
+	}
+}

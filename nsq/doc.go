@@ -1,0 +1,40 @@
+// Package nsq is a client library for nsqd: a Producer publishes messages, a
+// Consumer receives those of a channel and gives them to handlers.
+//
+// # Publishing
+//
+// A Producer belongs to one nsqd. It connects when it is first used and again
+// after a connection was lost; what was under way at that time fails with
+// ErrNotConnected, and the caller decides whether to publish it again. All
+// methods may be called from any number of goroutines: commands that are queued
+// while a write is under way share the next one. PublishAsync and its relatives
+// hand nsqd's answer to a channel, in the order of publishing.
+//
+// # Consuming
+//
+// A Consumer is given handlers, then addresses. Every message is finished when
+// its handler returns nil and requeued when it returns an error; a handler that
+// wants to answer itself calls Message.DisableAutoResponse. At most MaxInFlight
+// messages are delivered and unanswered at a time, shared out between the
+// connections. With more connections than messages, they take turns.
+//
+// Handlers never hold up a connection: heartbeats are answered while every
+// handler is busy. A message that waits for a handler until nsqd gives up on it
+// is dropped, as nsqd delivers it again. A message may therefore be delivered
+// more than once, and a handler must be able to bear that.
+//
+// A connection that is lost is made again, first after a tenth of a second, then
+// at growing intervals up to LookupdPollInterval.
+//
+// # Goroutines
+//
+// A connection has two goroutines. Its reader, which is the Producer's router or
+// the Consumer's loop for that nsqd, starts the writer and waits for it. A
+// handler has as many goroutines as it was added with. Producer.Stop waits for
+// everything the producer started. Consumer.Stop does not wait; StopChan is
+// closed when everything ended, or 30 seconds later.
+//
+// Of the locks, that of a consumer may be held while that of a connection is
+// taken, and so may that of the message queue; none is held over the network or
+// while a handler runs.
+package nsq

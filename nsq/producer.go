@@ -1,0 +1,357 @@
+package nsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// Producer publishes to one nsqd. It connects with the first call that needs a
+// connection, and again with the first call after it was lost. Its methods may
+// be called from any number of goroutines; calls made at the same time share
+// writes, and nsqd's answers are matched to them in order.
+//
+// A body may be reused or changed as soon as a method it was given to returned.
+type Producer struct {
+	*logging
+	addr   string
+	config Config
+
+	ctx     context.Context // ends dialling when the producer stops
+	cancel  context.CancelFunc
+	routers sync.WaitGroup
+	results results
+	stop    sync.Once
+
+	mu      sync.Mutex    // conn, dialing, stopped
+	conn    *producerConn // nil while there is none
+	dialing *producerDial // nil while nobody dials
+	stopped bool
+}
+
+// producerDial is one attempt to connect, which any number of calls wait for.
+type producerDial struct {
+	done chan struct{} // closed when err is set
+	err  error
+}
+
+// ProducerTransaction is the outcome of one asynchronous call.
+type ProducerTransaction struct {
+	Error error // nil once nsqd has the message
+	Args  []any // what the call was given for this purpose
+
+	doneChan chan *ProducerTransaction // nil if nobody wants to know
+}
+
+// publication is what a transaction asks of nsqd.
+type publication struct {
+	verb   verb
+	topic  string
+	body   []byte        // not for mpub
+	bodies [][]byte      // for mpub
+	delay  time.Duration // for dpub
+}
+
+type verb int
+
+const (
+	pub verb = iota
+	mpub
+	dpub
+)
+
+func (p *publication) appendTo(b []byte) []byte {
+	switch p.verb {
+	case mpub:
+		return wire.AppendMPub(b, p.topic, p.bodies)
+	case dpub:
+		return wire.AppendDPub(b, p.topic, p.delay, p.body)
+	}
+	return wire.AppendPub(b, p.topic, p.body)
+}
+
+// NewProducer returns a producer for the nsqd at addr, host:port. It does not
+// connect, and fails only if config is not valid.
+func NewProducer(addr string, config *Config) (*Producer, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	p := &Producer{
+		logging: newLogging("(" + addr + ")"),
+		addr:    addr,
+		config:  *config,
+		results: newResults(),
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p, nil
+}
+
+// String returns the address of the nsqd.
+func (p *Producer) String() string { return p.addr }
+
+// Ping connects if needed and sends a command that nsqd does not answer: it
+// shows that nsqd can be reached and written to.
+func (p *Producer) Ping() error {
+	for {
+		c, err := p.connected()
+		if err != nil {
+			return err
+		}
+		if c.begin() != nil {
+			p.forget(c)
+			continue
+		}
+		c.queued = wire.AppendNop(c.queued)
+		c.commit()
+		return c.flush()
+	}
+}
+
+// Publish publishes a message and waits until nsqd has it. The error is that of
+// connecting, ErrStopped, an ErrProtocol if nsqd refused the message, or
+// ErrNotConnected if the connection was lost before nsqd answered.
+func (p *Producer) Publish(topic string, body []byte) error {
+	return p.call(publication{verb: pub, topic: topic, body: body})
+}
+
+// MultiPublish publishes several messages, of which nsqd takes all or none, as
+// Publish does one.
+func (p *Producer) MultiPublish(topic string, body [][]byte) error {
+	return p.call(publication{verb: mpub, topic: topic, bodies: body})
+}
+
+// DeferredPublish is Publish for a message that is delivered after delay, in
+// whole milliseconds.
+func (p *Producer) DeferredPublish(topic string, delay time.Duration, body []byte) error {
+	return p.call(publication{verb: dpub, topic: topic, delay: delay, body: body})
+}
+
+// PublishAsync publishes a message without waiting for nsqd's answer: that is
+// sent to doneChan as a transaction that holds args. It waits while it connects
+// and while more than a megabyte is waiting to be written; if it returns an
+// error, nothing is sent to doneChan.
+//
+// A doneChan may be nil, unbuffered, and shared between calls. Answers for one
+// that is not received from are kept, and do not delay those for others; after
+// Stop they are dropped when nobody receives for a second.
+func (p *Producer) PublishAsync(topic string, body []byte, doneChan chan *ProducerTransaction, args ...any) error {
+	return p.submit(publication{verb: pub, topic: topic, body: body}, &ProducerTransaction{Args: args, doneChan: doneChan})
+}
+
+// MultiPublishAsync is to MultiPublish what PublishAsync is to Publish.
+func (p *Producer) MultiPublishAsync(topic string, body [][]byte, doneChan chan *ProducerTransaction, args ...any) error {
+	return p.submit(publication{verb: mpub, topic: topic, bodies: body}, &ProducerTransaction{Args: args, doneChan: doneChan})
+}
+
+// DeferredPublishAsync is to DeferredPublish what PublishAsync is to Publish.
+func (p *Producer) DeferredPublishAsync(topic string, delay time.Duration, body []byte, doneChan chan *ProducerTransaction, args ...any) error {
+	return p.submit(publication{verb: dpub, topic: topic, delay: delay, body: body}, &ProducerTransaction{Args: args, doneChan: doneChan})
+}
+
+// Stop sends what is queued, waits up to a second for nsqd's answers, and
+// closes the connection. Transactions without an answer then end with
+// ErrNotConnected, and calls made after Stop with ErrStopped. It returns when
+// everything has ended, and may be called again.
+func (p *Producer) Stop() {
+	p.stop.Do(func() {
+		p.mu.Lock()
+		p.stopped = true
+		c := p.conn
+		p.mu.Unlock()
+
+		p.cancel()
+		if c != nil {
+			c.shutdown()
+		}
+		p.routers.Wait()
+		p.results.close()
+		p.logf(LogLevelInfo, "stopped")
+	})
+}
+
+// waiters holds transactions of calls that wait, with room for the answer in
+// their doneChan.
+var waiters = sync.Pool{New: func() any {
+	return &ProducerTransaction{doneChan: make(chan *ProducerTransaction, 1)}
+}}
+
+func (p *Producer) call(pb publication) error {
+	t := waiters.Get().(*ProducerTransaction)
+	err := p.submit(pb, t)
+	if err == nil {
+		<-t.doneChan
+		err = t.Error
+	}
+	t.Error = nil
+	waiters.Put(t)
+	return err
+}
+
+// submit queues a publication on the current connection, or on a new one. If it
+// fails, the transaction is not used.
+func (p *Producer) submit(pb publication, t *ProducerTransaction) error {
+	for {
+		c, err := p.connected()
+		if err != nil {
+			return err
+		}
+		if c.beginWhenRoom() != nil {
+			p.forget(c) // nothing of this call was sent: connect anew
+			continue
+		}
+		c.queued = pb.appendTo(c.queued)
+		c.pending.push(t)
+		c.commit()
+		return nil
+	}
+}
+
+// connected returns the connection, after connecting if there is none.
+func (p *Producer) connected() (*producerConn, error) {
+	for {
+		p.mu.Lock()
+		c, d, stopped := p.conn, p.dialing, p.stopped
+		dial := c == nil && d == nil && !stopped
+		if dial {
+			d = &producerDial{done: make(chan struct{})}
+			p.dialing = d
+			p.routers.Add(1) // for dialling, and then for the router
+		}
+		p.mu.Unlock()
+
+		switch {
+		case stopped:
+			return nil, ErrStopped
+		case c != nil:
+			return c, nil
+		case dial:
+			p.dial(d)
+		}
+		<-d.done
+		if d.err != nil {
+			return nil, d.err
+		}
+	}
+}
+
+func (p *Producer) dial(d *producerDial) {
+	var c *producerConn
+	nc, err := dial(p.ctx, p.addr, &p.config)
+	if err == nil {
+		c = &producerConn{conn: nc, log: p.logging}
+	}
+
+	p.mu.Lock()
+	if p.stopped && err == nil {
+		nc.close(ErrStopped)
+	}
+	if p.stopped {
+		err = ErrStopped
+	}
+	if err == nil {
+		p.conn = c
+	}
+	p.dialing, d.err = nil, err
+	close(d.done)
+	p.mu.Unlock()
+
+	if err != nil {
+		p.routers.Done()
+		if !errors.Is(err, ErrStopped) {
+			p.logf(LogLevelError, "error connecting to nsqd - %s", err)
+		}
+		return
+	}
+	p.logf(LogLevelInfo, "connected to nsqd")
+	go p.router(c)
+}
+
+// forget makes the next call connect anew.
+func (p *Producer) forget(c *producerConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conn == c {
+		p.conn = nil
+	}
+}
+
+// router matches what nsqd answers on a connection to the transactions waiting
+// for it, first in first out, until the connection ends; it then ends those
+// that are left.
+func (p *Producer) router(c *producerConn) {
+	defer p.routers.Done()
+	c.finish = p.results.deliver
+	err := c.serve(c)
+	p.forget(c)
+	if !errors.Is(err, errDrained) {
+		p.logf(LogLevelError, "connection lost - %s", err)
+	}
+	for t := c.next(); t != nil; t = c.next() {
+		t.Error = ErrNotConnected
+		p.results.deliver(t)
+	}
+}
+
+// producerConn is a connection with the transactions nsqd has not answered.
+type producerConn struct {
+	*conn
+	log     *logging
+	finish  func(*ProducerTransaction)
+	pending transactionQueue // guarded by conn.mu, so that its order is that of the commands
+}
+
+// shutdown closes the connection after nsqd has answered what it was sent, and
+// at once if there is nothing to answer.
+func (c *producerConn) shutdown() {
+	c.mu.Lock()
+	idle := c.pending.n == 0 && len(c.queued) == 0 && c.done == c.taken
+	c.endLocked(errDrained)
+	c.mu.Unlock()
+	if idle {
+		c.close(errDrained)
+	}
+}
+
+// next removes and returns the transaction that was pending longest, or nil.
+func (c *producerConn) next() *ProducerTransaction {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending.pop()
+}
+
+func (c *producerConn) onResponse(data []byte) error {
+	if string(data) != wire.OK {
+		return unexpected(FrameTypeResponse, data)
+	}
+	t := c.next()
+	if t == nil {
+		return unexpected(FrameTypeResponse, data)
+	}
+	c.finish(t)
+	return nil
+}
+
+// onError ends the connection, as nsqd does: every error a publisher is told is
+// fatal. The transactions behind the refused one are lost with it.
+func (c *producerConn) onError(data []byte) error {
+	t := c.next()
+	if t == nil {
+		return unexpected(FrameTypeError, data)
+	}
+	err := ErrProtocol{string(data)}
+	t.Error = err
+	c.finish(t)
+	return err
+}
+
+func (c *producerConn) onMessage(*Message, time.Time) error {
+	return errors.New("unexpected message")
+}
+
+func unexpected(frameType int32, data []byte) error {
+	return fmt.Errorf("unexpected response type=%d len=%d data[:32]=0x%x", frameType, len(data), data[:min(len(data), 32)])
+}

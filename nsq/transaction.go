@@ -1,0 +1,117 @@
+package nsq
+
+import (
+	"sync"
+	"time"
+)
+
+// abandonAfter is how long a doneChan is waited for once the producer stops.
+const abandonAfter = time.Second
+
+// transactionQueue is a first-in-first-out list that reuses its memory. The
+// zero value is empty. It is not safe for concurrent use.
+type transactionQueue struct {
+	ring []*ProducerTransaction // its length is a power of two, or 0
+	head int
+	n    int
+}
+
+func (q *transactionQueue) push(t *ProducerTransaction) {
+	if q.n == len(q.ring) {
+		grown := make([]*ProducerTransaction, max(16, 2*q.n))
+		m := copy(grown, q.ring[q.head:])
+		copy(grown[m:], q.ring[:q.head])
+		q.ring, q.head = grown, 0
+	}
+	q.ring[(q.head+q.n)&(len(q.ring)-1)] = t
+	q.n++
+}
+
+// pop removes and returns the oldest transaction, or returns nil.
+func (q *transactionQueue) pop() *ProducerTransaction {
+	if q.n == 0 {
+		return nil
+	}
+	t := q.ring[q.head]
+	q.ring[q.head] = nil
+	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.n--
+	return t
+}
+
+// results hands finished transactions to their doneChans without ever waiting
+// for one: what a doneChan has no room for is kept, in order, by a goroutine of
+// its own. Its methods are safe for concurrent use.
+type results struct {
+	mu      sync.Mutex                                           // waiting
+	waiting map[chan *ProducerTransaction][]*ProducerTransaction // what the goroutines have yet to send
+
+	senders sync.WaitGroup
+	closing chan struct{}
+}
+
+func newResults() results {
+	return results{
+		waiting: map[chan *ProducerTransaction][]*ProducerTransaction{},
+		closing: make(chan struct{}),
+	}
+}
+
+// deliver passes the transaction to its doneChan, now or later.
+func (r *results) deliver(t *ProducerTransaction) {
+	ch := t.doneChan
+	if ch == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if before, ok := r.waiting[ch]; ok {
+		r.waiting[ch] = append(before, t)
+		return
+	}
+	select {
+	case ch <- t:
+	default:
+		r.waiting[ch] = []*ProducerTransaction{t}
+		r.senders.Go(func() { r.send(ch) })
+	}
+}
+
+// send sends what waits for ch until nothing does.
+func (r *results) send(ch chan *ProducerTransaction) {
+	closing := r.closing
+	var abandon <-chan time.Time
+	for {
+		r.mu.Lock()
+		batch := r.waiting[ch]
+		if len(batch) == 0 {
+			delete(r.waiting, ch)
+		} else {
+			r.waiting[ch] = nil
+		}
+		r.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		for len(batch) > 0 {
+			select {
+			case ch <- batch[0]:
+				batch = batch[1:]
+				if abandon != nil {
+					abandon = time.After(abandonAfter)
+				}
+			case <-closing:
+				closing, abandon = nil, time.After(abandonAfter)
+			case <-abandon:
+				return // nobody receives any more
+			}
+		}
+	}
+}
+
+// close returns when every doneChan has what it is due, or nobody has received
+// from it for a second. deliver must not be called any more.
+func (r *results) close() {
+	close(r.closing)
+	r.senders.Wait()
+}
