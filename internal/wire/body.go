@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // SizeLen is the length of the size that precedes a body and each message of
@@ -149,4 +150,26 @@ func ParseBatch(b []byte, maxBody, maxMessage int) (count int, payload, rest []b
 		off += int(size)
 	}
 	return int(n), b[:off:off], b[off:], nil
+}
+
+// ReadToPayload reads a message of n bytes and appends it to the payload of a
+// batch; memory and errors are as for ReadBody. With an error the payload is
+// returned as it was.
+func ReadToPayload(r io.Reader, payload []byte, n int) ([]byte, error) {
+	whole := len(payload)
+	payload = AppendSize(payload, n)
+	for n > 0 {
+		start := len(payload)
+		payload = slices.Grow(payload, min(n, max(bodyStep, start-whole)))
+		payload = payload[:start+min(n, cap(payload)-start)]
+		got, err := io.ReadFull(r, payload[start:])
+		if err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return payload[:whole], err
+		}
+		n -= got
+	}
+	return payload, nil
 }

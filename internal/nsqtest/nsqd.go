@@ -1,0 +1,123 @@
+// Package nsqtest runs daemons inside a test.
+package nsqtest
+
+import (
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/seed893f581e/nsq/nsqd"
+)
+
+// An NSQD is a broker inside a test, on ports of its own.
+type NSQD struct {
+	*nsqd.NSQD
+	TB   testing.TB
+	Opts *nsqd.Options // to start another on the same data path
+
+	main    chan error
+	stopped bool
+}
+
+// Options returns options for a broker inside a test: loopback addresses on
+// free ports, a data path of its own, logs that show with the test's output
+// when it fails.
+func Options(tb testing.TB) *nsqd.Options {
+	opts := nsqd.NewOptions()
+	opts.TCPAddress = "127.0.0.1:0"
+	opts.HTTPAddress = "127.0.0.1:0"
+	opts.BroadcastAddress = "127.0.0.1"
+	opts.DataPath = tb.TempDir()
+	opts.Logger = slog.New(slog.NewTextHandler(testWriter{tb}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return opts
+}
+
+// Start runs a broker until the end of the test, or until Stop. At the end it
+// checks that the broker stopped cleanly and left no goroutine behind. nil
+// options mean Options(tb).
+func Start(tb testing.TB, opts *nsqd.Options) *NSQD {
+	tb.Helper()
+	if opts == nil {
+		opts = Options(tb)
+	}
+	before := goleak.IgnoreCurrent()
+	n, err := nsqd.New(opts)
+	if err != nil {
+		tb.Fatalf("nsqd.New: %v", err)
+	}
+	d := &NSQD{NSQD: n, TB: tb, Opts: opts, main: make(chan error, 1)}
+	go func() { d.main <- n.Main() }()
+	tb.Cleanup(func() {
+		d.Stop()
+		if !tb.Failed() {
+			goleak.VerifyNone(tb, before)
+		}
+	})
+	return d
+}
+
+// Stop stops the broker and waits. Calling it again does nothing.
+func (d *NSQD) Stop() {
+	d.TB.Helper()
+	if d.stopped {
+		return
+	}
+	d.stopped = true
+	if err := d.Exit(); err != nil {
+		d.TB.Errorf("nsqd.Exit: %v", err)
+	}
+	if err := <-d.main; err != nil {
+		d.TB.Errorf("nsqd.Main: %v", err)
+	}
+}
+
+// Restart stops the broker and starts another with the same options, and so
+// the same data path; ports change.
+func (d *NSQD) Restart() *NSQD {
+	d.TB.Helper()
+	d.Stop()
+	return Start(d.TB, d.Opts)
+}
+
+// TCPAddr returns the address to dial for the V2 protocol.
+func (d *NSQD) TCPAddr() string { return d.RealTCPAddr().String() }
+
+// HTTPURL returns the URL of the HTTP API, without a slash at the end.
+func (d *NSQD) HTTPURL() string { return "http://" + d.RealHTTPAddr().String() }
+
+// Eventually waits until the condition holds and fails the test if it does not
+// within ten seconds. It is for what another goroutine or process does.
+func Eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			tb.Fatalf("after 10 s still waiting: %s", what)
+		}
+	}
+}
+
+// Root returns the root directory of the repository.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// testWriter writes log lines to the test's output.
+type testWriter struct{ tb testing.TB }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.tb.Helper()
+	w.tb.Log(strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
+}

@@ -1,0 +1,252 @@
+package nsqd
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// A channel receives a copy of every message of its topic and gives each to
+// one of its consumers. It is safe for concurrent use.
+type channel struct {
+	env       *env
+	topic     *topic
+	name      string
+	ephemeral bool
+	queue     *queue
+	deferred  deferred
+	release   scanItem // of deferred
+
+	messages   atomic.Uint64 // received from the topic
+	fromMemory atomic.Uint64 // given to consumers from memory
+	requeues   atomic.Uint64
+	timeouts   atomic.Uint64
+
+	mu      sync.Mutex // clients, exiting
+	clients map[*client]struct{}
+	exiting bool
+
+	gone chan struct{} // closed once a deletion is complete
+}
+
+func newChannel(t *topic, name string) *channel {
+	ch := &channel{
+		env:       t.env,
+		topic:     t,
+		name:      name,
+		ephemeral: wire.IsEphemeral(name),
+		clients:   make(map[*client]struct{}),
+		gone:      make(chan struct{}),
+	}
+	ch.queue = newQueue(t.env, channelQueueName(t.name, name), ch.ephemeral || t.ephemeral, t.newID)
+	ch.release.fire = ch.releaseDue
+	return ch
+}
+
+// put takes the messages of s from the topic, all of them or, with an error,
+// none.
+func (ch *channel) put(s span) error {
+	if s.b.deferral > 0 {
+		if err := ch.deferUntil(s, ch.env.now()+int64(s.b.deferral)); err != nil {
+			return err
+		}
+	} else if err := ch.queue.put(s); err != nil {
+		return err
+	}
+	ch.messages.Add(uint64(s.count))
+	return nil
+}
+
+func (ch *channel) deferUntil(s span, due int64) error {
+	arm, ok := ch.deferred.add(due, s)
+	if !ok {
+		return errExiting
+	}
+	ch.env.scan.schedule(&ch.release, arm)
+	return nil
+}
+
+// releaseDue moves what is due to the end of the queue, for the scan.
+func (ch *channel) releaseDue(now int64) (next int64) {
+	due, next := ch.deferred.release(nil, now)
+	ch.requeue(due)
+	return next
+}
+
+// requeue puts messages that were in flight or deferred at the end of the
+// queue. In a channel that is being deleted they are gone.
+func (ch *channel) requeue(spans []span) {
+	for _, s := range spans {
+		if ch.queue.requeue(s.alone()) != nil {
+			return
+		}
+	}
+}
+
+// answerReq takes a message back that a consumer requeues.
+func (ch *channel) answerReq(s span, delay time.Duration) error {
+	ch.requeues.Add(1)
+	if delay > 0 {
+		return ch.deferUntil(s, ch.env.now()+int64(delay))
+	}
+	return ch.queue.requeue(s.alone())
+}
+
+// timeOut returns what a consumer did not answer in time, for the scan.
+func (ch *channel) timeOut(c *client, now int64) (next int64) {
+	expired, next := c.inflight.expire(nil, now)
+	if len(expired) > 0 {
+		ch.timeouts.Add(uint64(len(expired)))
+		ch.requeue(expired)
+		c.roomChanged()
+	}
+	return next
+}
+
+// errTooManyConsumers refuses a SUB.
+type errTooManyConsumers struct {
+	ch    *channel
+	limit int
+}
+
+func (e errTooManyConsumers) Error() string {
+	return fmt.Sprintf("consumers for %s:%s exceeds limit of %d", e.ch.topic.name, e.ch.name, e.limit)
+}
+
+// addClient makes c a consumer. Counting and adding are one step, so that the
+// limit holds whatever comes at once.
+func (ch *channel) addClient(c *client) error {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.exiting {
+		return errExiting
+	}
+	if limit := ch.env.opts.MaxChannelConsumers; limit > 0 && len(ch.clients) >= limit {
+		return errTooManyConsumers{ch, limit}
+	}
+	ch.clients[c] = struct{}{}
+	return nil
+}
+
+// removeClient takes a consumer out that is gone and gives what it had in
+// flight to the others at once. It reports whether the channel, an ephemeral
+// one, has lost its last consumer and is to be deleted by the caller.
+func (ch *channel) removeClient(c *client) (unused bool) {
+	ch.env.scan.forget(&c.expiry)
+	ch.requeue(c.inflight.drain(true))
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	delete(ch.clients, c)
+	return ch.ephemeral && len(ch.clients) == 0 && !ch.exiting
+}
+
+// exit begins a deletion, with onlyUnused only if there is no consumer. It
+// reports false if the channel is used, or somebody else deletes it already.
+func (ch *channel) exit(onlyUnused bool) bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.exiting || onlyUnused && len(ch.clients) > 0 {
+		return false
+	}
+	ch.exiting = true
+	return true
+}
+
+// isExiting reports whether a deletion has begun.
+func (ch *channel) isExiting() bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.exiting
+}
+
+// consumers returns the clients of this moment.
+func (ch *channel) consumers() []*client {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return slices.Collect(maps.Keys(ch.clients))
+}
+
+// owner returns the consumer that has the message in flight, or nil.
+func (ch *channel) owner(id guid) *client {
+	for _, c := range ch.consumers() {
+		if c.inflight.has(id) {
+			return c
+		}
+	}
+	return nil
+}
+
+// empty drops everything: queued, deferred and in flight.
+func (ch *channel) empty() error {
+	err := ch.queue.empty()
+	ch.deferred.clear()
+	for _, c := range ch.consumers() {
+		c.inflight.drain(false)
+		c.roomChanged()
+	}
+	return err
+}
+
+// delete drops everything and closes the consumers' connections. The caller
+// has begun the deletion with exit and takes the channel out of its topic.
+func (ch *channel) delete() error {
+	ch.env.log.Info(fmt.Sprintf("CHANNEL(%s): deleting", ch.name))
+	for _, c := range ch.consumers() {
+		c.close(errExiting)
+	}
+	ch.deferred.close()
+	ch.env.scan.forget(&ch.release)
+	return errors.Join(ch.queue.delete(), removeDeferredFile(ch.deferredFile()))
+}
+
+// flush writes everything to disk, for a restart. No consumer is left.
+func (ch *channel) flush() error {
+	ch.env.scan.forget(&ch.release)
+	waiting := ch.deferred.close()
+	if ch.queue.disk == nil {
+		ch.queue.close()
+		return nil
+	}
+	var early []span
+	err := writeDeferredFile(ch.deferredFile(), waiting, time.Now().UnixNano()-ch.env.now())
+	if err != nil {
+		ch.env.log.Error("CHANNEL: deferred messages lose their time, they are queued instead",
+			"topic", ch.topic.name, "channel", ch.name, "messages", waiting.Len(), "error", err)
+		for _, s := range waiting.All {
+			early = append(early, s)
+		}
+	}
+	lost, err := ch.queue.flush(early...)
+	if lost > 0 {
+		err = fmt.Errorf("channel %s of topic %s: %d messages could not be written: %w", ch.name, ch.topic.name, lost, err)
+	}
+	return err
+}
+
+// load opens what an earlier run left on disk.
+func (ch *channel) load() error {
+	if ch.queue.disk == nil {
+		return nil
+	}
+	if err := ch.queue.open(); err != nil {
+		return err
+	}
+	spans, err := readDeferredFile(ch.deferredFile(), ch.queue.newID)
+	for _, d := range spans {
+		ch.deferUntil(d.s, d.due-time.Now().UnixNano()+ch.env.now())
+	}
+	if err != nil {
+		return err
+	}
+	return removeDeferredFile(ch.deferredFile())
+}
+
+func (ch *channel) deferredFile() string {
+	return deferredFileName(ch.env.opts.DataPath, channelQueueName(ch.topic.name, ch.name))
+}

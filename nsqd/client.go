@@ -1,0 +1,200 @@
+package nsqd
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// The states of a connection, with the numbers that /stats shows.
+const (
+	stateInit       = 0
+	stateSubscribed = 3
+	stateClosing    = 4
+)
+
+// A client is one connection. IOLoop is its only reader and writes the
+// replies; messagePump writes messages and heartbeats. Each writes whole
+// frames with one call, so the two need no lock between them.
+type client struct {
+	env       *env
+	conn      net.Conn
+	connected time.Time
+	ctx       context.Context // ends with the connection, for the reason it ended
+	stop      context.CancelCauseFunc
+
+	// Used by IOLoop only.
+	br      *bufio.Reader
+	out     []byte // replies that are not written yet
+	pending publish
+	commit  func() error // publishes what is pending
+	failed  error        // of a commit in the middle of a read
+	newLine bool         // the next read waits for a command line: its deadline starts
+	freed   bool         // messages were finished since the pump was last told
+
+	settings atomic.Pointer[settings]
+	state    atomic.Int32
+	channel  atomic.Pointer[channel] // set by SUB
+	rdy      atomic.Int64
+	inflight inflight
+	expiry   scanItem
+
+	wake         chan struct{} // a token: RDY, settings or channel have changed, or there is room
+	waitsForRoom atomic.Bool   // the pump could take messages if there were room in flight
+	writeArmed   atomic.Int64  // when the write deadline was last set
+
+	messages atomic.Uint64 // sent
+	finished atomic.Uint64
+	requeued atomic.Uint64
+
+	mu        sync.Mutex // pubCounts
+	pubCounts map[string]uint64
+}
+
+// settings are what IDENTIFY negotiates. They are replaced as a whole.
+type settings struct {
+	clientID            string
+	hostname            string
+	userAgent           string
+	heartbeat           time.Duration // 0 when off
+	outputBufferSize    int64
+	outputBufferTimeout time.Duration
+	sampleRate          int32 // percent, 0 when off
+	msgTimeout          time.Duration
+	topologyRegion      string
+	topologyZone        string
+}
+
+func newClient(e *env, conn net.Conn) *client {
+	c := &client{
+		env:       e,
+		conn:      conn,
+		connected: time.Now(),
+		wake:      make(chan struct{}, 1),
+	}
+	c.ctx, c.stop = context.WithCancelCause(context.Background())
+	context.AfterFunc(c.ctx, func() { conn.Close() }) // whoever stops us also ends our Read
+	c.br = bufio.NewReaderSize(connReader{c}, wire.MaxLineLen)
+	c.expiry.fire = func(now int64) int64 { return c.channel.Load().timeOut(c, now) }
+	host, _, _ := net.SplitHostPort(conn.RemoteAddr().String()) // empty for a unix socket
+	c.settings.Store(&settings{
+		clientID:            host,
+		hostname:            host,
+		heartbeat:           defaultHeartbeatInterval,
+		outputBufferSize:    defaultOutputBufferSize,
+		outputBufferTimeout: e.opts.OutputBufferTimeout,
+		msgTimeout:          e.opts.MsgTimeout,
+	})
+	return c
+}
+
+// close ends the connection for the given reason, without waiting.
+func (c *client) close(reason error) { c.stop(reason) }
+
+// connReader reads from the connection for the client's buffer. It is called
+// when the buffer holds no more complete command, so before it waits it
+// publishes what is pending and writes the replies.
+type connReader struct{ c *client }
+
+func (r connReader) Read(p []byte) (int, error) {
+	c := r.c
+	if err := c.settle(); err != nil {
+		c.failed = err
+		return 0, err
+	}
+	if c.newLine {
+		c.newLine = false
+		if err := c.conn.SetReadDeadline(c.readDeadline()); err != nil {
+			return 0, err
+		}
+	}
+	return c.conn.Read(p)
+}
+
+// readDeadline is two heartbeats from now; zero when they are off.
+func (c *client) readDeadline() time.Time {
+	if hb := c.settings.Load().heartbeat; hb > 0 {
+		return time.Now().Add(2 * hb)
+	}
+	return time.Time{}
+}
+
+// settle completes all commands so far: it publishes what is pending, writes
+// the replies and tells the pump of room.
+func (c *client) settle() error {
+	err := c.commit()
+	if c.freed {
+		c.freed = false
+		c.roomChanged()
+	}
+	if err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+// flush writes the replies.
+func (c *client) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	err := c.write(c.out)
+	c.out = c.out[:0]
+	return err
+}
+
+// write writes whole frames to the connection. It has a deadline of one
+// heartbeat, give or take a quarter, which is not set anew for every write.
+func (c *client) write(b []byte) error {
+	hb := c.settings.Load().heartbeat
+	if hb == 0 {
+		hb = c.env.opts.MaxHeartbeatInterval
+	}
+	now := c.env.now()
+	if armed := c.writeArmed.Load(); armed == 0 || now-armed > int64(hb)/4 {
+		c.writeArmed.Store(now)
+		if err := c.conn.SetWriteDeadline(time.Now().Add(hb + hb/4)); err != nil {
+			return err
+		}
+	}
+	_, err := c.conn.Write(b)
+	return err
+}
+
+// room returns how many more messages the client may be sent.
+func (c *client) room() int {
+	rdy := int(c.rdy.Load())
+	if rdy == 0 {
+		return 0
+	}
+	return rdy - c.inflight.len()
+}
+
+// roomChanged tells the pump that fewer messages are in flight.
+func (c *client) roomChanged() {
+	if c.waitsForRoom.Load() {
+		c.wakePump()
+	}
+}
+
+func (c *client) wakePump() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// countPublished counts messages that the client published, by topic.
+func (c *client) countPublished(topic []byte, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pubCounts == nil {
+		c.pubCounts = make(map[string]uint64)
+	}
+	c.pubCounts[string(topic)] += uint64(n)
+}

@@ -1,0 +1,174 @@
+package nsqd
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// A publish collects the messages of pipelined PUBs to one topic, as far as
+// they lie in the read buffer, so that they make one batch. IOLoop owns it.
+type publish struct {
+	topic   [wire.MaxNameLen]byte
+	nameLen int
+	payload []byte
+	count   int
+}
+
+func (b *publish) name() []byte { return b.topic[:b.nameLen] }
+
+// commit publishes what is pending and appends an OK for each message. All of
+// them are accepted or none.
+func (p *protocolV2) commit(c *client) error {
+	count := c.pending.count
+	if count == 0 {
+		return nil
+	}
+	payload := c.pending.payload
+	c.pending.payload, c.pending.count = nil, 0
+	if err := p.topics.publish(c.pending.name(), payload, count, 0); err != nil {
+		return errPublish(wire.PubFailed, "PUB", err)
+	}
+	c.countPublished(c.pending.name(), count)
+	for range count {
+		c.out = wire.AppendFrame(c.out, wire.FrameResponse, wire.OK)
+	}
+	return nil
+}
+
+func errPublish(code, command string, err error) error {
+	return wire.NewError(code, fmt.Sprintf("%s failed %s", command, err), err)
+}
+
+// gatherPub takes PUB: if its message has arrived whole, it joins those that
+// are pending; commit answers them.
+func (p *protocolV2) gatherPub(c *client, l *wire.Line) error {
+	if l.Params() < 1 {
+		return wire.NewError(wire.Invalid, "PUB insufficient number of parameters", nil)
+	}
+	topic := l.Param(0)
+	if err := checkTopic("PUB", topic); err != nil {
+		return err
+	}
+	if c.pending.count > 0 && (string(topic) != string(c.pending.name()) || c.pending.count == maxBatch) {
+		if err := c.commit(); err != nil {
+			return err
+		}
+	}
+	c.pending.nameLen = copy(c.pending.topic[:], topic)
+
+	size, err := p.messageSize(c, "PUB")
+	if err != nil {
+		return err
+	}
+	if size > c.br.Buffered() {
+		if err := c.commit(); err != nil {
+			return err
+		}
+		payload, err := wire.ReadToPayload(c.br, nil, size)
+		if err != nil {
+			return wire.NewError(wire.BadMessage, "PUB failed to read message body", err)
+		}
+		c.pending.payload, c.pending.count = payload, 1
+		return nil
+	}
+	if c.pending.payload == nil { // room for this message and all that may follow in the buffer
+		c.pending.payload = make([]byte, 0, wire.SizeLen+c.br.Buffered())
+	}
+	body, _ := c.br.Peek(size) // cannot fail: the bytes are buffered
+	c.pending.payload = wire.AppendToPayload(c.pending.payload, body)
+	c.pending.count++
+	c.br.Discard(size)
+	return nil
+}
+
+// dpub takes DPUB: one message that channels hold back for some milliseconds.
+func (p *protocolV2) dpub(c *client, l *wire.Line) ([]byte, error) {
+	if l.Params() < 2 {
+		return nil, wire.NewError(wire.Invalid, "DPUB insufficient number of parameters", nil)
+	}
+	if err := checkTopic("DPUB", l.Param(0)); err != nil {
+		return nil, err
+	}
+	ms, err := wire.ParseNumber(l.Param(1))
+	if err != nil {
+		return nil, wire.NewError(wire.Invalid, fmt.Sprintf("DPUB could not parse timeout %s", l.Param(1)), err)
+	}
+	if limit := p.env.opts.MaxReqTimeout.Milliseconds(); ms > limit {
+		return nil, wire.NewError(wire.Invalid, fmt.Sprintf("DPUB timeout %d out of range 0-%d", ms, limit), nil)
+	}
+	topic := append([]byte(nil), l.Param(0)...) // the line goes with the next read
+	size, err := p.messageSize(c, "DPUB")
+	if err != nil {
+		return nil, err
+	}
+	payload, err := wire.ReadToPayload(c.br, nil, size)
+	if err != nil {
+		return nil, wire.NewError(wire.BadMessage, "DPUB failed to read message body", err)
+	}
+	if err := p.topics.publish(topic, payload, 1, time.Duration(ms)*time.Millisecond); err != nil {
+		return nil, errPublish(wire.DPubFailed, "DPUB", err)
+	}
+	c.countPublished(topic, 1)
+	return okResponse, nil
+}
+
+// mpub takes MPUB: several messages, of which all are accepted or none.
+func (p *protocolV2) mpub(c *client, l *wire.Line) ([]byte, error) {
+	if l.Params() < 1 {
+		return nil, wire.NewError(wire.Invalid, "MPUB insufficient number of parameters", nil)
+	}
+	if err := checkTopic("MPUB", l.Param(0)); err != nil {
+		return nil, err
+	}
+	topic := append([]byte(nil), l.Param(0)...) // the line goes with the next read
+	size, err := wire.ReadSize(c.br)
+	if err != nil {
+		return nil, wire.NewError(wire.BadBody, "MPUB failed to read body size", err)
+	}
+	if size <= 0 {
+		return nil, wire.NewError(wire.BadBody, fmt.Sprintf("MPUB invalid body size %d", size), nil)
+	}
+	limit := p.env.opts.MaxBodySize
+	if int64(size) > limit {
+		return nil, wire.NewError(wire.BadBody, fmt.Sprintf("MPUB body too big %d > %d", size, limit), nil)
+	}
+	body, readErr := wire.ReadBody(c.br, nil, int(size))
+	count, payload, rest, err := wire.ParseBatch(body, int(limit), int(p.env.opts.MaxMsgSize))
+	switch {
+	case err != nil: // also where reading failed: the batch is cut then
+		return nil, err
+	case readErr != nil:
+		return nil, wire.NewError(wire.BadBody, "MPUB failed to read body", readErr)
+	case len(rest) > 0:
+		return nil, wire.NewError(wire.BadBody, fmt.Sprintf("MPUB body has %d bytes after its last message", len(rest)), nil)
+	}
+	if err := p.topics.publish(topic, payload, count, 0); err != nil {
+		return nil, errPublish(wire.MPubFailed, "MPUB", err)
+	}
+	c.countPublished(topic, count)
+	return okResponse, nil
+}
+
+func checkTopic(command string, name []byte) error {
+	if wire.ValidName(name) {
+		return nil
+	}
+	return wire.NewError(wire.BadTopic, fmt.Sprintf("%s topic name %q is not valid", command, name), nil)
+}
+
+// messageSize reads and checks the size of the message that follows.
+func (p *protocolV2) messageSize(c *client, command string) (int, error) {
+	size, err := wire.ReadSize(c.br)
+	if err != nil {
+		return 0, wire.NewError(wire.BadMessage, command+" failed to read message body size", err)
+	}
+	if size <= 0 {
+		return 0, wire.NewError(wire.BadMessage, fmt.Sprintf("%s invalid message body size %d", command, size), nil)
+	}
+	if limit := p.env.opts.MaxMsgSize; int64(size) > limit {
+		return 0, wire.NewError(wire.BadMessage, fmt.Sprintf("%s message too big %d > %d", command, size, limit), nil)
+	}
+	return int(size), nil
+}

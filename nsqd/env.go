@@ -1,0 +1,63 @@
+package nsqd
+
+import (
+	"log/slog"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// env is what topics, channels and connections need of the daemon around them.
+// It does not change once the daemon runs.
+type env struct {
+	opts    *Options
+	log     *slog.Logger
+	start   time.Time
+	scan    *queueScan
+	health  health
+	changed func() // a topic or channel came or went: metadata must be written
+	panics  atomic.Uint64
+}
+
+// now returns the daemon's monotonic clock in nanoseconds; it never is 0.
+func (e *env) now() int64 { return int64(time.Since(e.start)) + 1 }
+
+func (e *env) diskOptions() diskq.Options {
+	return diskq.Options{
+		Dir:             e.opts.DataPath,
+		MaxBytesPerFile: e.opts.MaxBytesPerFile,
+		MinRecord:       wire.MessageHeaderLen,
+		MaxRecord:       int32(min(math.MaxInt32, max(maxStoredMessage, e.opts.MaxMsgSize)+wire.MessageHeaderLen)),
+		SyncEvery:       e.opts.SyncEvery,
+		SyncTimeout:     e.opts.SyncTimeout,
+		Logger:          e.log,
+	}
+}
+
+// maxStoredMessage is the size up to which a message is read back from disk
+// even when today's --max-msg-size is smaller.
+const maxStoredMessage = 64 << 20
+
+// health is the result of the most recent write to any disk queue.
+type health struct {
+	err atomic.Pointer[error]
+}
+
+func (h *health) set(err error) {
+	if err != nil {
+		h.err.Store(&err)
+	} else if h.err.Load() != nil {
+		h.err.Store(nil)
+	}
+}
+
+// Err returns the error of the most recent write, nil if it succeeded.
+func (h *health) Err() error {
+	if err := h.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

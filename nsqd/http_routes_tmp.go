@@ -1,0 +1,5 @@
+package nsqd
+
+import "net/http"
+
+func (s *httpServer) routes() http.Handler { return http.NotFoundHandler() }

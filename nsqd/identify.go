@@ -1,0 +1,171 @@
+package nsqd
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/version"
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// identifyRequest is what a client may say of itself and ask for. Times are in
+// milliseconds; 0 asks for the default, -1 turns a thing off.
+type identifyRequest struct {
+	ClientID            string `json:"client_id"`
+	Hostname            string `json:"hostname"`
+	UserAgent           string `json:"user_agent"`
+	FeatureNegotiation  bool   `json:"feature_negotiation"`
+	HeartbeatInterval   int    `json:"heartbeat_interval"`
+	OutputBufferSize    int    `json:"output_buffer_size"`
+	OutputBufferTimeout int    `json:"output_buffer_timeout"`
+	SampleRate          int32  `json:"sample_rate"`
+	MsgTimeout          int    `json:"msg_timeout"`
+	DeflateLevel        int    `json:"deflate_level"`
+	TopologyRegion      string `json:"topology_region"`
+	TopologyZone        string `json:"topology_zone"`
+}
+
+// identifyResponse is the answer to a client that negotiates features.
+type identifyResponse struct {
+	MaxRdyCount         int64  `json:"max_rdy_count"`
+	Version             string `json:"version"`
+	MaxMsgTimeout       int64  `json:"max_msg_timeout"`
+	MsgTimeout          int64  `json:"msg_timeout"`
+	TLSv1               bool   `json:"tls_v1"`
+	Deflate             bool   `json:"deflate"`
+	DeflateLevel        int    `json:"deflate_level"`
+	MaxDeflateLevel     int    `json:"max_deflate_level"`
+	Snappy              bool   `json:"snappy"`
+	SampleRate          int32  `json:"sample_rate"`
+	AuthRequired        bool   `json:"auth_required"`
+	OutputBufferSize    int64  `json:"output_buffer_size"`
+	OutputBufferTimeout int64  `json:"output_buffer_timeout"`
+	TopologyRegion      string `json:"topology_region"`
+	TopologyZone        string `json:"topology_zone"`
+}
+
+// maxDeflateLevel is the level that is reported while nothing is compressed.
+const maxDeflateLevel = 6
+
+// identify takes IDENTIFY: who the client is and how it wants to be served. A
+// client that negotiates is told the effective values, and that this server
+// grants neither TLS nor compression.
+func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
+	if c.state.Load() != stateInit {
+		return nil, errState("IDENTIFY")
+	}
+	body, err := p.readBody(c, "IDENTIFY")
+	if err != nil {
+		return nil, err
+	}
+	var req identifyRequest
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil, wire.NewError(wire.BadBody, "IDENTIFY failed to decode JSON body", err)
+	}
+	s, err := negotiate(&req, p.env.opts)
+	if err != nil {
+		return nil, wire.NewError(wire.BadBody, "IDENTIFY "+err.Error(), nil)
+	}
+	p.env.log.Info(fmt.Sprintf("[%s] IDENTIFY: %.500q", c.conn.RemoteAddr(), body))
+	c.settings.Store(s)
+	c.writeArmed.Store(0) // the write deadline follows the heartbeat
+	c.wakePump()
+	if !req.FeatureNegotiation {
+		return okResponse, nil
+	}
+	level := req.DeflateLevel
+	if level <= 0 {
+		level = maxDeflateLevel
+	}
+	return json.Marshal(identifyResponse{
+		MaxRdyCount:         p.env.opts.MaxRdyCount,
+		Version:             version.Binary,
+		MaxMsgTimeout:       p.env.opts.MaxMsgTimeout.Milliseconds(),
+		MsgTimeout:          s.msgTimeout.Milliseconds(),
+		DeflateLevel:        min(level, maxDeflateLevel),
+		MaxDeflateLevel:     maxDeflateLevel,
+		SampleRate:          s.sampleRate,
+		OutputBufferSize:    s.outputBufferSize,
+		OutputBufferTimeout: s.outputBufferTimeout.Milliseconds(),
+		TopologyRegion:      p.env.opts.TopologyRegion,
+		TopologyZone:        p.env.opts.TopologyZone,
+	})
+}
+
+// readBody reads the sized body of IDENTIFY.
+func (p *protocolV2) readBody(c *client, command string) ([]byte, error) {
+	size, err := wire.ReadSize(c.br)
+	if err != nil {
+		return nil, wire.NewError(wire.BadBody, command+" failed to read body size", err)
+	}
+	if limit := p.env.opts.MaxBodySize; int64(size) > limit {
+		return nil, wire.NewError(wire.BadBody, fmt.Sprintf("%s body too big %d > %d", command, size, limit), nil)
+	}
+	if size <= 0 {
+		return nil, wire.NewError(wire.BadBody, fmt.Sprintf("%s invalid body size %d", command, size), nil)
+	}
+	body, err := wire.ReadBody(c.br, nil, int(size))
+	if err != nil {
+		return nil, wire.NewError(wire.BadBody, command+" failed to read body", err)
+	}
+	return body, nil
+}
+
+// negotiate returns the settings that a request gets, or what is wrong with it.
+func negotiate(req *identifyRequest, opts *Options) (*settings, error) {
+	s := &settings{
+		clientID:            req.ClientID,
+		hostname:            req.Hostname,
+		userAgent:           req.UserAgent,
+		heartbeat:           defaultHeartbeatInterval,
+		outputBufferSize:    defaultOutputBufferSize,
+		outputBufferTimeout: opts.OutputBufferTimeout,
+		sampleRate:          req.SampleRate,
+		msgTimeout:          opts.MsgTimeout,
+		topologyRegion:      req.TopologyRegion,
+		topologyZone:        req.TopologyZone,
+	}
+	within := func(ms int, low, high time.Duration) bool {
+		return int64(ms) >= low.Milliseconds() && int64(ms) <= high.Milliseconds()
+	}
+	switch hb := req.HeartbeatInterval; {
+	case hb == 0:
+	case hb == -1:
+		s.heartbeat = 0
+	case within(hb, minHeartbeatInterval, opts.MaxHeartbeatInterval):
+		s.heartbeat = time.Duration(hb) * time.Millisecond
+	default:
+		return nil, fmt.Errorf("heartbeat interval (%d) is invalid", hb)
+	}
+	switch t := req.OutputBufferTimeout; {
+	case t == 0:
+	case t == -1:
+		s.outputBufferTimeout = 0
+	case within(t, opts.MinOutputBufferTimeout, opts.MaxOutputBufferTimeout):
+		s.outputBufferTimeout = time.Duration(t) * time.Millisecond
+	default:
+		return nil, fmt.Errorf("output buffer timeout (%d) is invalid", t)
+	}
+	switch size := int64(req.OutputBufferSize); {
+	case size == 0:
+	case size == -1:
+		s.outputBufferSize = 1
+		s.outputBufferTimeout = 0
+	case size >= minOutputBufferSize && size <= opts.MaxOutputBufferSize:
+		s.outputBufferSize = size
+	default:
+		return nil, fmt.Errorf("output buffer size (%d) is invalid", size)
+	}
+	if req.SampleRate < 0 || req.SampleRate > 99 {
+		return nil, fmt.Errorf("sample rate (%d) is invalid", req.SampleRate)
+	}
+	switch t := req.MsgTimeout; {
+	case t == 0:
+	case within(t, minClientMsgTimeout, opts.MaxMsgTimeout):
+		s.msgTimeout = time.Duration(t) * time.Millisecond
+	default:
+		return nil, fmt.Errorf("msg timeout (%d) is invalid", t)
+	}
+	return s, nil
+}

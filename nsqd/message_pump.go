@@ -1,0 +1,171 @@
+package nsqd
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// pumpWrite is how much the pump takes and writes in one step.
+const pumpWrite = 64 << 10
+
+var errConnectionEnds = errors.New("connection ends")
+
+// messagePump sends the client its messages, as many as RDY allows, and
+// heartbeats, until the connection ends. It never waits with a message in
+// hand: what it takes is written with one call.
+func (p *protocolV2) messagePump(c *client) error {
+	pump := pump{c: c}
+	heartbeat := c.settings.Load().heartbeat
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	beat := ticker.C
+
+	var woken bool // by the channel's token, which must be used or passed on
+	for {
+		ch := c.channel.Load()
+		room := 0
+		if ch != nil {
+			room = c.room()
+		}
+		if room > 0 {
+			sent, err := pump.deliver(ch, room)
+			if err != nil {
+				return err
+			}
+			if sent {
+				woken = false
+				select { // heartbeats go out under load, too
+				case <-beat:
+					if err := pump.beat(); err != nil {
+						return err
+					}
+				case <-c.ctx.Done():
+					return context.Cause(c.ctx)
+				default:
+				}
+				continue
+			}
+		}
+
+		var ready <-chan struct{}
+		if room > 0 {
+			ready = ch.queue.ready
+		} else if ch != nil {
+			if woken {
+				ch.queue.signal()
+			}
+			c.waitsForRoom.Store(true)
+			if c.room() > 0 { // it was made before anybody knew that we wait for it
+				c.waitsForRoom.Store(false)
+				continue
+			}
+		}
+		woken = false
+		select {
+		case <-ready:
+			woken = true
+		case <-c.wake:
+			if hb := c.settings.Load().heartbeat; hb != heartbeat {
+				heartbeat = hb
+				if beat = nil; hb > 0 {
+					ticker.Reset(hb)
+					beat = ticker.C
+				}
+			}
+		case <-beat:
+			if err := pump.beat(); err != nil {
+				return err
+			}
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		}
+		c.waitsForRoom.Store(false)
+	}
+}
+
+// A pump is what messagePump keeps between two steps.
+type pump struct {
+	c     *client
+	spans []span
+	buf   []byte
+	used  bool // since the last heartbeat
+}
+
+var heartbeatFrame = wire.AppendFrame(nil, wire.FrameResponse, wire.Heartbeat)
+
+// beat sends a heartbeat. Buffers that were not used since the last one go.
+func (p *pump) beat() error {
+	if !p.used {
+		p.spans, p.buf = nil, nil
+	}
+	p.used = false
+	return p.c.write(heartbeatFrame)
+}
+
+// deliver takes up to n messages from the channel, enters them in flight and
+// sends them. It reports false when the channel had none.
+func (p *pump) deliver(ch *channel, n int) (bool, error) {
+	c := p.c
+	spans, inMemory := ch.queue.take(p.spans[:0], n, pumpWrite)
+	p.spans = spans
+	if len(spans) == 0 {
+		return false, nil
+	}
+	p.used = true
+	settings := c.settings.Load()
+	if rate := settings.sampleRate; rate > 0 {
+		spans = sample(spans, rate)
+	}
+	arm, ok := c.inflight.add(spans, c.env.now(), int64(settings.msgTimeout))
+	if !ok {
+		ch.queue.putBack(spans)
+		return false, errConnectionEnds
+	}
+	c.env.scan.schedule(&c.expiry, arm)
+	ch.fromMemory.Add(uint64(inMemory))
+
+	sent := 0
+	p.buf = p.buf[:0]
+	for i := range spans {
+		sent += int(spans[i].count)
+		p.buf = spans[i].appendFrames(p.buf)
+	}
+	c.messages.Add(uint64(sent))
+	clear(p.spans) // let go of the batches
+	var err error
+	if sent > 0 {
+		err = c.write(p.buf)
+	}
+	if cap(p.buf) > 2*pumpWrite {
+		p.buf = nil
+	}
+	return true, err
+}
+
+// appendFrames appends the message frames of s for this delivery.
+func (s span) appendFrames(dst []byte) []byte {
+	attempts := nextAttempt(s.attempts)
+	for s.count > 0 {
+		m := s.pop()
+		dst = wire.AppendMessageFrame(dst, s.b.time, attempts, uint64(m.id()), m.body())
+	}
+	return dst
+}
+
+// sample keeps each message with a probability of rate percent. The others are
+// gone for the channel.
+func sample(spans []span, rate int32) []span {
+	var kept []span
+	for _, s := range spans {
+		for s.count > 0 {
+			if m := s.pop(); rand.Int32N(100) < rate {
+				kept = append(kept, m)
+			}
+		}
+	}
+	return kept
+}

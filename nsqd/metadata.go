@@ -1,0 +1,157 @@
+package nsqd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/seed893f581e/nsq/internal/version"
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// metadata keeps nsqd.dat: the topics and channels, and which are paused. One
+// goroutine writes it, so that a burst of changes costs one write and nothing
+// that publishes ever waits for it.
+type metadata struct {
+	n     *NSQD
+	dirty chan struct{} // a token while a change is not written
+
+	writing sync.Mutex // one write at a time; guards only the file, and nothing else waits for it
+}
+
+func (m *metadata) init(n *NSQD) {
+	m.n = n
+	m.dirty = make(chan struct{}, 1)
+}
+
+// change has the metadata written soon.
+func (m *metadata) change() {
+	select {
+	case m.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// metadataLoop writes what changed until ctx ends.
+func (m *metadata) metadataLoop(ctx context.Context) error {
+	for {
+		select {
+		case <-m.dirty:
+			if err := m.write(); err != nil {
+				m.n.log.Error("NSQ: failed to persist metadata", "error", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// The form of nsqd.dat, shared with classic software.
+type (
+	metadataFile struct {
+		Topics  []topicMetadata `json:"topics"`
+		Version string          `json:"version"`
+	}
+	topicMetadata struct {
+		Name     string            `json:"name"`
+		Paused   bool              `json:"paused"`
+		Channels []channelMetadata `json:"channels"`
+	}
+	channelMetadata struct {
+		Name   string `json:"name"`
+		Paused bool   `json:"paused"`
+	}
+)
+
+func (m *metadata) fileName() string { return filepath.Join(m.n.opts.DataPath, "nsqd.dat") }
+
+// write writes the metadata of this moment and returns once it is on stable
+// storage.
+func (m *metadata) write() error {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	m.n.log.Info("NSQ: persisting topic/channel metadata to " + m.fileName())
+	data, err := json.Marshal(m.snapshot())
+	if err != nil {
+		return err
+	}
+	return writeFileDurably(m.fileName(), data)
+}
+
+func (m *metadata) snapshot() metadataFile {
+	file := metadataFile{Version: version.Binary}
+	for _, t := range m.n.topics.all() {
+		if t.ephemeral || t.isExiting() {
+			continue
+		}
+		tm := topicMetadata{Name: t.name, Paused: t.isPaused()}
+		for _, ch := range t.allChannels() {
+			if !ch.ephemeral && !ch.isExiting() {
+				tm.Channels = append(tm.Channels, channelMetadata{Name: ch.name, Paused: ch.queue.isPaused()})
+			}
+		}
+		file.Topics = append(file.Topics, tm)
+	}
+	return file
+}
+
+// load creates the topics and channels of the last run and opens what they
+// left on disk.
+func (n *NSQD) load() error {
+	name := n.metadata.fileName()
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("failed to load metadata - %w", err)
+	}
+	var file metadataFile
+	if err := json.Unmarshal(data, &file); err != nil {
+		return fmt.Errorf("failed to load metadata - failed to parse metadata in %s - %w", name, err)
+	}
+	for _, tm := range file.Topics {
+		if !wire.ValidName(tm.Name) {
+			n.log.Warn(fmt.Sprintf("skipping creation of invalid topic %s", tm.Name))
+			continue
+		}
+		if err := n.loadTopic(tm); err != nil {
+			return fmt.Errorf("failed to load topic %s: %w", tm.Name, err)
+		}
+	}
+	return nil
+}
+
+func (n *NSQD) loadTopic(tm topicMetadata) error {
+	t, err := n.topics.topic([]byte(tm.Name))
+	if err != nil {
+		return err
+	}
+	t.setPaused(true) // until every channel is there to get its copy
+	for _, cm := range tm.Channels {
+		if !wire.ValidName(cm.Name) {
+			n.log.Warn(fmt.Sprintf("skipping creation of invalid channel %s", cm.Name))
+			continue
+		}
+		ch, err := t.channel(cm.Name)
+		if err != nil {
+			return err
+		}
+		if cm.Paused {
+			ch.queue.pause()
+		}
+		if err := ch.load(); err != nil {
+			n.log.Error("CHANNEL: what it left on disk could not be read whole", "topic", t.name, "channel", ch.name, "error", err)
+		}
+	}
+	if err := t.load(); err != nil {
+		n.log.Error("TOPIC: what it left on disk could not be read whole", "topic", t.name, "error", err)
+	}
+	t.setPaused(tm.Paused)
+	return nil
+}

@@ -1,0 +1,151 @@
+package nsqd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/dirlock"
+	"github.com/seed893f581e/nsq/internal/version"
+)
+
+// NSQD is one broker: its topics, its listeners and its loops. New makes it,
+// Main runs it, Exit stops it. Its methods are safe for concurrent use.
+type NSQD struct {
+	env      *env
+	opts     *Options
+	log      *slog.Logger
+	dataLock *dirlock.Lock
+	started  time.Time
+
+	topics   topics
+	clients  clients
+	metadata metadata
+	tcp      tcpServer
+	http     httpServer // with a nil listener when it is off
+
+	stopLoops context.CancelFunc // ends what Main started besides the listeners
+	exit      sync.Once
+	exiting   chan struct{} // closed when Exit begins
+	exitErr   error
+	exited    chan struct{} // closed when Exit is done
+	running   sync.WaitGroup
+}
+
+// New checks the options, locks the data path, binds the listeners and loads
+// what an earlier run left. Nothing is served before Main. Whoever calls New
+// calls Exit in the end, also without Main. The options must not be changed
+// afterwards.
+func New(opts *Options) (n *NSQD, err error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	own := *opts
+	if own.DataPath == "" {
+		if own.DataPath, err = os.Getwd(); err != nil {
+			return nil, err
+		}
+	}
+	if own.Logger == nil {
+		own.Logger = slog.New(slog.DiscardHandler)
+	}
+	n = &NSQD{opts: &own, log: own.Logger, started: time.Now(), exiting: make(chan struct{}), exited: make(chan struct{})}
+	n.env = &env{opts: n.opts, log: n.log, start: n.started}
+	n.env.scan = newQueueScan(n.env)
+	n.env.changed = n.metadata.change
+	n.topics.init(n.env)
+	n.metadata.init(n)
+
+	if n.dataLock, err = dirlock.Acquire(n.opts.DataPath); err != nil {
+		return nil, fmt.Errorf("failed to lock data-path: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.tcp.close(), n.http.close(), n.dataLock.Unlock())
+		}
+	}()
+	n.log.Info(version.String("nsqd"))
+	n.log.Info(fmt.Sprintf("ID: %d", n.opts.ID))
+	if n.tcp.listener, err = listen(n.opts.TCPAddress); err != nil {
+		return nil, err
+	}
+	if n.opts.HTTPAddress != "" {
+		if n.http.listener, err = listen(n.opts.HTTPAddress); err != nil {
+			return nil, err
+		}
+	}
+	n.tcp.init(n)
+	n.http.init(n)
+	if err = n.load(); err != nil {
+		return nil, err
+	}
+	if err = n.metadata.write(); err != nil {
+		return nil, fmt.Errorf("failed to persist metadata: %w", err)
+	}
+	return n, nil
+}
+
+// listen opens a TCP listener for host:port, or one on a unix socket for
+// anything else.
+func listen(address string) (net.Listener, error) {
+	network := "tcp"
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		network = "unix"
+	} else if host, _, _ := net.SplitHostPort(address); isIPv4(host) {
+		network = "tcp4" // so that the log shows the dotted address that was given
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return nil, fmt.Errorf("listen (%s) failed - %w", address, err)
+	}
+	return l, nil
+}
+
+func isIPv4(host string) bool { return net.ParseIP(host) != nil && !strings.Contains(host, ":") }
+
+// Main serves until Exit, and then returns nil. The first part that fails
+// stops the others and is returned.
+func (n *NSQD) Main() error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	failed := make(chan error, 4)
+	run := func(name string, f func() error) {
+		n.running.Go(func() {
+			if err := f(); err != nil {
+				failed <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+	}
+	n.stopLoops = stop
+	run("TCP", n.tcp.serve)
+	if n.http.listener != nil {
+		run("HTTP", n.http.serve)
+	}
+	run("QUEUESCAN", func() error { return n.env.scan.queueScanLoop(ctx) })
+	run("METADATA", func() error { return n.metadata.metadataLoop(ctx) })
+
+	select {
+	case err := <-failed:
+		return errors.Join(err, n.Exit())
+	case <-n.exited:
+		return nil
+	}
+}
+
+// RealTCPAddr returns the address that the TCP listener is bound to.
+func (n *NSQD) RealTCPAddr() net.Addr { return n.tcp.listener.Addr() }
+
+// RealHTTPAddr returns the address that the HTTP listener is bound to, nil
+// when HTTP is off.
+func (n *NSQD) RealHTTPAddr() net.Addr {
+	if n.http.listener == nil {
+		return nil
+	}
+	return n.http.listener.Addr()
+}

@@ -1,0 +1,147 @@
+package nsqd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// protocolV2 is the protocol of producers and consumers.
+type protocolV2 struct {
+	env      *env
+	topics   *topics
+	clients  *clients
+	commands map[string]command
+}
+
+// A command checks and executes one command line, whose body it reads from the
+// client itself. It returns the data of the response frame, nil for none, or
+// an error; what is not a *wire.Error ends the connection without a frame. The
+// line is valid until the command reads from the client.
+type command func(c *client, l *wire.Line) (response []byte, err error)
+
+func newProtocolV2(n *NSQD) *protocolV2 {
+	p := &protocolV2{env: n.env, topics: &n.topics, clients: &n.clients}
+	p.commands = map[string]command{
+		"IDENTIFY": p.identify,
+		"SUB":      p.sub,
+		"RDY":      p.rdy,
+		"MPUB":     p.mpub,
+		"DPUB":     p.dpub,
+		"FIN":      p.fin,
+		"REQ":      p.req,
+		"TOUCH":    p.touch,
+		"CLS":      p.cls,
+		"NOP":      func(*client, *wire.Line) ([]byte, error) { return nil, nil },
+	}
+	return p
+}
+
+var okResponse = []byte(wire.OK)
+
+// IOLoop owns the connection: it is the only reader, it starts the only other
+// goroutine, and it returns after that goroutine and the socket are gone. What
+// the client had in flight is then back in its channel.
+func (p *protocolV2) IOLoop(c *client) error {
+	var pump sync.WaitGroup
+	p.clients.add(c)
+	defer p.leave(c)     // 4. others get its messages
+	defer pump.Wait()    // 3. wait for the pump to notice
+	defer c.conn.Close() // 2. unblock it if it is writing
+	defer c.stop(nil)    // 1. tell it
+
+	c.commit = func() error { return p.commit(c) }
+	pump.Go(func() {
+		defer c.stop(errPumpEnded)
+		defer p.env.recoverPanic("PROTOCOL(V2)", c.conn.RemoteAddr())
+		c.stop(p.messagePump(c))
+	})
+
+	for {
+		c.newLine = true
+		line, err := c.br.ReadSlice('\n') // valid until the next read
+		if err == nil {
+			err = p.exec(c, line)
+		}
+		if err == nil {
+			continue
+		}
+		err = cmp.Or(c.failed, err) // a commit failed while reading
+		if e := asWireError(err); e != nil {
+			if err = p.answerError(c, e); err == nil {
+				continue
+			}
+		}
+		return cmp.Or(context.Cause(c.ctx), err) // why we were stopped, not "use of closed connection"
+	}
+}
+
+var errPumpEnded = errors.New("message pump ended")
+
+// exec runs one command and appends its response to what will be written.
+func (p *protocolV2) exec(c *client, line []byte) error {
+	l := wire.ParseLine(line)
+	if string(l.Name) == "PUB" { // may join those before it
+		return p.gatherPub(c, &l)
+	}
+	if err := c.commit(); err != nil {
+		return err
+	}
+	cmd := p.commands[string(l.Name)]
+	if cmd == nil {
+		return wire.NewError(wire.Invalid, fmt.Sprintf("invalid command %s", l.Name), nil)
+	}
+	response, err := cmd(c, &l)
+	if err != nil {
+		return err
+	}
+	if response != nil {
+		c.out = wire.AppendFrame(c.out, wire.FrameResponse, response)
+	}
+	return nil
+}
+
+// answerError sends an error frame. It returns the error if that was the end
+// of the connection.
+func (p *protocolV2) answerError(c *client, e *wire.Error) error {
+	if !e.Fatal() {
+		p.env.log.Info(fmt.Sprintf("[%s] - %.200q", c.conn.RemoteAddr(), e.Error()))
+		c.out = wire.AppendError(c.out, e)
+		return nil
+	}
+	c.rdy.Store(0)
+	if err := c.commit(); err != nil { // of what came before; then that is the error
+		e = cmp.Or(asWireError(err), e)
+	}
+	p.env.log.Error(fmt.Sprintf("[%s] - %.200q", c.conn.RemoteAddr(), e.Error()), "cause", e.Err)
+	c.out = wire.AppendError(c.out, e)
+	if c.flush() == nil {
+		lingerClose(c.conn)
+	}
+	return e
+}
+
+// leave undoes what the connection was part of.
+func (p *protocolV2) leave(c *client) {
+	p.clients.remove(c)
+	if ch := c.channel.Load(); ch != nil {
+		if err := p.topics.unsubscribe(ch, c); err != nil {
+			p.env.log.Error(fmt.Sprintf("CHANNEL(%s): deletion failed", ch.name), "error", err)
+		}
+	}
+}
+
+// asWireError returns the error that the client is told, nil if err is none.
+func asWireError(err error) *wire.Error {
+	e, _ := errors.AsType[*wire.Error](err)
+	return e
+}
+
+// errState says that a command is not allowed now.
+func errState(command string) error {
+	return wire.NewError(wire.Invalid, "cannot "+command+" in current state", nil)
+}

@@ -1,0 +1,295 @@
+package nsqd
+
+import (
+	"errors"
+	"math"
+	"sync"
+
+	"github.com/seed893f581e/nsq/internal/diskq"
+)
+
+// errExiting is what a put gets from a queue that is closed: its topic or
+// channel is being deleted, or the daemon stops.
+var errExiting = errors.New("exiting")
+
+// diskRead is how many records one take reads from disk at most.
+const diskRead = 128
+
+// A queue is what a topic or a channel holds: a memory chan and, behind it, a
+// disk queue. While anything lies on disk, new messages go there too, so that
+// the order is kept and nothing on disk waits behind newer messages.
+//
+// Whoever receives from ready takes; take passes the token on while there is
+// more, so one put wakes as many waiting takers as there is work.
+type queue struct {
+	ready chan struct{} // a token while there may be something to take
+	disk  *diskq.Queue  // nil for ephemeral topics and channels: what does not fit is dropped
+	newID func() guid   // for records whose id is not one of ours
+	env   *env
+	name  string // of the files
+
+	mu         sync.Mutex // what follows; never held over the disk
+	mem        memoryChan
+	paused     bool
+	closed     bool
+	recordSize int // of a recent record read from disk, to bound the next read
+}
+
+// newQueue returns a queue that keeps its overflow in files of the given name,
+// or, if ephemeral, keeps none. It opens nothing yet.
+func newQueue(e *env, name string, ephemeral bool, newID func() guid) *queue {
+	q := &queue{
+		ready: make(chan struct{}, 1),
+		newID: newID,
+		env:   e,
+		name:  name,
+		mem:   memoryChan{capacity: int(e.opts.MemQueueSize)},
+	}
+	if ephemeral {
+		q.mem.capacity = max(1, q.mem.capacity) // with no slot and no disk it could keep nothing at all
+	} else {
+		q.disk = diskq.New(name, e.diskOptions())
+	}
+	return q
+}
+
+// open opens what an earlier run left on disk, if anything.
+func (q *queue) open() error {
+	there, err := diskq.Exists(q.env.opts.DataPath, q.name)
+	if err != nil || !there {
+		return err
+	}
+	if err := q.disk.Open(); err != nil {
+		return err
+	}
+	q.signal()
+	return nil
+}
+
+// signal lets one waiting taker have a look.
+func (q *queue) signal() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// put adds the messages of s at the end: into memory, or onto disk where
+// memory is full. All of them are in the queue or, with an error, none: a
+// batch of which one message is stored already is completed in memory if the
+// disk fails half-way.
+func (q *queue) put(s span) error {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return errExiting
+	}
+	stored := false
+	if q.disk == nil || q.disk.Depth() == 0 {
+		if fit := min(q.mem.room(), int(s.count)); fit > 0 {
+			head := s
+			if fit < int(s.count) {
+				head, _ = s.cut(fit, math.MaxInt)
+			} else {
+				s.count = 0
+			}
+			q.mem.push(head)
+			stored = true
+		}
+	}
+	q.mu.Unlock()
+	if stored {
+		q.signal()
+	}
+	if s.count == 0 || q.disk == nil {
+		return nil
+	}
+	return q.spill(s, stored)
+}
+
+// spill puts the messages of s on disk. stored tells that earlier messages of
+// the same batch are in the queue already.
+func (q *queue) spill(s span, stored bool) error {
+	defer q.signal()
+	var rec []byte
+	for s.count > 0 {
+		rest := s
+		m := s.pop()
+		rec = m.appendRecord(rec[:0])
+		err := q.disk.Put(rec)
+		if errors.Is(err, diskq.ErrClosed) {
+			err = errExiting
+		} else {
+			q.env.health.set(err)
+		}
+		if err != nil {
+			if !stored {
+				return err
+			}
+			q.env.log.Error("DISKQUEUE: write failed, the rest of the batch is kept in memory", "messages", rest.count, "error", err)
+			return q.putMemory(rest)
+		}
+		stored = true
+	}
+	return nil
+}
+
+// putMemory adds s to memory whatever its bound: for what must not go to disk,
+// because its deferral would be lost there, or because the disk has failed.
+func (q *queue) putMemory(s span) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return errExiting
+	}
+	q.mem.push(s)
+	q.signal()
+	return nil
+}
+
+// requeue adds messages that were taken before, each a span of one, at the
+// end. A disk that fails keeps them in memory. It fails only when closed.
+func (q *queue) requeue(s span) error {
+	err := q.put(s)
+	if err == nil || errors.Is(err, errExiting) {
+		return err
+	}
+	q.env.log.Error("DISKQUEUE: write failed, a requeued message is kept in memory", "error", err)
+	return q.putMemory(s)
+}
+
+// putBack returns spans of the last take, in their order, to the front.
+func (q *queue) putBack(spans []span) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := len(spans) - 1; i >= 0; i-- {
+		q.mem.pushFront(spans[i])
+	}
+	q.signal()
+}
+
+// take appends the next messages to dst, at most n of them and about maxBytes.
+// It appends nothing while the queue is paused or closed. It does not wait for
+// messages; it may wait the moment that reading them from disk takes. inMemory
+// is how many of them came from memory.
+func (q *queue) take(dst []span, n, maxBytes int) (spans []span, inMemory int) {
+	q.mu.Lock()
+	if q.paused || q.closed {
+		q.mu.Unlock()
+		return dst, 0
+	}
+	dst, got := q.mem.pop(dst, n, maxBytes)
+	claimed := 0
+	if got == 0 && q.disk != nil {
+		claimed = q.disk.Claim(min(n, diskRead, 1+maxBytes/max(1, q.recordSize)))
+	}
+	more := q.mem.spans > 0 || q.disk != nil && q.disk.Depth() > 0
+	q.mu.Unlock()
+	if more {
+		q.signal()
+	}
+	if claimed > 0 {
+		dst = q.read(dst, claimed)
+	}
+	return dst, got
+}
+
+// read appends claimed messages from disk to dst.
+func (q *queue) read(dst []span, claimed int) []span {
+	records := q.disk.Read(claimed, make([][]byte, 0, claimed))
+	for _, rec := range records {
+		s, err := spanOfRecord(rec, q.newID)
+		if err != nil {
+			q.env.log.Error("DISKQUEUE: a record is not a message and was skipped", "bytes", len(rec), "error", err)
+			continue
+		}
+		dst = append(dst, s)
+	}
+	if len(records) > 0 {
+		q.mu.Lock()
+		q.recordSize = len(records[0])
+		q.mu.Unlock()
+	}
+	return dst
+}
+
+// pause keeps take from returning messages until unpause.
+func (q *queue) pause() {
+	q.mu.Lock()
+	q.paused = true
+	q.mu.Unlock()
+}
+
+func (q *queue) unpause() {
+	q.mu.Lock()
+	q.paused = false
+	q.mu.Unlock()
+	q.signal()
+}
+
+func (q *queue) isPaused() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.paused
+}
+
+// depth returns the messages in the queue, and those of them that are on disk.
+func (q *queue) depth() (total, disk int64) {
+	if q.disk != nil {
+		disk = q.disk.Depth()
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return int64(q.mem.messages) + disk, disk
+}
+
+// empty drops every message.
+func (q *queue) empty() error {
+	q.mu.Lock()
+	q.mem.clear()
+	q.mu.Unlock()
+	if q.disk == nil {
+		return nil
+	}
+	return q.disk.Empty()
+}
+
+// close refuses further puts and takes and returns what memory held.
+func (q *queue) close() []span {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	return q.mem.clear()
+}
+
+// flush closes the queue and writes what memory held, and the given spans, to
+// disk, which it closes. It returns how many messages could not be written.
+func (q *queue) flush(spans ...span) (lost int, err error) {
+	spans = append(q.close(), spans...)
+	if q.disk == nil {
+		return 0, nil
+	}
+	var errs []error
+	var rec []byte
+	for _, s := range spans {
+		for s.count > 0 {
+			m := s.pop()
+			rec = m.appendRecord(rec[:0])
+			if err := q.disk.Put(rec); err != nil {
+				lost++
+				errs = append(errs[:min(len(errs), 1)], err)
+			}
+		}
+	}
+	errs = append(errs, q.disk.Close())
+	return lost, errors.Join(errs...)
+}
+
+// delete closes the queue and drops every message, those on disk too.
+func (q *queue) delete() error {
+	q.close()
+	if q.disk == nil {
+		return nil
+	}
+	return q.disk.Delete()
+}

@@ -1,0 +1,147 @@
+package nsqd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// tcpServer accepts connections and owns them: it knows every one from accept
+// on, so that a stop never waits for a client.
+type tcpServer struct {
+	n        *NSQD
+	listener net.Listener
+	protocol *protocolV2
+
+	mu      sync.Mutex // conns, stopped
+	conns   map[net.Conn]struct{}
+	stopped bool
+
+	handlers sync.WaitGroup
+}
+
+func (s *tcpServer) init(n *NSQD) {
+	s.n = n
+	s.conns = make(map[net.Conn]struct{})
+	s.protocol = newProtocolV2(n)
+}
+
+// serve accepts until the listener is closed.
+func (s *tcpServer) serve() error {
+	s.n.log.Info("TCP: listening on " + s.listener.Addr().String())
+	var wait time.Duration // after a failed accept, typically for want of descriptors
+	for {
+		conn, err := s.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			s.n.log.Warn("TCP: accept failed, will try again", "in", wait, "error", err)
+			select {
+			case <-time.After(wait):
+				continue
+			case <-s.n.exiting:
+				return nil
+			}
+		}
+		wait = 0
+		if !s.add(conn) {
+			conn.Close()
+			continue
+		}
+		s.handlers.Go(func() { s.handle(conn) })
+	}
+}
+
+func (s *tcpServer) add(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.conns[conn] = struct{}{}
+	return true
+}
+
+func (s *tcpServer) remove(conn net.Conn) {
+	conn.Close()
+	s.mu.Lock()
+	delete(s.conns, conn)
+	s.mu.Unlock()
+}
+
+// close closes the listener.
+func (s *tcpServer) close() error {
+	if s.listener == nil {
+		return nil
+	}
+	if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// stop closes every connection and waits until each is done.
+func (s *tcpServer) stop() error {
+	s.mu.Lock()
+	s.stopped = true
+	for conn := range s.conns {
+		conn.Close()
+	}
+	s.mu.Unlock()
+	s.handlers.Wait()
+	return nil
+}
+
+// handle serves one connection to its end. A panic ends this connection only.
+func (s *tcpServer) handle(conn net.Conn) {
+	defer s.remove(conn)
+	defer s.n.env.recoverPanic("TCP", conn.RemoteAddr())
+	addr := conn.RemoteAddr().String()
+	s.n.log.Info(fmt.Sprintf("TCP: new client(%s)", addr))
+
+	conn.SetReadDeadline(time.Now().Add(magicTimeout))
+	magic := make([]byte, len(wire.MagicV2))
+	if _, err := io.ReadFull(conn, magic); err != nil {
+		s.n.log.Info("TCP: connection ended before the protocol magic", "client", addr, "error", err)
+		return
+	}
+	s.n.log.Info(fmt.Sprintf("CLIENT(%s): desired protocol magic %q", addr, magic))
+	if string(magic) != wire.MagicV2 {
+		conn.SetWriteDeadline(time.Now().Add(magicTimeout))
+		conn.Write(wire.AppendError(nil, wire.NewError(wire.BadProtocol, "", nil)))
+		lingerClose(conn)
+		return
+	}
+	err := s.protocol.IOLoop(newClient(s.n.env, conn))
+	s.n.log.Info(fmt.Sprintf("PROTOCOL(V2): [%s] exiting ioloop", addr), "cause", err)
+}
+
+// recoverPanic is deferred by every goroutine of a connection: it ends the
+// connection, is counted, and the daemon goes on.
+func (e *env) recoverPanic(what string, client net.Addr) {
+	if r := recover(); r != nil {
+		e.panics.Add(1)
+		e.log.Error(what+": panic, the connection is closed", "client", client, "panic", r, "stack", string(debug.Stack()))
+	}
+}
+
+// lingerClose closes conn so that the peer can still read what was written to
+// it last: unread input is read for a moment, as closing before it would reset
+// the connection.
+func lingerClose(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		conn.SetReadDeadline(time.Now().Add(lingerTime))
+		io.Copy(io.Discard, conn)
+	}
+	conn.Close()
+}
+
+const lingerTime = 250 * time.Millisecond

@@ -1,0 +1,294 @@
+package nsqd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/dueheap"
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// A topic takes what is published and gives a copy to each of its channels.
+// While it has none, or is paused, messages wait in its queue. It is safe for
+// concurrent use.
+type topic struct {
+	env       *env
+	name      string
+	ephemeral bool
+	queue     *queue
+	ids       guidFactory
+	fanout    atomic.Pointer[[]*channel] // what the pump gives to; changed under mu
+
+	messages atomic.Uint64
+	bytes    atomic.Uint64 // of bodies
+
+	mu       sync.Mutex // channels, paused, exiting; and that fanout and the queue's pause follow them
+	channels map[string]*channel
+	paused   bool
+	exiting  bool
+
+	stopPump context.CancelFunc
+	pump     sync.WaitGroup
+	gone     chan struct{} // closed once a deletion is complete
+}
+
+// newTopic returns a topic whose pump does not run yet.
+func newTopic(e *env, name string) *topic {
+	t := &topic{
+		env:       e,
+		name:      name,
+		ephemeral: wire.IsEphemeral(name),
+		ids:       guidFactory{node: uint64(e.opts.ID)},
+		channels:  make(map[string]*channel),
+		gone:      make(chan struct{}),
+	}
+	t.queue = newQueue(e, name, t.ephemeral, t.newID)
+	t.updateLocked()
+	return t
+}
+
+// run starts the pump. It may be called once.
+func (t *topic) run() {
+	ctx, stop := context.WithCancel(context.Background())
+	t.stopPump = stop
+	t.pump.Go(func() { t.messagePump(ctx) })
+}
+
+func (t *topic) newID() guid { return t.ids.take(time.Now().UnixNano(), 1) }
+
+// publish accepts count messages, which become the topic's: payload must not
+// be changed any more. They are deferred on every channel by deferral. All of
+// them are accepted or, with an error, none.
+func (t *topic) publish(payload []byte, count int, deferral time.Duration) error {
+	now := time.Now().UnixNano()
+	bytes := len(payload) - wire.SizeLen*count
+	for left, stored := count, false; left > 0; stored = true {
+		n := min(left, maxBatch)
+		b := &batch{first: t.ids.take(now, n), time: now, deferral: deferral, count: n, payload: payload}
+		if left > n {
+			whole := b.all()
+			whole.count = uint16(n)
+			for range n {
+				whole.pop()
+			}
+			b.payload, payload = payload[:whole.off:whole.off], payload[whole.off:]
+		}
+		if err := t.put(b.all(), stored); err != nil {
+			return err
+		}
+		left -= n
+	}
+	t.messages.Add(uint64(count))
+	t.bytes.Add(uint64(bytes))
+	return nil
+}
+
+// put queues one batch. The disk queue does not keep deferrals, so deferred
+// messages stay in memory; so does the rest of a publish that is stored in
+// part, if the disk fails.
+func (t *topic) put(s span, stored bool) error {
+	if s.b.deferral > 0 {
+		return t.queue.putMemory(s)
+	}
+	err := t.queue.put(s)
+	if err != nil && stored && !errors.Is(err, errExiting) {
+		return t.queue.putMemory(s)
+	}
+	return err
+}
+
+// channel returns the channel of that name, which it creates if needed. It
+// waits for a deletion of the same name to end. The error is errExiting.
+func (t *topic) channel(name string) (*channel, error) {
+	for {
+		t.mu.Lock()
+		if t.exiting {
+			t.mu.Unlock()
+			return nil, errExiting
+		}
+		ch := t.channels[name]
+		if ch == nil {
+			ch = newChannel(t, name)
+			t.channels[name] = ch
+			t.updateLocked()
+			t.mu.Unlock()
+			t.env.log.Info(fmt.Sprintf("TOPIC(%s): new channel(%s)", t.name, name))
+			t.env.changed()
+			return ch, nil
+		}
+		t.mu.Unlock()
+		if !ch.isExiting() {
+			return ch, nil
+		}
+		<-ch.gone
+	}
+}
+
+// existingChannel returns the channel of that name, or nil.
+func (t *topic) existingChannel(name string) *channel {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.channels[name]
+}
+
+// allChannels returns the channels by name.
+func (t *topic) allChannels() []*channel {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	chans := slices.Collect(maps.Values(t.channels))
+	slices.SortFunc(chans, func(a, b *channel) int { return strings.Compare(a.name, b.name) })
+	return chans
+}
+
+// updateLocked makes the pump follow channels and paused: from its return on
+// no message leaves the queue that should wait in it.
+func (t *topic) updateLocked() {
+	chans := slices.Collect(maps.Values(t.channels))
+	t.fanout.Store(&chans)
+	if t.paused || len(chans) == 0 {
+		t.queue.pause()
+	} else {
+		t.queue.unpause()
+	}
+}
+
+// setPaused pauses or unpauses the flow to the channels.
+func (t *topic) setPaused(paused bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.paused = paused
+	t.updateLocked()
+}
+
+func (t *topic) isPaused() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.paused
+}
+
+// deleteChannel deletes a channel on which the caller has begun a deletion. It
+// reports whether the topic, an ephemeral one, has lost its last channel.
+func (t *topic) deleteChannel(ch *channel) (unused bool, err error) {
+	err = ch.delete()
+	t.mu.Lock()
+	if t.channels[ch.name] == ch {
+		delete(t.channels, ch.name)
+		t.updateLocked()
+	}
+	unused = t.ephemeral && len(t.channels) == 0 && !t.exiting
+	t.mu.Unlock()
+	close(ch.gone)
+	t.env.changed()
+	return unused, err
+}
+
+// exit begins a deletion, with onlyUnused only if there is no channel. It
+// reports false if the topic is used, or somebody else deletes it already.
+func (t *topic) exit(onlyUnused bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.exiting || onlyUnused && len(t.channels) > 0 {
+		return false
+	}
+	t.exiting = true
+	return true
+}
+
+// delete drops the topic's messages and channels. The caller has begun the
+// deletion with exit and takes the topic out of the set.
+func (t *topic) delete() error {
+	t.env.log.Info(fmt.Sprintf("TOPIC(%s): deleting", t.name))
+	t.stopPump()
+	t.pump.Wait()
+	var errs []error
+	for _, ch := range t.allChannels() {
+		if ch.exit(false) {
+			_, err := t.deleteChannel(ch)
+			errs = append(errs, err)
+		}
+		<-ch.gone
+	}
+	errs = append(errs, t.queue.delete(), removeDeferredFile(t.deferredFile()))
+	return errors.Join(errs...)
+}
+
+// flush writes everything to disk, for a restart. Nothing publishes any more
+// and no consumer is left.
+func (t *topic) flush() error {
+	t.stopPump()
+	t.pump.Wait()
+	var errs []error
+	for _, ch := range t.allChannels() {
+		errs = append(errs, ch.flush())
+	}
+	return errors.Join(append(errs, t.flushQueue())...)
+}
+
+// flushQueue writes the topic's own messages. Deferred ones that did not reach
+// a channel go to a file of their own, with their deferral in place of a time.
+func (t *topic) flushQueue() error {
+	var waiting dueheap.Heap[span]
+	var early []span
+	for _, s := range t.queue.close() {
+		if s.b.deferral <= 0 {
+			early = append(early, s)
+			continue
+		}
+		for s.count > 0 {
+			m := s.pop()
+			waiting.Push(int64(s.b.deferral), m)
+		}
+	}
+	if t.queue.disk == nil {
+		return nil
+	}
+	if err := writeDeferredFile(t.deferredFile(), &waiting, 0); err != nil {
+		t.env.log.Error("TOPIC: deferred messages lose their delay, they are queued instead",
+			"topic", t.name, "messages", waiting.Len(), "error", err)
+		for _, s := range waiting.All {
+			early = append(early, s)
+		}
+	}
+	lost, err := t.queue.flush(early...)
+	if lost > 0 {
+		err = fmt.Errorf("topic %s: %d messages could not be written: %w", t.name, lost, err)
+	}
+	return err
+}
+
+// load opens what an earlier run left on disk.
+func (t *topic) load() error {
+	if t.queue.disk == nil {
+		return nil
+	}
+	if err := t.queue.open(); err != nil {
+		return err
+	}
+	spans, err := readDeferredFile(t.deferredFile(), t.newID)
+	for _, d := range spans {
+		d.s.b.deferral = time.Duration(d.due)
+		t.queue.putMemory(d.s) // a queue that was just made is not closed
+	}
+	if err != nil {
+		return err
+	}
+	return removeDeferredFile(t.deferredFile())
+}
+
+func (t *topic) deferredFile() string {
+	return deferredFileName(t.env.opts.DataPath, t.name)
+}
+
+// isExiting reports whether a deletion has begun.
+func (t *topic) isExiting() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.exiting
+}

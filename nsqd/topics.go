@@ -1,0 +1,155 @@
+package nsqd
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// topics is the set of topics by name. It is safe for concurrent use.
+type topics struct {
+	env *env
+
+	mu     sync.RWMutex // byName, closed
+	byName map[string]*topic
+	closed bool
+}
+
+func (ts *topics) init(e *env) {
+	ts.env = e
+	ts.byName = make(map[string]*topic)
+}
+
+// topic returns the topic of that name, which it creates if needed. It waits
+// for a deletion of the same name to end. The error is errExiting.
+func (ts *topics) topic(name []byte) (*topic, error) {
+	for {
+		ts.mu.RLock()
+		t, closed := ts.byName[string(name)], ts.closed
+		ts.mu.RUnlock()
+		if closed {
+			return nil, errExiting
+		}
+		if t == nil {
+			return ts.create(string(name))
+		}
+		if !t.isExiting() {
+			return t, nil
+		}
+		<-t.gone
+	}
+}
+
+func (ts *topics) create(name string) (*topic, error) {
+	ts.mu.Lock()
+	if ts.closed {
+		ts.mu.Unlock()
+		return nil, errExiting
+	}
+	if t := ts.byName[name]; t != nil { // somebody was faster
+		ts.mu.Unlock()
+		return t, nil
+	}
+	t := newTopic(ts.env, name)
+	ts.byName[name] = t
+	t.run()
+	ts.mu.Unlock()
+	ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", name))
+	ts.env.changed()
+	return t, nil
+}
+
+// existing returns the topic of that name, or nil.
+func (ts *topics) existing(name string) *topic {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	return ts.byName[name]
+}
+
+// all returns the topics by name.
+func (ts *topics) all() []*topic {
+	ts.mu.RLock()
+	list := slices.Collect(maps.Values(ts.byName))
+	ts.mu.RUnlock()
+	slices.SortFunc(list, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
+	return list
+}
+
+// close refuses new topics and returns those that are there.
+func (ts *topics) close() []*topic {
+	ts.mu.Lock()
+	ts.closed = true
+	ts.mu.Unlock()
+	return ts.all()
+}
+
+// publish accepts count messages for the topic of that name, which it creates
+// if needed; see topic.publish. A topic that is deleted meanwhile is created
+// again.
+func (ts *topics) publish(name, payload []byte, count int, deferral time.Duration) error {
+	for {
+		t, err := ts.topic(name)
+		if err != nil {
+			return err
+		}
+		if err = t.publish(payload, count, deferral); !errors.Is(err, errExiting) {
+			return err
+		}
+	}
+}
+
+// subscribe makes c a consumer of a channel; topic and channel are created if
+// needed.
+func (ts *topics) subscribe(topicName []byte, channelName string, c *client) (*channel, error) {
+	for {
+		t, err := ts.topic(topicName)
+		if err != nil {
+			return nil, err
+		}
+		ch, err := t.channel(channelName)
+		if err == nil {
+			err = ch.addClient(c)
+		}
+		if err == nil {
+			return ch, nil
+		}
+		if !errors.Is(err, errExiting) { // else it is being deleted: create it again
+			return nil, err
+		}
+	}
+}
+
+// unsubscribe takes a consumer out of its channel, and deletes what was there
+// only for its consumers.
+func (ts *topics) unsubscribe(ch *channel, c *client) error {
+	if !ch.removeClient(c) || !ch.exit(true) {
+		return nil
+	}
+	return ts.dropChannel(ch)
+}
+
+// dropChannel completes the deletion of a channel that the caller has
+// begun, and deletes an ephemeral topic that has no channel left.
+func (ts *topics) dropChannel(ch *channel) error {
+	t := ch.topic
+	unused, err := t.deleteChannel(ch)
+	if unused && t.exit(true) {
+		err = errors.Join(err, ts.drop(t))
+	}
+	return err
+}
+
+// drop completes the deletion of a topic that the caller has begun.
+func (ts *topics) drop(t *topic) error {
+	err := t.delete()
+	ts.mu.Lock()
+	delete(ts.byName, t.name)
+	ts.mu.Unlock()
+	close(t.gone)
+	ts.env.changed()
+	return err
+}
