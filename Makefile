@@ -1,0 +1,92 @@
+# make            builds every program into build/
+# make run        starts a broker to try things out (Ctrl-C stops it)
+# make demo       shows the broker at work and checks what it sees
+# make test       runs the tests with the race detector
+# make check      runs everything else that must hold before a change goes in
+# make install    installs the programs below $(DESTDIR)$(PREFIX)
+
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+BLDDIR   ?= build
+BLDFLAGS ?=
+FUZZTIME ?= 5s
+GO       ?= go
+EXE      := $(shell $(GO) env GOEXE)
+
+# Programs are directories; the load generators in bench/ are built but not installed.
+mains     = $(patsubst %/,%,$(wildcard $(1)/*/))
+installed = $(patsubst apps/%,$(BLDDIR)/%$(EXE),$(call mains,apps))
+programs  = $(installed) $(patsubst bench/%,$(BLDDIR)/%$(EXE),$(call mains,bench))
+
+# What a program may be made of: embedded files too, and the directories
+# themselves, which change when a file is removed.
+sources = $(shell find $(wildcard apps bench internal nsq nsqd nsqlookupd nsqadmin) \
+            -name testdata -prune -o ! -name '*_test.go' -print) go.mod go.sum
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all install clean run demo test check gofmt vet staticcheck fuzz tidy cross
+
+all: $(programs)
+
+$(programs): $(BLDDIR)/%$(EXE): $(sources)
+	CGO_ENABLED=0 $(GO) build $(BLDFLAGS) -o $@ ./$(wildcard apps/$* bench/$*)
+	@touch $@
+
+install: $(installed)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 0755 $(installed) $(DESTDIR)$(PREFIX)/bin
+
+clean:
+	rm -rf $(BLDDIR)
+
+# The broker takes the place of the shell, so that Ctrl-C reaches it and make sees how it ended.
+RUNFLAGS ?= --tcp-address=127.0.0.1:4150 --http-address=127.0.0.1:4151 --broadcast-address=127.0.0.1
+
+run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd to_nsq nsq_tail),$(programs))
+	@mkdir -p data
+	@echo "A broker on port 4150 (HTTP: 4151) with its data in ./data. In another terminal:"
+	@echo
+	@echo "  publish   curl -d 'hello' 'http://127.0.0.1:4151/pub?topic=greetings'"
+	@echo "            echo hello | $(BLDDIR)/to_nsq --nsqd-tcp-address=127.0.0.1:4150 --topic=greetings"
+	@echo "  read      $(BLDDIR)/nsq_tail --nsqd-tcp-address=127.0.0.1:4150 --topic=greetings"
+	@echo
+	@echo "Ctrl-C stops it."
+	@exec $(BLDDIR)/nsqd$(EXE) --data-path=data $(RUNFLAGS)
+
+demo: $(BLDDIR)/nsq_demo$(EXE)
+	@$<
+
+test:
+	@cc=$$($(GO) env CC); command -v $${cc%% *} >/dev/null || { \
+	  echo "make test: the race detector needs a C compiler, and $$cc is not installed" >&2; exit 1; }
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+# Each of these says nothing when all is well.
+check: gofmt vet staticcheck tidy cross fuzz
+
+gofmt:
+	@files=$$(gofmt -l .) && test -z "$$files" || { echo "not gofmt-ed:"; echo "$$files"; exit 1; } >&2
+
+vet:
+	@$(GO) vet ./...
+
+staticcheck:
+	@$(GO) tool -modfile=contrib/tools/go.mod staticcheck ./...
+
+tidy:
+	@$(GO) mod tidy -diff
+
+platforms = windows/amd64 darwin/arm64 linux/arm64 linux/386
+cross: $(addprefix cross/,$(platforms))
+
+.PHONY: $(addprefix cross/,$(platforms))
+$(addprefix cross/,$(platforms)): cross/%:
+	@export CGO_ENABLED=0 GOOS=$(*D) GOARCH=$(*F); $(GO) build ./... && $(GO) vet ./...
+
+# A short run of every fuzz function there is; what fails is shown whole.
+fuzz:
+	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \
+	  out=$$($(GO) test -run='^$$' -fuzz="^$${func#func }$$" -fuzztime=$(FUZZTIME) "$${file%/*}" 2>&1) || \
+	    { echo "$$file: $${func#func }"; echo "$$out"; exit 1; } >&2; \
+	done
