@@ -64,11 +64,12 @@ func (m *memoryChan) grow() {
 
 // shrink gives memory back once a quarter is enough.
 func (m *memoryChan) shrink() {
-	switch {
-	case m.spans == 0 && len(m.ring) > 64:
-		m.ring, m.head = nil, 0
-	case len(m.ring) > 64 && m.spans <= len(m.ring)/4:
-		m.resize(len(m.ring) / 2)
+	slots := len(m.ring)
+	for slots > 64 && m.spans <= slots/4 {
+		slots /= 2
+	}
+	if slots < len(m.ring) {
+		m.resize(slots)
 	}
 }
 

@@ -1,0 +1,64 @@
+// Package nsqd is the broker: it takes messages from producers, keeps them,
+// and gives each to one consumer of every channel of its topic until that
+// consumer says that it is done.
+//
+// # The life of a message
+//
+// A producer sends PUB. IOLoop (protocol_v2.go), the only reader of the
+// connection, finds the command in its buffer; gatherPub (cmd_publish.go)
+// checks name and size and collects the bodies of all PUBs to this topic that
+// have arrived. Before the next read, commit hands them to topics.publish
+// (topics.go), which finds or makes the topic; topic.publish (topic.go) makes
+// them one batch (batch.go): ids, a time, the payload, never changed again. The
+// batch goes into the topic's queue (queue.go): into memory (memory_chan.go)
+// or, message by message, onto disk. The producer gets an OK for each. MPUB,
+// DPUB and HTTP join at topics.publish.
+//
+// The topic's messagePump (topic_pump.go) takes spans of batches and puts each
+// into every channel (channel.go): a span is a cursor and a count, so this
+// costs a few words per channel whatever the size. Deferred messages wait in
+// the channel's deferred heap (deferred.go) until they are due.
+//
+// A consumer's messagePump (message_pump.go) takes from the channel's queue
+// as much as RDY allows, enters it in the consumer's in-flight table
+// (inflight.go), and writes all frames at once. FIN and REQ (cmd_finish.go)
+// come in on IOLoop and take the message out of the table; so does a time-out,
+// and the end of the connection: the message then goes to the end of the
+// channel's queue, or among the deferred.
+//
+// Exit (shutdown.go) writes what is in memory to the disk queues, and deferred
+// messages with their times to files beside them (deferred_file.go).
+//
+// # Goroutines, and who stops them
+//
+//	goroutine                      started by          ends when
+//	tcpServer.serve                Main                Exit closes the listener
+//	httpServer.serve               Main                Exit closes the listener
+//	queueScan.queueScanLoop        Main                Exit ends its context
+//	  its workers                  queueScanLoop       it returns
+//	metadata.metadataLoop          Main                Exit ends its context
+//	tcpServer.handle, with IOLoop  serve, per client   the connection is closed: by the peer, a fatal
+//	                                                   error, a deadline, a deletion, or Exit
+//	  protocolV2.messagePump       IOLoop              its client's context ends; IOLoop waits for it
+//	topic.messagePump              topics.create       the topic's deletion or flush ends its context
+//	                                                   and waits for it
+//	disk queue of go-diskqueue     the first overflow  the queue is closed or deleted
+//
+// Main waits for what it started, Exit for all of them. A panic in a
+// connection's goroutine ends that connection and is counted.
+//
+// # Locks, in the order in which they may be taken
+//
+//	topics.mu      the set of topics
+//	topic.mu       its channels, and whether it is paused or being deleted
+//	channel.mu     its consumers, and whether it is being deleted
+//	inflight.mu    one consumer's messages in flight: index and deadlines together
+//	deferred.mu    one channel's deferred messages
+//	queue.mu       one queue's memory, and whether it is paused or closed
+//	queueScan.mu   the next deadline of each table and heap
+//
+// Each guards what its declaration names. None is held over disk or network,
+// and none of the last four is held while another of them is taken.
+// tcpServer.mu, clients.mu and client.mu are taken alone. metadata.writing
+// serializes writers of nsqd.dat and nothing else waits for it.
+package nsqd
