@@ -1,0 +1,118 @@
+package nsqd
+
+import (
+	"net"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// What the tests of package nsqd_test, which speak to a broker from outside,
+// need of its inside.
+
+// ListenOn has Main accept TCP clients from l. It must be called before Main.
+func (n *NSQD) ListenOn(l net.Listener) {
+	n.tcp.listener.Close()
+	n.tcp.listener = l
+}
+
+// PanicOn adds two commands that panic: one in the goroutine that reads the
+// connection, one in the goroutine that writes messages to it.
+func (n *NSQD) PanicOn(reading, writing string) {
+	n.tcp.protocol.commands[reading] = func(*client, *wire.Line) ([]byte, error) {
+		panic("panic while reading")
+	}
+	n.tcp.protocol.commands[writing] = func(c *client, _ *wire.Line) ([]byte, error) {
+		c.channel.Store(&channel{env: n.env}) // without the queue that the pump takes from
+		c.rdy.Store(1)
+		c.wakePump()
+		return nil, nil
+	}
+}
+
+// Panics returns how many panics were survived.
+func (n *NSQD) Panics() uint64 { return n.env.panics.Load() }
+
+// Counts is what waits in a topic or a channel.
+type Counts struct {
+	Depth, OnDisk      int64
+	InFlight, Deferred int // of a channel
+}
+
+// TopicCounts returns what waits in the topic itself; ok is false where there
+// is no such topic.
+func (n *NSQD) TopicCounts(topic string) (c Counts, ok bool) {
+	t := n.topics.existing(topic)
+	if t == nil {
+		return c, false
+	}
+	c.Depth, c.OnDisk = t.queue.depth()
+	return c, true
+}
+
+// ChannelCounts returns what waits in a channel; ok is false where there is no
+// such channel.
+func (n *NSQD) ChannelCounts(topic, channel string) (c Counts, ok bool) {
+	t := n.topics.existing(topic)
+	if t == nil {
+		return c, false
+	}
+	ch := t.existingChannel(channel)
+	if ch == nil {
+		return c, false
+	}
+	c.Depth, c.OnDisk = ch.queue.depth()
+	c.Deferred = ch.deferred.len()
+	for _, consumer := range ch.consumers() {
+		c.InFlight += consumer.inflight.len()
+	}
+	return c, true
+}
+
+// CreateTopic and the like do what the HTTP API does, without HTTP: a topic
+// that the test names must exist, except for creation.
+
+func (n *NSQD) CreateTopic(topic string) {
+	if _, err := n.topics.topic([]byte(topic)); err != nil {
+		panic(err)
+	}
+}
+
+func (n *NSQD) CreateChannel(topic, channel string) {
+	n.CreateTopic(topic)
+	if _, err := n.topics.existing(topic).channel(channel); err != nil {
+		panic(err)
+	}
+}
+
+func (n *NSQD) PauseTopic(topic string, paused bool) { n.topics.existing(topic).setPaused(paused) }
+
+func (n *NSQD) PauseChannel(topic, channel string, paused bool) {
+	q := n.topics.existing(topic).existingChannel(channel).queue
+	if paused {
+		q.pause()
+	} else {
+		q.unpause()
+	}
+}
+
+func (n *NSQD) EmptyTopic(topic string) error { return n.topics.existing(topic).queue.empty() }
+
+func (n *NSQD) EmptyChannel(topic, channel string) error {
+	return n.topics.existing(topic).existingChannel(channel).empty()
+}
+
+func (n *NSQD) DeleteTopic(topic string) error {
+	t := n.topics.existing(topic)
+	if !t.exit(false) {
+		return errExiting
+	}
+	return n.topics.drop(t)
+}
+
+func (n *NSQD) DeleteChannel(topic, channel string) error {
+	ch := n.topics.existing(topic).existingChannel(channel)
+	if !ch.exit(false) {
+		return errExiting
+	}
+	return n.topics.dropChannel(ch)
+}
