@@ -379,14 +379,14 @@ func TestRefusedWhileWriting(t *testing.T) {
 	f := newFakeNSQD(t)
 	p := newTestProducer(t, f.addr, nil)
 	published := make(chan error, 1)
-	go func() { published <- p.Publish("t", make([]byte, 64<<20)) }()
+	go func() { published <- p.Publish("t", make([]byte, 16<<20)) }()
 	c := f.accept()
 	if line, err := c.br.ReadString('\n'); err != nil || line != "PUB t\n" {
 		t.Fatalf("got %q, %v", line, err)
 	}
-	c.fail("E_BAD_MESSAGE PUB message too big 67108864 > 1048576")
+	c.fail("E_BAD_MESSAGE PUB message too big 16777216 > 1048576")
 	c.nc.Close()
-	if err := receive(t, "Publish", published); err != (ErrProtocol{"E_BAD_MESSAGE PUB message too big 67108864 > 1048576"}) {
+	if err := receive(t, "Publish", published); err != (ErrProtocol{"E_BAD_MESSAGE PUB message too big 16777216 > 1048576"}) {
 		t.Errorf("got %v", err)
 	}
 }

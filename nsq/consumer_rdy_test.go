@@ -1,0 +1,168 @@
+package nsq
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestShares(t *testing.T) {
+	for _, tt := range []struct {
+		name                 string
+		n, maxInFlight, turn int
+		want                 []int
+	}{
+		{"no connection", 0, 10, 0, []int{}},
+		{"one connection", 1, 10, 3, []int{10}},
+		{"an even split", 2, 10, 0, []int{5, 5}},
+		{"what is left over is not used", 3, 10, 0, []int{3, 3, 3}},
+		{"one each", 3, 3, 1, []int{1, 1, 1}},
+		{"fewer messages than connections", 4, 2, 0, []int{1, 1, 0, 0}},
+		{"the next in turn", 4, 2, 2, []int{0, 0, 1, 1}},
+		{"the turn comes round", 3, 2, 2, []int{1, 0, 1}},
+		{"a turn from when there were more", 2, 1, 5, []int{0, 1}},
+		{"paused", 2, 0, 0, []int{0, 0}},
+	} {
+		if got := shares(tt.n, tt.maxInFlight, tt.turn); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: shares(%d, %d, %d) = %v, want %v", tt.name, tt.n, tt.maxInFlight, tt.turn, got, tt.want)
+		}
+	}
+}
+
+func TestSharesNeverExceedMaxInFlight(t *testing.T) {
+	for n := range 12 {
+		for maxInFlight := range 30 {
+			got := make([]int, n)
+			for turn := range 12 {
+				sum := 0
+				for i, share := range shares(n, maxInFlight, turn*maxInFlight) {
+					sum += share
+					got[i] += share
+				}
+				if sum > maxInFlight {
+					t.Fatalf("shares(%d, %d, %d) add up to %d", n, maxInFlight, turn*maxInFlight, sum)
+				}
+			}
+			if n > 0 && maxInFlight > 0 && slices.Min(got) == 0 {
+				t.Errorf("%d connections, %d messages: after 12 turns they got %v", n, maxInFlight, got)
+			}
+		}
+	}
+}
+
+func TestRDYIsSharedOut(t *testing.T) {
+	a, b := newFakeNSQD(t), newFakeNSQD(t)
+	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 10 })
+	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
+
+	connected := make(chan error, 1)
+	go func() { connected <- r.ConnectToNSQDs([]string{a.addr, b.addr}) }()
+	ca := a.subscribed(10)
+	cb := b.accept()
+	ca.expect("RDY 5") // the first is lowered before the second is raised
+	cb.expect("SUB t c")
+	cb.expect("RDY 5") // without waiting for the answer to SUB
+	if err := receive(t, "ConnectToNSQDs", connected); err != nil {
+		t.Fatal(err)
+	}
+	r.ChangeMaxInFlight(10) // no change, no RDY
+	r.ChangeMaxInFlight(0)
+	ca.expect("RDY 0")
+	cb.expect("RDY 0")
+	r.ChangeMaxInFlight(3)
+	ca.expect("RDY 1")
+	cb.expect("RDY 1")
+	r.ChangeMaxInFlight(10)
+	ca.expect("RDY 5")
+	cb.expect("RDY 5")
+	if err := r.DisconnectFromNSQD(b.addr); err != nil {
+		t.Fatal(err)
+	}
+	ca.expect("RDY 10")
+	cb.expect("CLS")
+	cb.respond("CLOSE_WAIT")
+	cb.expectEnd()
+}
+
+func TestRDYIsCappedByNSQD(t *testing.T) {
+	f := newFakeNSQD(t)
+	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 1000 })
+	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
+	go r.ConnectToNSQD(f.addr)
+	c := f.raw()
+	c.magic()
+	c.expect("IDENTIFY")
+	c.respond(`{"max_rdy_count":70}`)
+	c.expect("SUB t c")
+	c.expect("RDY 70")
+}
+
+func TestConnectionsTakeTurns(t *testing.T) {
+	r := newTestConsumer(t, func(c *Config) {
+		c.MaxInFlight = 1
+		c.RDYRedistributeInterval = time.Millisecond
+	})
+	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
+	for i := range 3 {
+		f := newFakeNSQD(t)
+		connected := make(chan error, 1)
+		go func() { connected <- r.ConnectToNSQD(f.addr) }()
+		c := f.accept()
+		c.expect("SUB t c")
+		if err := receive(t, "ConnectToNSQD", connected); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			c.expect("RDY 1")
+			go drainCommands(c)
+			continue
+		}
+		for range 3 { // again and again
+			c.expect("RDY 1")
+			c.expect("RDY 0")
+		}
+		go drainCommands(c)
+	}
+}
+
+// drainCommands reads what the client sends until it goes away.
+func drainCommands(c *fakeConn) {
+	for {
+		if _, _, err := c.read(); err != nil {
+			c.nc.Close()
+			return
+		}
+	}
+}
+
+func TestIsStarved(t *testing.T) {
+	f := newFakeNSQD(t)
+	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 10 })
+	handled := make(chan *Message, 10)
+	r.AddHandler(HandlerFunc(func(m *Message) error {
+		m.DisableAutoResponse()
+		handled <- m
+		return nil
+	}))
+	if r.IsStarved() {
+		t.Error("starved without a connection")
+	}
+	go r.ConnectToNSQD(f.addr)
+	c := f.subscribed(10)
+	var last *Message
+	for i := range 8 {
+		if r.IsStarved() {
+			t.Errorf("starved with %d of 10 messages", i)
+		}
+		c.message(uint64(i), 1, "x")
+		last = receive(t, "message", handled)
+	}
+	if !r.IsStarved() {
+		t.Error("not starved with 8 of 10 messages")
+	}
+	last.Finish()
+	if r.IsStarved() {
+		t.Error("starved after an answer")
+	}
+	c.nc.Close() // the other messages are never answered
+}
