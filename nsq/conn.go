@@ -17,8 +17,7 @@ import (
 const (
 	readBufferSize = 32 << 10
 
-	// writeStep is how much is written under one deadline, and how large the
-	// write buffers are kept between writes.
+	// writeStep is how much is written under one deadline.
 	writeStep = 64 << 10
 
 	// maxQueued is how many bytes wait to be written before publishers do.
@@ -298,8 +297,8 @@ func (c *conn) take(spent []byte) ([]byte, bool) {
 	if c.cause != nil {
 		return nil, false
 	}
-	if cap(spent) > 4*writeStep {
-		spent = nil // a burst is no reason to keep its buffer
+	if cap(spent) > 2*maxQueued || cap(spent) > writeStep && len(spent) < cap(spent)/4 {
+		spent = nil // it was one large message, or the burst is over
 	}
 	b := c.queued
 	c.queued = spent[:0]
