@@ -88,7 +88,7 @@ func option(t *testing.T, o *nsqd.Options, flagName string) any {
 		if v.Type().Field(i).Tag.Get("flag") != flagName {
 			continue
 		}
-		if n, ok := v.Field(i).Interface().(int); ok {
+		if n, ok := reflect.TypeAssert[int](v.Field(i)); ok {
 			return int64(n)
 		}
 		return v.Field(i).Interface()

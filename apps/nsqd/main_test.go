@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -21,13 +22,14 @@ const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir := binaryDir; dir != "" {
-		os.RemoveAll(dir)
+	if err := os.RemoveAll(binaryDir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	os.Exit(code)
 }
 
-var binaryDir string // of what binary built
+var binaryDir string // of what binary built, "" for nothing
 
 // binary builds the program once and returns its path.
 var binary = sync.OnceValues(func() (string, error) {
@@ -183,10 +185,10 @@ func start(t *testing.T, args ...string) *daemon {
 	})
 	wg.Go(func() {
 		defer close(d.ended)
-		d.Wait() // its result is in ProcessState
+		_ = d.Wait() // its result is in ProcessState
 	})
 	t.Cleanup(func() {
-		d.Process.Kill()
+		_ = d.Process.Kill() // it may have ended
 		r.Close()
 		wg.Wait()
 	})

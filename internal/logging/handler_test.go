@@ -131,7 +131,7 @@ func TestSlogRules(t *testing.T) {
 	slogtest.Run(t, func(*testing.T) slog.Handler {
 		out.Reset()
 		return NewHandler(&out, "", slog.LevelInfo)
-	}, func(t *testing.T) map[string]any {
+	}, func(*testing.T) map[string]any {
 		head, rest, _ := strings.Cut(out.String(), ": ")
 		result := map[string]any{}
 		if date, level, ok := cutLast(head, " "); ok {
