@@ -1,63 +1,129 @@
 package nsqd
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
-	"time"
+	"os"
+
+	"github.com/seed893f581e/nsq/internal/httpapi"
+	"github.com/seed893f581e/nsq/internal/version"
 )
 
 // httpServer serves the HTTP API on its listener; without one it is off.
 type httpServer struct {
 	n        *NSQD
 	listener net.Listener
-	server   *http.Server
+	server   *httpapi.Server
 }
-
-// HTTP time-outs: no peer holds a connection for nothing.
-const (
-	httpHeaderTimeout = 10 * time.Second
-	httpIdleTimeout   = 60 * time.Second
-	httpStopTimeout   = 2 * time.Second // for requests that run when the daemon stops
-)
 
 func (s *httpServer) init(n *NSQD) {
 	s.n = n
-	s.server = &http.Server{
-		Handler:           s.routes(),
-		ReadHeaderTimeout: httpHeaderTimeout,
-		IdleTimeout:       httpIdleTimeout,
-		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelWarn),
-	}
+	s.server = httpapi.NewServer(httpapi.Config{
+		Log:     n.log,
+		Quiet:   isPublish,
+		OnPanic: func() { n.env.panics.Add(1) },
+	})
+	s.routes()
+}
+
+// isPublish picks the requests that are too many to log.
+func isPublish(r *http.Request) bool {
+	return r.Method == http.MethodPost && (r.URL.Path == "/pub" || r.URL.Path == "/mpub")
+}
+
+func (s *httpServer) routes() {
+	s.server.Plain("GET", "/ping", s.ping)
+	s.server.V1("GET", "/info", s.info)
+	s.server.V1("GET", "/stats", s.stats)
+
+	s.server.V1("POST", "/pub", s.pub)
+	s.server.V1("POST", "/mpub", s.mpub)
+
+	s.server.V1("POST", "/topic/create", s.createTopic)
+	s.server.V1("POST", "/topic/delete", s.deleteTopic)
+	s.server.V1("POST", "/topic/empty", s.emptyTopic)
+	s.server.V1("POST", "/topic/pause", s.pauseTopic(true))
+	s.server.V1("POST", "/topic/unpause", s.pauseTopic(false))
+
+	s.server.V1("POST", "/channel/create", s.createChannel)
+	s.server.V1("POST", "/channel/delete", s.onChannel(s.deleteChannel))
+	s.server.V1("POST", "/channel/empty", s.onChannel(s.emptyChannel))
+	s.server.V1("POST", "/channel/pause", s.onChannel(s.pauseChannel))
+	s.server.V1("POST", "/channel/unpause", s.onChannel(s.unpauseChannel))
 }
 
 // serve answers requests until close.
 func (s *httpServer) serve() error {
 	s.n.log.Info("HTTP: listening on " + s.listener.Addr().String())
-	if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
+	return s.server.Serve(s.listener)
 }
 
-// close stops listening and waits for the requests that run; those that take
-// too long are cut.
+// close stops listening and returns when no request runs any more.
 func (s *httpServer) close() error {
 	if s.listener == nil {
 		return nil
 	}
-	if s.server == nil { // New failed before there was one
-		return s.listener.Close()
+	var err error
+	if s.server != nil { // else New failed before there was one
+		err = s.server.Close()
 	}
-	ctx, stop := context.WithTimeout(context.Background(), httpStopTimeout)
-	defer stop()
-	if s.server.Shutdown(ctx) != nil {
-		s.server.Close()
+	if e := s.listener.Close(); e != nil && !errors.Is(e, net.ErrClosed) { // Serve may never have had it
+		err = errors.Join(err, e)
 	}
-	if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
+	return err
+}
+
+// ping tells whether the last write to disk was fine.
+func (s *httpServer) ping(*http.Request) (any, error) {
+	if err := s.n.env.health.Err(); err != nil {
+		return nil, httpapi.Error{Status: http.StatusInternalServerError, Code: healthText(err)}
 	}
-	return nil
+	return healthText(nil), nil
+}
+
+// nodeInfo is the answer to /info. Durations are in nanoseconds.
+type nodeInfo struct {
+	Version                string `json:"version"`
+	BroadcastAddress       string `json:"broadcast_address"`
+	Hostname               string `json:"hostname"`
+	HTTPPort               int    `json:"http_port"`
+	TCPPort                int    `json:"tcp_port"`
+	StartTime              int64  `json:"start_time"` // seconds since the Unix epoch
+	MaxHeartbeatInterval   int64  `json:"max_heartbeat_interval"`
+	MaxOutputBufferSize    int64  `json:"max_output_buffer_size"`
+	MaxOutputBufferTimeout int64  `json:"max_output_buffer_timeout"`
+	MaxDeflateLevel        int    `json:"max_deflate_level"`
+	TopologyZone           string `json:"topology_zone"`
+	TopologyRegion         string `json:"topology_region"`
+}
+
+func (s *httpServer) info(*http.Request) (any, error) {
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	opts := s.n.opts
+	return nodeInfo{
+		Version:                version.Binary,
+		BroadcastAddress:       opts.BroadcastAddress,
+		Hostname:               hostname,
+		HTTPPort:               port(s.n.RealHTTPAddr()),
+		TCPPort:                port(s.n.RealTCPAddr()),
+		StartTime:              s.n.started.Unix(),
+		MaxHeartbeatInterval:   int64(opts.MaxHeartbeatInterval),
+		MaxOutputBufferSize:    opts.MaxOutputBufferSize,
+		MaxOutputBufferTimeout: int64(opts.MaxOutputBufferTimeout),
+		MaxDeflateLevel:        maxDeflateLevel,
+		TopologyZone:           opts.TopologyZone,
+		TopologyRegion:         opts.TopologyRegion,
+	}, nil
+}
+
+// port returns the port of a TCP address, -1 for any other.
+func port(addr net.Addr) int {
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		return tcp.Port
+	}
+	return -1
 }

@@ -1,0 +1,69 @@
+// Package httpapi is what the HTTP APIs of the daemons have in common: handlers
+// that return a value or an error, the two forms of answers, the access log,
+// and a server that no peer can hold up. It knows nothing of the daemons.
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// A Handler answers one request, with a value or an error. A nil value is an
+// empty answer, a string is sent as text and anything else as JSON. An error
+// that is no Error is told to the client as INTERNAL_ERROR. A path's variables
+// are in the request's context (httprouter.ParamsFromContext).
+type Handler func(r *http.Request) (any, error)
+
+// Error is what a client is told: a status and a code in the body.
+type Error struct {
+	Status int
+	Code   string // INVALID_TOPIC, ...; clients match on it, so it never changes
+	Err    error  // cause, for the log only: never sent
+}
+
+// Error returns the code and the cause.
+func (e Error) Error() string {
+	if e.Err == nil {
+		return e.Code
+	}
+	return e.Code + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e Error) Unwrap() error { return e.Err }
+
+// Exiting is the answer to requests that come while the daemon stops.
+var Exiting = Error{Status: http.StatusServiceUnavailable, Code: "EXITING"}
+
+// Query holds the parameters of a request.
+type Query url.Values
+
+// ParseQuery returns the parameters in the URL; a form in the body is not
+// looked at. The error is the 400 INVALID_REQUEST for the client.
+func ParseQuery(r *http.Request) (Query, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, Error{Status: http.StatusBadRequest, Code: "INVALID_REQUEST"}
+	}
+	return Query(values), nil
+}
+
+// Lookup returns the first value of a parameter, and whether it is there at
+// all: it may be empty.
+func (q Query) Lookup(name string) (value string, ok bool) {
+	if values := q[name]; len(values) > 0 {
+		return values[0], true
+	}
+	return "", false
+}
+
+// Is reports whether a parameter is there and is one of the given words.
+func (q Query) Is(name string, words ...string) bool {
+	value, ok := q.Lookup(name)
+	for _, w := range words {
+		if ok && value == w {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,78 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+const (
+	typeJSON = "application/json; charset=utf-8"
+	typeText = "text/plain; charset=utf-8"
+)
+
+// respondV1 answers in the form of "nsq; version=1.0": errors are JSON.
+func (s *Server) respondV1(w http.ResponseWriter, r *http.Request, value any, err error) {
+	w.Header().Set("X-NSQ-Content-Type", "nsq; version=1.0")
+	contentType, body := "", ""
+	if err == nil {
+		contentType, body, err = encode(value)
+	}
+	status := http.StatusOK
+	if err != nil {
+		e := s.explain(r, err)
+		status, contentType, body = e.Status, typeJSON, `{"message":`+strconv.Quote(e.Code)+`}`
+	}
+	respond(w, status, contentType, body)
+}
+
+// respondPlain answers with text, also for errors.
+func (s *Server) respondPlain(w http.ResponseWriter, r *http.Request, value any, err error) {
+	contentType, body := "", ""
+	if err == nil {
+		contentType, body, err = encode(value)
+	}
+	status := http.StatusOK
+	if err != nil {
+		e := s.explain(r, err)
+		status, contentType, body = e.Status, typeText, e.Code
+	}
+	respond(w, status, contentType, body)
+}
+
+// explain turns any error into what the client is told, and logs its cause.
+func (s *Server) explain(r *http.Request, err error) Error {
+	e, ok := errors.AsType[Error](err)
+	if !ok {
+		e = Error{Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Err: err}
+	}
+	if e.Err != nil {
+		s.config.Log.Error("HTTP: request failed", "method", r.Method, "path", cut(r.URL.Path), "code", e.Code, "error", e.Err)
+	}
+	return e
+}
+
+// encode returns a value as it goes into the body.
+func encode(value any) (contentType, body string, err error) {
+	switch v := value.(type) {
+	case nil:
+		return "", "", nil
+	case string:
+		return typeText, v, nil
+	default:
+		data, err := json.Marshal(v)
+		return typeJSON, string(data), err
+	}
+}
+
+// respond writes the whole answer. An empty one has no type.
+func respond(w http.ResponseWriter, status int, contentType, body string) {
+	if body != "" {
+		w.Header().Set("Content-Type", contentType)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	io.WriteString(w, body) // a peer that went away is no matter of ours
+}

@@ -1,0 +1,61 @@
+package httpapi
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// A response gives every write a deadline and notes the status.
+type response struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	status  int // 0 until one was sent
+}
+
+// guard returns the ResponseWriter to use for a request, and gives the reads
+// of its body deadlines: what stalls is an error, what is slow is not.
+func guard(w http.ResponseWriter, r *http.Request) *response {
+	resp := &response{ResponseWriter: w, control: http.NewResponseController(w)}
+	if r.Body != http.NoBody {
+		resp.control.SetReadDeadline(time.Now().Add(bodyTimeout)) // also for a body that only the server discards
+		r.Body = &body{r.Body, resp.control}
+	}
+	return resp
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	w.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return w.ResponseWriter.Write(b)
+}
+
+// done gives a deadline to what the server writes after the handler.
+func (w *response) done() { w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// body is a request's body with a deadline for each read.
+type body struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	b.control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.control.SetReadDeadline(time.Time{}) // the server watches the connection while the handler works
+	}
+	return n, err
+}

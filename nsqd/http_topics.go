@@ -1,0 +1,193 @@
+package nsqd
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/httpapi"
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+var (
+	errTopicNotFound   = httpapi.Error{Status: http.StatusNotFound, Code: "TOPIC_NOT_FOUND"}
+	errChannelNotFound = httpapi.Error{Status: http.StatusNotFound, Code: "CHANNEL_NOT_FOUND"}
+)
+
+// topicParam returns the topic's name, which may be no valid one.
+func topicParam(r *http.Request) (q httpapi.Query, name string, err error) {
+	if q, err = httpapi.ParseQuery(r); err != nil {
+		return nil, "", err
+	}
+	name, ok := q.Lookup("topic")
+	if !ok {
+		return nil, "", badRequest("MISSING_ARG_TOPIC")
+	}
+	return q, name, nil
+}
+
+// newTopicParam returns the name of a topic that is to be created if needed.
+func newTopicParam(r *http.Request) (q httpapi.Query, name string, err error) {
+	q, name, err = topicParam(r)
+	if err == nil && !wire.ValidName(name) {
+		err = badRequest("INVALID_TOPIC")
+	}
+	return q, name, err
+}
+
+// channelParams returns the topic, which exists, and the name of a channel.
+func (s *httpServer) channelParams(r *http.Request) (t *topic, channel string, err error) {
+	q, topic, err := topicParam(r)
+	if err != nil {
+		return nil, "", err
+	}
+	channel, ok := q.Lookup("channel")
+	switch {
+	case !wire.ValidName(topic):
+		return nil, "", badRequest("INVALID_ARG_TOPIC")
+	case !ok:
+		return nil, "", badRequest("MISSING_ARG_CHANNEL")
+	case !wire.ValidName(channel):
+		return nil, "", badRequest("INVALID_ARG_CHANNEL")
+	}
+	if t = s.n.topics.existing(topic); t == nil {
+		return nil, "", errTopicNotFound
+	}
+	return t, channel, nil
+}
+
+// save makes a change permanent, before it is answered. Of ephemeral things
+// nothing is kept.
+func (s *httpServer) save(ephemeral bool) error {
+	if ephemeral {
+		return nil
+	}
+	return s.n.metadata.write()
+}
+
+func (s *httpServer) createTopic(r *http.Request) (any, error) {
+	_, name, err := newTopicParam(r)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.n.topics.topic([]byte(name))
+	if errors.Is(err, errExiting) {
+		return nil, httpapi.Exiting
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.save(t.ephemeral)
+}
+
+// deleteTopic answers when the topic is gone, whoever deletes it.
+func (s *httpServer) deleteTopic(r *http.Request) (any, error) {
+	_, name, err := topicParam(r)
+	if err != nil {
+		return nil, err
+	}
+	t := s.n.topics.existing(name)
+	if t == nil {
+		return nil, errTopicNotFound
+	}
+	if t.exit(false) {
+		err = s.n.topics.drop(t)
+	} else {
+		<-t.gone
+	}
+	return nil, errors.Join(err, s.save(t.ephemeral))
+}
+
+// emptyTopic drops the messages that no channel has got yet.
+func (s *httpServer) emptyTopic(r *http.Request) (any, error) {
+	_, name, err := newTopicParam(r)
+	if err != nil {
+		return nil, err
+	}
+	t := s.n.topics.existing(name)
+	if t == nil {
+		return nil, errTopicNotFound
+	}
+	if err = t.queue.empty(); errors.Is(err, diskq.ErrClosed) {
+		err = errTopicNotFound // it is being deleted
+	}
+	return nil, err
+}
+
+func (s *httpServer) pauseTopic(paused bool) httpapi.Handler {
+	return func(r *http.Request) (any, error) {
+		_, name, err := topicParam(r)
+		if err != nil {
+			return nil, err
+		}
+		t := s.n.topics.existing(name)
+		if t == nil {
+			return nil, errTopicNotFound
+		}
+		t.setPaused(paused)
+		return nil, s.save(t.ephemeral)
+	}
+}
+
+func (s *httpServer) createChannel(r *http.Request) (any, error) {
+	t, name, err := s.channelParams(r)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := t.channel(name)
+	if errors.Is(err, errExiting) {
+		return nil, errTopicNotFound // it is being deleted
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.saveChannel(ch)
+}
+
+// onChannel returns a handler for what is done with a channel that exists.
+func (s *httpServer) onChannel(do func(*channel) error) httpapi.Handler {
+	return func(r *http.Request) (any, error) {
+		t, name, err := s.channelParams(r)
+		if err != nil {
+			return nil, err
+		}
+		ch := t.existingChannel(name)
+		if ch == nil {
+			return nil, errChannelNotFound
+		}
+		return nil, do(ch)
+	}
+}
+
+func (s *httpServer) saveChannel(ch *channel) error {
+	return s.save(ch.ephemeral || ch.topic.ephemeral)
+}
+
+// deleteChannel returns when the channel is gone, whoever deletes it.
+func (s *httpServer) deleteChannel(ch *channel) error {
+	var err error
+	if ch.exit(false) {
+		err = s.n.topics.dropChannel(ch)
+	} else {
+		<-ch.gone
+	}
+	return errors.Join(err, s.saveChannel(ch))
+}
+
+func (s *httpServer) emptyChannel(ch *channel) error {
+	err := ch.empty()
+	if errors.Is(err, diskq.ErrClosed) {
+		return errChannelNotFound // it is being deleted
+	}
+	return err
+}
+
+func (s *httpServer) pauseChannel(ch *channel) error {
+	ch.queue.pause()
+	return s.saveChannel(ch)
+}
+
+func (s *httpServer) unpauseChannel(ch *channel) error {
+	ch.queue.unpause()
+	return s.saveChannel(ch)
+}
