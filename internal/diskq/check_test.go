@@ -288,6 +288,11 @@ func TestMetaFileThatDoesNotFit(t *testing.T) {
 			writeFile(t, f.metaPath(), []byte(c.meta))
 			q := reopen(t, "orders", o)
 			wantDepth(t, q, len(c.want))
+			for num, b := range c.data {
+				if got, err := os.ReadFile(f.dataPath(num)); err == nil && len(got) > len(b) {
+					t.Errorf("file %d grew from %d to %d bytes", num, len(b), len(got))
+				}
+			}
 			wantRecords(t, take(q, 1000), c.want)
 			putAll(t, q, records(50, 60))
 			wantRecords(t, take(q, 1000), records(50, 60))

@@ -474,6 +474,24 @@ func TestDamageDoesNotHoldUpLaterRecords(t *testing.T) {
 	})
 }
 
+func TestCloseCutsShortAReadThatWaits(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		q := New("orders", testOptions(dir))
+		putAll(t, q, records(0, 10))
+		corrupt(t, q.files.dataPath(0), recordOffset(1), []byte{0xff})
+		start := time.Now()
+		done := make(chan []string)
+		go func() { done <- take(q, 10) }()
+		synctest.Wait() // for records that are lost
+		mustClose(t, q)
+		wantRecords(t, <-done, records(0, 1))
+		if d := time.Since(start); d != 0 {
+			t.Errorf("Read and Close took %v", d)
+		}
+	})
+}
+
 func wantNoClaims(t testing.TB, q *Queue) {
 	t.Helper()
 	q.claims.Lock()
