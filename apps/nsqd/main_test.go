@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -159,6 +160,7 @@ type daemon struct {
 	*exec.Cmd
 	stderr io.ReadCloser
 	lines  chan string   // what it logs; closed at the end of its stderr
+	seen   []string      // taken from lines, not yet waited for
 	ended  chan struct{} // closed once the program was waited for
 }
 
@@ -195,23 +197,29 @@ func start(t *testing.T, args ...string) *daemon {
 	return d
 }
 
-// waitFor returns the submatches of the next line that matches.
+// waitFor returns the submatches of a line that matches, which it takes: the
+// lines of two listeners come in any order, but each of them once.
 func (d *daemon) waitFor(t *testing.T, pattern string) []string {
 	t.Helper()
 	want, timeout := regexp.MustCompile(pattern), time.After(patience)
-	var seen []string
+	for i, line := range d.seen {
+		if m := want.FindStringSubmatch(line); m != nil {
+			d.seen = slices.Delete(d.seen, i, i+1)
+			return m
+		}
+	}
 	for {
 		select {
 		case line, ok := <-d.lines:
+			if !ok {
+				t.Fatalf("the program ended without a line like %s:\n%s", pattern, strings.Join(d.seen, "\n"))
+			}
 			if m := want.FindStringSubmatch(line); m != nil {
 				return m
 			}
-			if !ok {
-				t.Fatalf("the program ended without a line like %s:\n%s", pattern, strings.Join(seen, "\n"))
-			}
-			seen = append(seen, line)
+			d.seen = append(d.seen, line)
 		case <-timeout:
-			t.Fatalf("no line like %s after %v:\n%s", pattern, patience, strings.Join(seen, "\n"))
+			t.Fatalf("no line like %s after %v:\n%s", pattern, patience, strings.Join(d.seen, "\n"))
 		}
 	}
 }
