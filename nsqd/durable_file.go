@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 )
 
@@ -28,8 +29,28 @@ func writeFileDurably(name string, data []byte) (err error) {
 	if err = os.Rename(f.Name(), name); err != nil {
 		return err
 	}
-	return errors.Join(nil, syncDir(dir))
+	return syncDir(dir)
 }
+
+// removeTempFiles removes what a killed daemon left of files that it was about
+// to replace.
+func removeTempFiles(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if tempFile.MatchString(e.Name()) && e.Type().IsRegular() {
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tempFile matches the temporary names of nsqd.dat, also those of classic
+// software, and of files of deferred messages.
+var tempFile = regexp.MustCompile(`^(nsqd\.dat|.+\.deferred\.dat)\.\d+\.tmp$`)
 
 // syncDir makes the renames in a directory durable, where the system has that.
 func syncDir(dir string) error {

@@ -103,6 +103,9 @@ func (m *metadata) snapshot() metadataFile {
 // load creates the topics and channels of the last run and opens what they
 // left on disk.
 func (n *NSQD) load() error {
+	if err := removeTempFiles(n.opts.DataPath); err != nil {
+		n.log.Warn("NSQ: left-over temporary files could not be removed", "error", err)
+	}
 	name := n.metadata.fileName()
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {

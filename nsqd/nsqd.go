@@ -30,19 +30,21 @@ type NSQD struct {
 	tcp      tcpServer
 	http     httpServer // with a nil listener when it is off
 
-	stopLoops context.CancelFunc // ends what Main started besides the listeners
+	ctx       context.Context // of the loops that Main starts
+	stopLoops context.CancelFunc
+	running   sync.WaitGroup // what Main started
+	life      sync.Mutex     // that Main starts everything before Exit begins, or nothing after
+	exiting   chan struct{}  // closed when Exit begins
 	exit      sync.Once
-	exiting   chan struct{} // closed when Exit begins
 	exitErr   error
 	exited    chan struct{} // closed when Exit is done
-	running   sync.WaitGroup
 }
 
 // New checks the options, locks the data path, binds the listeners and loads
 // what an earlier run left. Nothing is served before Main. Whoever calls New
 // calls Exit in the end, also without Main. The options must not be changed
 // afterwards.
-func New(opts *Options) (n *NSQD, err error) {
+func New(opts *Options) (_ *NSQD, err error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -55,7 +57,8 @@ func New(opts *Options) (n *NSQD, err error) {
 	if own.Logger == nil {
 		own.Logger = slog.New(slog.DiscardHandler)
 	}
-	n = &NSQD{opts: &own, log: own.Logger, started: time.Now(), exiting: make(chan struct{}), exited: make(chan struct{})}
+	n := &NSQD{opts: &own, log: own.Logger, started: time.Now(), exiting: make(chan struct{}), exited: make(chan struct{})}
+	n.ctx, n.stopLoops = context.WithCancel(context.Background())
 	n.env = &env{opts: n.opts, log: n.log, start: n.started}
 	n.env.scan = newQueueScan(n.env)
 	n.env.changed = n.metadata.change
@@ -67,7 +70,7 @@ func New(opts *Options) (n *NSQD, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.tcp.close(), n.http.close(), n.dataLock.Unlock())
+			err = errors.Join(err, n.tcp.close(), n.http.close(), n.flush(), n.dataLock.Unlock())
 		}
 	}()
 	n.log.Info(version.String("nsqd"))
@@ -110,11 +113,27 @@ func listen(address string) (net.Listener, error) {
 func isIPv4(host string) bool { return net.ParseIP(host) != nil && !strings.Contains(host, ":") }
 
 // Main serves until Exit, and then returns nil. The first part that fails
-// stops the others and is returned.
+// stops the others and is returned. It may be called once.
 func (n *NSQD) Main() error {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	failed := make(chan error, 4)
+	select {
+	case err := <-n.startAll():
+		return errors.Join(err, n.Exit())
+	case <-n.exited:
+		return nil
+	}
+}
+
+// startAll starts everything that runs, unless Exit has begun, and returns
+// where failures are reported.
+func (n *NSQD) startAll() <-chan error {
+	n.life.Lock()
+	defer n.life.Unlock()
+	select {
+	case <-n.exiting:
+		return nil
+	default:
+	}
+	failed := make(chan error, 4) // room for everybody: only the first is received
 	run := func(name string, f func() error) {
 		n.running.Go(func() {
 			if err := f(); err != nil {
@@ -122,20 +141,13 @@ func (n *NSQD) Main() error {
 			}
 		})
 	}
-	n.stopLoops = stop
 	run("TCP", n.tcp.serve)
 	if n.http.listener != nil {
 		run("HTTP", n.http.serve)
 	}
-	run("QUEUESCAN", func() error { return n.env.scan.queueScanLoop(ctx) })
-	run("METADATA", func() error { return n.metadata.metadataLoop(ctx) })
-
-	select {
-	case err := <-failed:
-		return errors.Join(err, n.Exit())
-	case <-n.exited:
-		return nil
-	}
+	run("QUEUESCAN", func() error { return n.env.scan.queueScanLoop(n.ctx) })
+	run("METADATA", func() error { return n.metadata.metadataLoop(n.ctx) })
+	return failed
 }
 
 // RealTCPAddr returns the address that the TCP listener is bound to.

@@ -10,7 +10,9 @@ import (
 // called more than once: all calls return the first one's result.
 func (n *NSQD) Exit() error {
 	n.exit.Do(func() {
+		n.life.Lock()
 		close(n.exiting)
+		n.life.Unlock()
 		n.log.Info("NSQ: stopping")
 		n.exitErr = errors.Join(
 			n.tcp.close(),       // 1. no new clients
@@ -33,9 +35,7 @@ func (n *NSQD) Exit() error {
 
 // endLoops stops what Main started and waits for it.
 func (n *NSQD) endLoops() error {
-	if n.stopLoops != nil {
-		n.stopLoops()
-	}
+	n.stopLoops()
 	n.running.Wait()
 	return nil
 }

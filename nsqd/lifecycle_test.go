@@ -1,0 +1,125 @@
+package nsqd_test
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/nsqd"
+)
+
+func TestExitBeforeAndWhileMainStarts(t *testing.T) {
+	for range 20 {
+		n, err := nsqd.New(nsqtest.Options(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := n.Main(); err != nil {
+				t.Errorf("Main: %v", err)
+			}
+		})
+		for range 2 {
+			wg.Go(func() {
+				if err := n.Exit(); err != nil {
+					t.Errorf("Exit: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+func TestExitWithoutMain(t *testing.T) {
+	n, err := nsqd.New(nsqtest.Options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Exit(); err != nil {
+		t.Errorf("Exit: %v", err)
+	}
+}
+
+func TestNewSaysWhatIsWrong(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	inUse := "listen (" + taken.Addr().String() + ") failed - "
+	for name, c := range map[string]struct {
+		change func(o *nsqd.Options)
+		want   string
+	}{
+		"an option out of range":       {func(o *nsqd.Options) { o.MaxRdyCount = 0 }, "--max-rdy-count must be positive"},
+		"a TCP address that is used":   {func(o *nsqd.Options) { o.TCPAddress = taken.Addr().String() }, inUse},
+		"an HTTP address that is used": {func(o *nsqd.Options) { o.HTTPAddress = taken.Addr().String() }, inUse},
+		"no data path":                 {func(o *nsqd.Options) { o.DataPath = filepath.Join(o.DataPath, "no") }, "failed to lock data-path: open "},
+		"broken metadata": {func(o *nsqd.Options) { writeFile(t, filepath.Join(o.DataPath, "nsqd.dat"), "{") },
+			"failed to load metadata - failed to parse metadata in "},
+	} {
+		opts := nsqtest.Options(t)
+		c.change(opts)
+		n, err := nsqd.New(opts)
+		if err == nil {
+			n.Exit()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: New = %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestBrokenMetadataIsLeftAsItWas(t *testing.T) {
+	opts := nsqtest.Options(t)
+	name := filepath.Join(opts.DataPath, "nsqd.dat")
+	writeFile(t, name, "{")
+	if _, err := nsqd.New(opts); err == nil {
+		t.Fatal("a broken nsqd.dat was accepted")
+	}
+	if data, err := os.ReadFile(name); string(data) != "{" {
+		t.Errorf("nsqd.dat is now %q, %v", data, err)
+	}
+}
+
+func TestDataPathIsLockedWhileInUse(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	if _, err := nsqd.New(d.Opts); err == nil || !strings.Contains(err.Error(), "possibly in use by another instance of nsqd") {
+		t.Errorf("a second daemon on the data path: %v", err)
+	}
+	d.Restart() // works at once after the first has stopped
+}
+
+func TestLeftOverTemporaryFilesAreRemoved(t *testing.T) {
+	opts := nsqtest.Options(t)
+	gone := []string{"nsqd.dat.123.tmp", "t:c.deferred.dat.9.tmp"}
+	kept := []string{"nsqd.dat.tmp", "mine.tmp", "nsqd.dat.123.tmp.txt"}
+	for _, name := range append(gone, kept...) {
+		writeFile(t, filepath.Join(opts.DataPath, name), "x")
+	}
+	nsqtest.Start(t, opts)
+	for _, name := range gone {
+		if _, err := os.Stat(filepath.Join(opts.DataPath, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+	for _, name := range kept {
+		if _, err := os.Stat(filepath.Join(opts.DataPath, name)); err != nil {
+			t.Errorf("%s, which is not ours, is gone: %v", name, err)
+		}
+	}
+}
+
+func writeFile(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
