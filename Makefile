@@ -54,8 +54,8 @@ run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd to_nsq nsq_tail),$(programs))
 	@echo "Ctrl-C stops it."
 	@exec $(BLDDIR)/nsqd$(EXE) --data-path=data $(RUNFLAGS)
 
-demo: $(BLDDIR)/nsq_demo$(EXE)
-	@$<
+demo: all
+	@$(BLDDIR)/nsq_demo$(EXE)
 
 test:
 	@cc=$$($(GO) env CC); command -v $${cc%% *} >/dev/null || { \

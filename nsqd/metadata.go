@@ -100,6 +100,9 @@ func (m *metadata) snapshot() metadataFile {
 	return file
 }
 
+// ErrLoad is why New fails where nsqd.dat cannot be read.
+var ErrLoad = errors.New("failed to load metadata")
+
 // load creates the topics and channels of the last run and opens what they
 // left on disk.
 func (n *NSQD) load() error {
@@ -112,11 +115,11 @@ func (n *NSQD) load() error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("failed to load metadata - %w", err)
+		return fmt.Errorf("%w - %w", ErrLoad, err)
 	}
 	var file metadataFile
 	if err := json.Unmarshal(data, &file); err != nil {
-		return fmt.Errorf("failed to load metadata - failed to parse metadata in %s - %w", name, err)
+		return fmt.Errorf("%w - failed to parse metadata in %s - %w", ErrLoad, name, err)
 	}
 	for _, tm := range file.Topics {
 		if !wire.ValidName(tm.Name) {

@@ -105,6 +105,9 @@ func listen(address string) (net.Listener, error) {
 	}
 	l, err := net.Listen(network, address)
 	if err != nil {
+		if e, ok := errors.AsType[*net.OpError](err); ok && network == "tcp4" {
+			e.Net = "tcp" // as scripts know the text
+		}
 		return nil, fmt.Errorf("listen (%s) failed - %w", address, err)
 	}
 	return l, nil

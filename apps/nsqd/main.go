@@ -95,11 +95,11 @@ func (p *program) Init(svc.Environment) error {
 		return err
 	}
 	p.cmd.options.Logger = p.log
-	if p.nsqd, err = nsqd.New(p.cmd.options); err != nil {
+	if p.nsqd, err = nsqd.New(p.cmd.options); err != nil && !errors.Is(err, nsqd.ErrLoad) {
 		const prefix = "failed to instantiate nsqd - "
 		return errors.New(prefix + strings.ReplaceAll(err.Error(), "\n", "\n"+prefix))
 	}
-	return nil
+	return err
 }
 
 // Start runs the broker in the background.

@@ -109,7 +109,7 @@ func TestReadBodyUsesBuf(t *testing.T) {
 		{"room to spare", make([]byte, 10), 5, true},
 		{"exactly enough", make([]byte, 5), 5, true},
 		{"capacity counts, not length", make([]byte, 0, 5), 5, true},
-		{"one byte short", make([]byte, 4, 4), 5, false},
+		{"one byte short", make([]byte, 4), 5, false},
 	} {
 		got, err := ReadBody(strings.NewReader("hello, world"), tt.buf, tt.n)
 		if err != nil || string(got) != "hello" {
