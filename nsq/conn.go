@@ -133,11 +133,7 @@ func dial(ctx context.Context, addr string, cfg *Config) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{addr: addr, cfg: cfg, nc: nc}
-	c.more.L = &c.mu
-	c.written.L = &c.mu
-	c.br = bufio.NewReaderSize((*deadlineReader)(c), readBufferSize)
-
+	c := newConn(nc, addr, cfg)
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	err = c.identify()
 	if !stop() && err == nil {
@@ -148,6 +144,15 @@ func dial(ctx context.Context, addr string, cfg *Config) (*conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// newConn returns a connection over nc that has yet to identify itself.
+func newConn(nc net.Conn, addr string, cfg *Config) *conn {
+	c := &conn{addr: addr, cfg: cfg, nc: nc}
+	c.more.L = &c.mu
+	c.written.L = &c.mu
+	c.br = bufio.NewReaderSize((*deadlineReader)(c), readBufferSize)
+	return c
 }
 
 func (c *conn) identify() error {

@@ -13,6 +13,11 @@ import (
 // further one is twice as long as the one before.
 const firstReconnect = 100 * time.Millisecond
 
+// closeWaitTime is how long messages may follow after CLOSE_WAIT: nsqd may have
+// been about to write them when it read CLS. Those that arrive on a closed
+// connection would have to time out first.
+const closeWaitTime = 100 * time.Millisecond
+
 // connect makes a connection to n and takes it into the consumer.
 func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 	nc, err := dial(n.ctx, n.addr, &r.config)
@@ -93,10 +98,12 @@ type consumerConn struct {
 	inFlight   atomic.Int64 // received and not answered
 	queued     int          // of these, waiting for a handler; guarded by the messageQueue
 
-	closing   atomic.Bool // CLS was sent; changed under consumer.mu
-	closeWait atomic.Bool // and answered: nothing more arrives
-	lost      atomic.Bool // the connection is gone: answers reach nobody
-	timeout   *time.Timer // bounds closing; set before closing is
+	closing atomic.Bool // CLS was sent; changed under consumer.mu
+	quiet   atomic.Bool // and answered a while ago: nothing more arrives
+	lost    atomic.Bool // the connection is gone: answers reach nobody
+
+	timeout   *time.Timer // bounds closing; guarded by consumer.mu
+	quietTime *time.Timer // sets quiet; for the goroutine that serves
 }
 
 func (c *consumerConn) subscribe(topic, channel string) {
@@ -130,6 +137,9 @@ func (c *consumerConn) ended() {
 	if c.timeout != nil {
 		c.timeout.Stop()
 	}
+	if c.quietTime != nil {
+		c.quietTime.Stop()
+	}
 	c.closing.Store(true) // no RDY, no share
 }
 
@@ -138,8 +148,12 @@ func (c *consumerConn) onResponse(data []byte) error {
 	case wire.OK:
 		c.subscribed = true
 	case wire.CloseWait:
-		c.closeWait.Store(true)
-		c.drainIfDone()
+		if c.quietTime == nil {
+			c.quietTime = time.AfterFunc(closeWaitTime, func() {
+				c.quiet.Store(true)
+				c.drainIfDone()
+			})
+		}
 	default:
 		return unexpected(FrameTypeResponse, data)
 	}
@@ -201,7 +215,7 @@ func (c *consumerConn) answered() {
 // drainIfDone closes the connection if nothing can arrive and nothing is left
 // to answer.
 func (c *consumerConn) drainIfDone() {
-	if c.closeWait.Load() && c.inFlight.Load() == 0 {
+	if c.quiet.Load() && c.inFlight.Load() == 0 {
 		c.drain()
 	}
 }

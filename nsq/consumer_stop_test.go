@@ -1,0 +1,91 @@
+package nsq
+
+import (
+	"bufio"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// pipeConsumer returns a consumer of one message at a time with a connection to
+// the returned one, over a pipe, so that a test can run on a fake clock.
+func pipeConsumer(t *testing.T, h HandlerFunc) (*Consumer, *fakeConn) {
+	client, server := net.Pipe()
+	r, err := NewConsumer("t", "c", NewConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetLogger(nil, LogLevelInfo)
+	r.AddHandler(h)
+	n, err := r.register("pipe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &consumerConn{conn: newConn(client, "pipe", &r.config), consumer: r, nsqd: n}
+	c.identity.MaxRdyCount = defaultMaxRDY
+	if err := r.add(c); err != nil {
+		t.Fatal(err)
+	}
+	go r.keepConnected(n, c)
+	s := &fakeConn{t: t, nc: server, br: bufio.NewReader(server)}
+	s.expect("SUB t c")
+	s.respond(wire.OK)
+	s.expect("RDY 1")
+	return r, s
+}
+
+func TestStopDoesNotWaitForHangingHandlers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		entered, release := make(chan struct{}), make(chan struct{})
+		r, s := pipeConsumer(t, func(*Message) error { close(entered); <-release; return nil })
+		s.message(1, 1, "x")
+		<-entered
+		start := time.Now()
+		r.Stop()
+		s.expect("CLS")
+		s.respond(wire.CloseWait)
+		<-r.StopChan
+		if took := time.Since(start); took != 30*time.Second {
+			t.Errorf("StopChan was closed after %v", took)
+		}
+		close(release)
+		drainCommands(s)
+	})
+}
+
+func TestStopDoesNotWaitForCloseWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, s := pipeConsumer(t, func(*Message) error { return nil })
+		start := time.Now()
+		r.Stop()
+		s.expect("CLS") // and no answer
+		<-r.StopChan
+		if took := time.Since(start); took != 30*time.Second {
+			t.Errorf("StopChan was closed after %v", took)
+		}
+		s.nc.Close()
+	})
+}
+
+// A connection on which not even heartbeats arrive is given up on.
+func TestSilentNSQDIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, s := pipeConsumer(t, func(*Message) error { return nil })
+		s.nc.SetReadDeadline(time.Time{})
+		start := time.Now()
+		for {
+			if _, _, err := s.read(); err != nil {
+				break
+			}
+		}
+		if took := time.Since(start); took != time.Minute {
+			t.Errorf("the connection ended after %v", took)
+		}
+		s.nc.Close()
+		r.Stop()
+		<-r.StopChan
+	})
+}

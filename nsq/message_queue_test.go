@@ -1,0 +1,72 @@
+package nsq
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestMessageQueue(t *testing.T) {
+	var q messageQueue
+	q.init()
+	c := &consumerConn{conn: newConn(nil, "", nil)}
+	start := time.Now()
+	add := func(d delivery, limit int) error {
+		c.inFlight.Add(1)
+		d.m, d.c = &Message{Attempts: uint16(c.inFlight.Load())}, c
+		return q.push(d, start, limit)
+	}
+
+	// In order, also when the ring grows in the middle of its round.
+	for range 10 {
+		if err := add(delivery{}, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := uint16(1)
+	take := func() {
+		t.Helper()
+		if d, ok := q.pop(); !ok || d.m.Attempts != next {
+			t.Fatalf("got message %d, %v; want %d", d.m.Attempts, ok, next)
+		}
+		next++
+	}
+	for range 5 {
+		take()
+	}
+	for range 100 {
+		if err := add(delivery{}, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 105 {
+		take()
+	}
+
+	// Those that nsqd has given up on are dropped by pop and by push.
+	c.inFlight.Store(0)
+	next = 2 // the third, as the first is dropped before it is numbered
+	for _, expires := range []time.Time{start.Add(-1), start.Add(-1), start.Add(time.Hour)} {
+		if err := add(delivery{expires: expires}, 2); err != nil {
+			t.Errorf("the queue holds nothing of use, but: %v", err)
+		}
+	}
+	if err := add(delivery{expires: start.Add(time.Hour)}, 1); !errors.Is(err, errTooMany) {
+		t.Errorf("beyond the limit: %v", err)
+	}
+	if n := c.inFlight.Load(); n != 2 {
+		t.Errorf("%d messages in flight, want the one that waits and the one that was refused", n)
+	}
+	take()
+
+	// Those of a lost connection as well.
+	c.lost.Store(false)
+	if err := add(delivery{}, 2); err != nil {
+		t.Fatal(err)
+	}
+	c.lost.Store(true)
+	q.close()
+	if d, ok := q.pop(); ok {
+		t.Errorf("got message %d of a lost connection", d.m.Attempts)
+	}
+}
