@@ -343,6 +343,7 @@ func (c *producerConn) onError(data []byte) error {
 		return unexpected(FrameTypeError, data)
 	}
 	err := ErrProtocol{string(data)}
+	c.end(err) // first, so that the caller's next call does not find this connection
 	t.Error = err
 	c.finish(t)
 	return err
