@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+)
+
+func TestMain(m *testing.M) { tooltest.Main(m, "apps/to_nsq") }
+
+// toNSQ runs the program against brokers.
+func toNSQ(t *testing.T, stdin string, brokers []*nsqtest.NSQD, args ...string) tooltest.Result {
+	t.Helper()
+	for _, d := range brokers {
+		args = append(args, "--nsqd-tcp-address="+d.TCPAddr())
+	}
+	return tooltest.Run(t, strings.NewReader(stdin), "to_nsq", args...)
+}
+
+// messages returns all messages of a topic whose only channel is "test".
+func messages(t *testing.T, d *nsqtest.NSQD, topic string) []string {
+	t.Helper()
+	return tooltest.Drain(t, d, topic, "test")
+}
+
+// lastLine returns the last line of stderr without the time before it.
+func lastLine(stderr string) string {
+	lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+	return regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `).ReplaceAllString(lines[len(lines)-1], "")
+}
+
+func TestEveryDestinationGetsEveryRecord(t *testing.T) {
+	for name, c := range map[string]struct {
+		input string
+		args  []string
+		want  []string
+	}{
+		"lines":                        {"one\ntwo\nthree\n", nil, []string{"one", "two", "three"}},
+		"no newline at the end":        {"xyz", nil, []string{"xyz"}},
+		"one byte at the end":          {"one\n2", nil, []string{"one", "2"}},
+		"empty lines are left out":     {"\n\none\n\ntwo\n\n", nil, []string{"one", "two"}},
+		"a delimiter and a newline":    {"one,two,three\n", []string{"--delimiter=,"}, []string{"one", "two", "three"}},
+		"lines separated by something": {"one\n,two\n", []string{"-delimiter", ","}, []string{"one\n", "two"}},
+		"nothing":                      {"", nil, nil},
+		"a rate":                       {"one\ntwo\n", []string{"--rate=1000"}, []string{"one", "two"}},
+		"no rate":                      {"one\ntwo\n", []string{"--rate=-1"}, []string{"one", "two"}},
+		"an option of the library":     {"one\n", []string{"--producer-opt=client_id,me", "--producer-opt", "dial-timeout,5s"}, []string{"one"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, second := nsqtest.Start(t, nil), nsqtest.Start(t, nil)
+			defer first.Stop() // both, before one of them is checked for what it leaves behind
+			defer second.Stop()
+			brokers := []*nsqtest.NSQD{first, second, first} // who is given twice gets everything once
+			r := toNSQ(t, c.input, brokers, append(c.args, "--topic=orders")...)
+			if r.Code != 0 || r.Stdout != "" {
+				t.Errorf("exit code %d, stdout %q, stderr:\n%s", r.Code, r.Stdout, r.Stderr)
+			}
+			for _, d := range brokers[:2] {
+				if got := messages(t, d, "orders"); !slices.Equal(got, c.want) {
+					t.Errorf("got %q, want %q", got, c.want)
+				}
+			}
+		})
+	}
+}
+
+func TestManyRecordsStayInOrder(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 100_000
+	d := nsqtest.Start(t, opts)
+	var input strings.Builder
+	var want []string
+	for i := range 50_000 {
+		record := fmt.Sprintf("%d %s", i, strings.Repeat("x", i%300))
+		want = append(want, record)
+		fmt.Fprintln(&input, record)
+	}
+	if r := toNSQ(t, input.String(), []*nsqtest.NSQD{d}, "--topic=many"); r.Code != 0 {
+		t.Fatalf("exit code %d, stderr:\n%s", r.Code, r.Stderr)
+	}
+	if got := messages(t, d, "many"); !slices.Equal(got, want) {
+		t.Errorf("%d records arrived as %d messages, or in another order", len(want), len(got))
+	}
+}
+
+func TestRate(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	start := time.Now()
+	r := toNSQ(t, strings.Repeat("x\n", 21), []*nsqtest.NSQD{d}, "--topic=slow", "--rate=20")
+	if took := time.Since(start); took < time.Second {
+		t.Errorf("21 messages at 20 a second took %v", took)
+	}
+	if r.Code != 0 || !strings.Contains(r.Stderr, "Throttling messages rate to max:20/second\n") {
+		t.Errorf("exit code %d, stderr:\n%s", r.Code, r.Stderr)
+	}
+	if got := len(messages(t, d, "slow")); got != 21 {
+		t.Errorf("%d messages, want 21", got)
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	if r := tooltest.Run(t, nil, "to_nsq", "-version"); r.Code != 0 || r.Stdout != "to_nsq v1.4.0\n" || r.Stderr != "" {
+		t.Errorf("-version: %+v", r)
+	}
+	r := tooltest.Run(t, nil, "to_nsq", "-h")
+	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of to_nsq:\n") {
+		t.Errorf("-h: %+v", r)
+	}
+	for _, flag := range []string{"delimiter", "nsqd-tcp-address", "producer-opt", "rate", "topic", "version"} {
+		if !strings.Contains(r.Stderr, "\n  -"+flag) {
+			t.Errorf("-h does not mention -%s", flag)
+		}
+	}
+}
+
+func TestWrongFlagsExitWith2(t *testing.T) {
+	for want, arg := range map[string]string{
+		"flag provided but not defined: -x":                                    "-x",
+		`invalid value "x" for flag -rate: parse error`:                        "-rate=x",
+		`invalid value "x,1" for flag -producer-opt: invalid option x`:         "-producer-opt=x,1",
+		`invalid value "dial_timeout,5" for flag -producer-opt: failed to coe`: "-producer-opt=dial_timeout,5",
+		"flag needs an argument: -topic":                                       "-topic",
+	} {
+		r := tooltest.Run(t, nil, "to_nsq", arg)
+		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, want) || !strings.Contains(r.Stderr, "\nUsage of to_nsq:\n") {
+			t.Errorf("%s: %+v, want %s and the usage", arg, r, want)
+		}
+	}
+}
+
+func TestFailuresExitWith1(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), closedPort(t)
+	for _, c := range []struct {
+		args  []string
+		input string
+		want  string
+	}{
+		{[]string{here}, "", `--topic required`},
+		{[]string{"-topic=t"}, "", `--nsqd-tcp-address required`},
+		{[]string{"-topic=t", here, `-delimiter=\n`}, "", `--delimiter must be a single byte`},
+		{[]string{"-topic=t", here, `-delimiter=`}, "", `--delimiter must be a single byte`},
+		{[]string{"-topic=t", here, `-delimiter=é`}, "", `--delimiter must be a single byte`},
+		{[]string{"-topic=t", here, "-producer-opt=heartbeat_interval,2m"}, "", `HeartbeatInterval 2m0s must be less than ReadTimeout 1m0s`},
+		{[]string{"-topic=t", here, "-nsqd-tcp-address=" + nowhere}, "a\n", `failed to connect to nsqd ` + nowhere + ` - dial tcp ` + nowhere + `: .*`},
+		{[]string{"-topic=bad$", here}, "a\nb\n", `failed to publish record 1 to nsqd ` + d.TCPAddr() + ` - E_BAD_TOPIC PUB topic name "bad\$" is not valid`},
+		{[]string{"-topic=big", here}, "a\n\n" + strings.Repeat("x", 5<<20) + "\nb\n", `failed to publish record 3 to nsqd ` + d.TCPAddr() + ` - E_BAD_MESSAGE PUB message too big 5242880 > 1048576`},
+	} {
+		r := tooltest.Run(t, strings.NewReader(c.input), "to_nsq", c.args...)
+		if got := lastLine(r.Stderr); r.Code != 1 || r.Stdout != "" || !regexp.MustCompile("^"+c.want+"$").MatchString(got) {
+			t.Errorf("%q: exit code %d, stdout %q, error %q, want %q", c.args, r.Code, r.Stdout, got, c.want)
+		}
+	}
+	if got := messages(t, d, "t"); len(got) != 0 {
+		t.Errorf("a message was published before all nsqds were reached: %q", got)
+	}
+	if got := messages(t, d, "big"); len(got) == 0 || got[0] != "a" {
+		t.Errorf("the messages before the large one: %q, want a", got)
+	}
+}
+
+// closedPort returns an address nobody listens on.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestLostConnectionExitsWith1(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	p := tooltest.Start(t, "to_nsq", "-topic=t", "-nsqd-tcp-address="+d.TCPAddr())
+	p.Type("one\n")
+	tooltest.Receive(t, d, "t", "test", 1)
+	d.Stop()
+	go io.Copy(p.Input, endless{}) // until the program has noticed
+	r := p.End()
+	want := `^failed to publish record \d+ to nsqd ` + d.TCPAddr() + ` - (not connected|dial tcp .*)$`
+	if got := lastLine(r.Stderr); r.Code != 1 || !regexp.MustCompile(want).MatchString(got) {
+		t.Errorf("exit code %d, error %q, want %q", r.Code, got, want)
+	}
+}
+
+// endless is a reader of lines without end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	return copy(p, bytes.Repeat([]byte("again\n"), len(p)/6+1)), nil
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+)
+
+const (
+	readBufferSize = 64 << 10
+
+	// maxKept is how large a buffer for long records is kept for the next one.
+	maxKept = 1 << 20
+)
+
+// records splits what it reads at a delimiter.
+type records struct {
+	br        *bufio.Reader
+	delimiter byte
+	long      []byte // a record that is longer than the buffer of br
+}
+
+func newRecords(r io.Reader, delimiter byte) *records {
+	return &records{br: bufio.NewReaderSize(r, readBufferSize), delimiter: delimiter}
+}
+
+// next returns the next record, without its delimiter. It is valid until the
+// next call and may be empty. The last record need not end with the delimiter;
+// if that is not a newline, a newline in its place is dropped, as text ends
+// with one whatever separates its parts. Of a record that cannot be read to its
+// end only the error is returned.
+func (r *records) next() ([]byte, error) {
+	if cap(r.long) > maxKept {
+		r.long = nil
+	}
+	r.long = r.long[:0]
+	for {
+		part, err := r.br.ReadSlice(r.delimiter)
+		switch {
+		case err == nil && len(r.long) == 0:
+			return part[:len(part)-1], nil
+		case err == nil:
+			r.long = append(r.long, part[:len(part)-1]...)
+			return r.long, nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			r.long = append(r.long, part...)
+		case errors.Is(err, io.EOF) && len(r.long)+len(part) > 0:
+			return r.last(append(r.long, part...)), nil
+		default:
+			return nil, err
+		}
+	}
+}
+
+func (r *records) last(record []byte) []byte {
+	if r.delimiter == '\n' {
+		return record
+	}
+	return bytes.TrimSuffix(record, []byte{'\n'})
+}
+
+// interruptible returns a reader of what r holds that fails once ctx ends, even
+// if reading r takes for ever.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	pr, pw := io.Pipe()
+	context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
+	go func() { // ends after ctx with the next Read that returns, maybe never
+		_, err := io.Copy(pw, r)
+		pw.CloseWithError(err)
+	}()
+	return pr
+}

@@ -1,0 +1,62 @@
+// Package tool holds what the command-line tools have in common: how they read
+// their flags, are stopped, and report what went wrong.
+package tool
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/seed893f581e/nsq/internal/version"
+)
+
+// Main runs a tool and ends the process. define adds the tool's flags to a flag
+// set and returns what to do once they are parsed; that is given a context
+// which ends with SIGINT or SIGTERM, and should then come to an orderly end and
+// return nil. A second signal kills the process.
+//
+// The exit code is 0, 2 after a mistake in the flags' syntax, and 1 after an
+// error, which is logged.
+func Main(name string, define func(*flag.FlagSet) func(context.Context) error) {
+	os.Exit(run(name, define, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(name string, define func(*flag.FlagSet) func(context.Context) error, args []string, stdout, stderr io.Writer) int {
+	signal.Ignore(syscall.SIGPIPE) // writing fails then, as it does for other reasons
+
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	do := define(fs)
+	showVersion := fs.Bool("version", false, "print the version and exit")
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2 // flag has said why
+	}
+	if *showVersion {
+		fmt.Fprintf(stdout, "%s v%s\n", name, version.Binary)
+		return 0
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	if err := do(ctx); err != nil {
+		log.New(stderr, "", log.LstdFlags).Print(err)
+		return 1
+	}
+	return 0
+}
+
+// UserAgent is how a tool introduces itself to nsqd; library is the version of
+// the client library it uses.
+func UserAgent(name, library string) string {
+	return fmt.Sprintf("%s/%s go-nsq/%s", name, version.Binary, library)
+}
