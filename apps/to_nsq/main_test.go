@@ -199,3 +199,10 @@ type endless struct{}
 func (endless) Read(p []byte) (int, error) {
 	return copy(p, bytes.Repeat([]byte("again\n"), len(p)/6+1)), nil
 }
+
+func TestIdentity(t *testing.T) {
+	said := tooltest.Identify(t, "to_nsq", "-topic=t", "-producer-opt=client_id,me", "-producer-opt=user_agent,x")
+	if said["user_agent"] != "to_nsq/1.4.0 go-nsq/1.4.0" || said["client_id"] != "me" {
+		t.Errorf("to_nsq called itself %v", said)
+	}
+}

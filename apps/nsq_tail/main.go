@@ -1,0 +1,68 @@
+// Command nsq_tail prints the messages of one or more topics to stdout, one
+// line a message.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+
+	"github.com/seed893f581e/nsq/internal/tool"
+	"github.com/seed893f581e/nsq/nsq"
+)
+
+func main() { tool.Main("nsq_tail", define) }
+
+// options are what the flags say.
+type options struct {
+	topics      *tool.List
+	channel     string // one for all topics; "" means one of its own
+	limit       int    // of messages a topic; below 1 means without limit
+	printTopic  bool
+	maxInFlight int
+	nsqds       *tool.List
+	consumer    *nsq.Config
+}
+
+func define(fs *flag.FlagSet) func(context.Context) error {
+	o := newOptions(fs)
+	return func(ctx context.Context) error {
+		if err := o.complete(); err != nil {
+			return err
+		}
+		return run(ctx, o, os.Stdout)
+	}
+}
+
+func newOptions(fs *flag.FlagSet) *options {
+	o := &options{consumer: nsq.NewConfig()}
+	o.topics = tool.ListFlag(fs, "topic", "`topic` to print the messages of")
+	fs.StringVar(&o.channel, "channel", "", "channel to subscribe to (default tailNNNNNN#ephemeral with six random digits)")
+	fs.IntVar(&o.limit, "n", 0, "number of messages of a topic after which to stop, 0 for no limit")
+	fs.BoolVar(&o.printTopic, "print-topic", false, "print the topic before each message")
+	fs.IntVar(&o.maxInFlight, "max-in-flight", 200, "how many messages of a topic nsqd may send ahead")
+	o.nsqds = tool.ListFlag(fs, "nsqd-tcp-address", "`host:port` of an nsqd")
+	fs.Var(&nsq.ConfigFlag{Config: o.consumer}, "consumer-opt", "`option,value` of the client library (may be given several times)")
+	return o
+}
+
+// complete checks the options and fills in what follows from them.
+func (o *options) complete() error {
+	switch {
+	case len(*o.nsqds) == 0:
+		return tool.ErrNoNSQD
+	case len(*o.topics) == 0:
+		return tool.ErrNoTopic
+	}
+	if o.channel == "" {
+		o.channel = fmt.Sprintf("tail%06d#ephemeral", rand.IntN(1e6))
+	}
+	o.consumer.MaxInFlight = o.maxInFlight
+	if o.limit > 0 {
+		o.consumer.MaxInFlight = min(o.limit, o.maxInFlight)
+	}
+	o.consumer.UserAgent = tool.UserAgent("nsq_tail", nsq.VERSION)
+	return nil
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+)
+
+func TestMain(m *testing.M) { tooltest.Main(m, "apps/nsq_tail") }
+
+// tail starts the program against a broker.
+func tail(t *testing.T, d *nsqtest.NSQD, args ...string) *tooltest.Process {
+	t.Helper()
+	return tooltest.Start(t, "nsq_tail", append(args, "--nsqd-tcp-address="+d.TCPAddr())...)
+}
+
+// numbers returns n messages.
+func numbers(n int) []string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("message %d", i))
+	}
+	return all
+}
+
+func lines(bodies []string) string { return strings.Join(bodies, "\n") + "\n" }
+
+func printed(p *tooltest.Process, want string) func() bool {
+	return func() bool { return p.Output.String() == want }
+}
+
+func TestPrintsMessagesAsTheyCome(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	p := tail(t, d, "-topic=t", "-channel=c")
+	want := ""
+	for _, body := range []string{"one", "two\nlines", "\x00\xff", strings.Repeat("x", 100_000)} {
+		tooltest.Publish(t, d, "t", body)
+		want += body + "\n"
+		nsqtest.Eventually(t, "the message is printed", printed(p, want))
+	}
+	if !strings.Contains(p.Errors.String(), "Adding consumer for topic: t\n") {
+		t.Errorf("stderr:\n%s", p.Errors.String())
+	}
+}
+
+func TestTopics(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	tooltest.Publish(t, d, "a", "one", "two")
+	tooltest.Publish(t, d, "b", "three")
+	p := tail(t, d, "-topic=a", "-topic=b", "-topic=a", "-print-topic")
+	want := []string{"", "a | one", "a | two", "b | three"}
+	nsqtest.Eventually(t, "three lines", func() bool {
+		got := strings.Split(p.Output.String(), "\n")
+		slices.Sort(got)
+		return slices.Equal(got, want)
+	})
+}
+
+func TestManyMessages(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 100_000
+	d := nsqtest.Start(t, opts)
+	bodies := numbers(20_000)
+	tooltest.Publish(t, d, "t", bodies...)
+	p := tail(t, d, "-topic=t", "-channel=c", "-n=20000", "-max-in-flight=1000")
+	if r := p.End(); r.Code != 0 || r.Stdout != lines(bodies) {
+		t.Errorf("exit code %d, %d lines, stderr:\n%s", r.Code, strings.Count(r.Stdout, "\n"), r.Stderr)
+	}
+	if left := tooltest.Drain(t, d, "t", "c"); len(left) != 0 {
+		t.Errorf("%d messages come again", len(left))
+	}
+}
+
+// What was printed does not come again, and what was not comes at once.
+func TestStopsAfterNMessages(t *testing.T) {
+	for _, c := range []struct{ n, maxInFlight int }{{1, 200}, {3, 200}, {10, 200}, {7, 2}, {10, 10}} {
+		t.Run(fmt.Sprintf("%d of 10, %d in flight", c.n, c.maxInFlight), func(t *testing.T) {
+			d := nsqtest.Start(t, nil)
+			bodies := numbers(10)
+			tooltest.Publish(t, d, "t", bodies...)
+			p := tail(t, d, "-topic=t", "-channel=c", fmt.Sprint("-n=", c.n), fmt.Sprint("-max-in-flight=", c.maxInFlight))
+			if r := p.End(); r.Code != 0 || r.Stdout != lines(bodies[:c.n]) {
+				t.Errorf("exit code %d, stdout %q, stderr:\n%s", r.Code, r.Stdout, r.Stderr)
+			}
+			if left := 10 - c.n; left > 0 {
+				got := tooltest.Receive(t, d, "t", "c", left)
+				slices.Sort(got)
+				if !slices.Equal(got, bodies[c.n:]) {
+					t.Errorf("left in the channel: %q, want %q", got, bodies[c.n:])
+				}
+			}
+			if left := tooltest.Drain(t, d, "t", "c"); len(left) != 0 {
+				t.Errorf("these come again: %q", left)
+			}
+		})
+	}
+}
+
+func TestOneTopicThatReachesNIsEnough(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	tooltest.Publish(t, d, "a", "one", "two")
+	p := tail(t, d, "-topic=a", "-topic=b", "-n=3", "-channel=c")
+	nsqtest.Eventually(t, "two lines", printed(p, "one\ntwo\n"))
+	tooltest.Publish(t, d, "b", "B")
+	nsqtest.Eventually(t, "three lines", printed(p, "one\ntwo\nB\n"))
+	tooltest.Publish(t, d, "a", "three")
+	if r := p.End(); r.Code != 0 || r.Stdout != "one\ntwo\nB\nthree\n" {
+		t.Errorf("exit code %d, stdout %q, stderr:\n%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	if r := tooltest.Run(t, nil, "nsq_tail", "-version"); r.Code != 0 || r.Stdout != "nsq_tail v1.4.0\n" || r.Stderr != "" {
+		t.Errorf("-version: %+v", r)
+	}
+	r := tooltest.Run(t, nil, "nsq_tail", "-h")
+	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of nsq_tail:\n") {
+		t.Errorf("-h: %+v", r)
+	}
+	for _, flag := range []string{"channel", "consumer-opt", "max-in-flight", "n", "nsqd-tcp-address", "print-topic", "topic", "version"} {
+		if !strings.Contains(r.Stderr, "\n  -"+flag) {
+			t.Errorf("-h does not mention -%s", flag)
+		}
+	}
+}
+
+func TestWrongFlagsExitWith2(t *testing.T) {
+	for want, arg := range map[string]string{
+		"flag provided but not defined: -x":                                 "-x",
+		`invalid value "x" for flag -n: parse error`:                        "-n=x",
+		`invalid value "x" for flag -max-in-flight: parse error`:            "-max-in-flight=x",
+		`invalid boolean value "x" for -print-topic: parse error`:           "-print-topic=x",
+		`invalid value "x,1" for flag -consumer-opt: invalid option x`:      "-consumer-opt=x,1",
+		`invalid value "msg_timeout,5" for flag -consumer-opt: failed to c`: "-consumer-opt=msg_timeout,5",
+		"flag needs an argument: -topic":                                    "-topic",
+	} {
+		r := tooltest.Run(t, nil, "nsq_tail", arg)
+		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, want) || !strings.Contains(r.Stderr, "\nUsage of nsq_tail:\n") {
+			t.Errorf("%s: %+v, want %s and the usage", arg, r, want)
+		}
+	}
+}
+
+// lastLine returns the last line of stderr without the time before it.
+func lastLine(stderr string) string {
+	lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+	return regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `).ReplaceAllString(lines[len(lines)-1], "")
+}
+
+func TestFailuresExitWith1(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), closedPort(t)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{here}, `--topic required`},
+		{[]string{"-topic=t"}, `--nsqd-tcp-address required`},
+		{[]string{"-topic=bad$", here}, `invalid topic name`},
+		{[]string{"-topic=t", "-channel=bad$", here}, `invalid channel name`},
+		{[]string{"-topic=t", "-max-in-flight=-1", here}, `invalid MaxInFlight ! -1 < 0`},
+		{[]string{"-topic=t", "-consumer-opt=heartbeat_interval,2m", here}, `HeartbeatInterval 2m0s must be less than ReadTimeout 1m0s`},
+		{[]string{"-topic=t", here, "-nsqd-tcp-address=" + nowhere}, `dial tcp ` + nowhere + `: .*`},
+	} {
+		r := tooltest.Run(t, nil, "nsq_tail", c.args...)
+		if got := lastLine(r.Stderr); r.Code != 1 || r.Stdout != "" || !regexp.MustCompile("^"+c.want+"$").MatchString(got) {
+			t.Errorf("%q: exit code %d, stdout %q, error %q, want %q", c.args, r.Code, r.Stdout, got, c.want)
+		}
+	}
+}
+
+// closedPort returns an address nobody listens on.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// A message that could not be printed is left to others.
+func TestClosedStdoutExitsWith1(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	tooltest.Publish(t, d, "t", "one", "two")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	cmd := tooltest.Command(t, "nsq_tail", "-topic=t", "-channel=c", "--nsqd-tcp-address="+d.TCPAddr())
+	var stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = w, &stderr
+	cmd.Run()
+	if got := lastLine(stderr.String()); cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(got, "ERROR: failed to write to os.Stdout - write /dev/stdout: ") {
+		t.Errorf("%v, error %q", cmd.ProcessState, got)
+	}
+	if got := tooltest.Drain(t, d, "t", "c"); len(got) != 2 {
+		t.Errorf("left in the channel: %q, want two messages", got)
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	said := tooltest.Identify(t, "nsq_tail", "-topic=t", "-consumer-opt=client_id,me", "-consumer-opt=user_agent,x")
+	if said["user_agent"] != "nsq_tail/1.4.0 go-nsq/1.4.0" || said["client_id"] != "me" {
+		t.Errorf("nsq_tail called itself %v", said)
+	}
+}
+
+// completed returns the options that args stand for.
+func completed(t *testing.T, args ...string) *options {
+	t.Helper()
+	fs := flag.NewFlagSet("nsq_tail", flag.ContinueOnError)
+	o := newOptions(fs)
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.complete(); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestChannelOfItsOwn(t *testing.T) {
+	o := completed(t, "-topic=t", "-nsqd-tcp-address=x")
+	if !regexp.MustCompile(`^tail\d{6}#ephemeral$`).MatchString(o.channel) || o.consumer.MaxInFlight != 200 {
+		t.Errorf("channel %q, %d in flight", o.channel, o.consumer.MaxInFlight)
+	}
+	for n, want := range map[string]int{"-n=0": 50, "-n=-1": 50, "-n=1": 1, "-n=49": 49, "-n=51": 50} {
+		o := completed(t, "-topic=t", "-nsqd-tcp-address=x", "-max-in-flight=50", "-consumer-opt=max_in_flight,7", n)
+		if o.consumer.MaxInFlight != want {
+			t.Errorf("%s: %d in flight, want %d", n, o.consumer.MaxInFlight, want)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+)
+
+func TestSignal(t *testing.T) {
+	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		d := nsqtest.Start(t, nil)
+		tooltest.Publish(t, d, "t", "one")
+		p := tail(t, d, "-topic=t", "-channel=c")
+		nsqtest.Eventually(t, "a line", printed(p, "one\n"))
+		p.Signal(s)
+		if r := p.End(); r.Code != 0 {
+			t.Errorf("%v: exit code %d, stderr:\n%s", s, r.Code, r.Stderr)
+		}
+		if left := tooltest.Drain(t, d, "t", "c"); len(left) != 0 {
+			t.Errorf("%v: these come again: %q", s, left)
+		}
+		d.Stop()
+	}
+}
+
+// Under load, whatever was printed when the signal came was finished, and
+// nothing is lost.
+func TestSignalInTheMiddle(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 100_000
+	d := nsqtest.Start(t, opts)
+	bodies := numbers(5000)
+	tooltest.Publish(t, d, "t", bodies...)
+	p := tail(t, d, "-topic=t", "-channel=c", "-max-in-flight=10")
+	nsqtest.Eventually(t, "a line", func() bool { return p.Output.String() != "" })
+	p.Signal(syscall.SIGTERM)
+	r := p.End()
+	left := tooltest.Drain(t, d, "t", "c")
+	if r.Code != 0 || r.Stdout+lines(left) != lines(bodies) {
+		t.Errorf("exit code %d, %d bytes printed, %d messages left, stderr:\n%s", r.Code, len(r.Stdout), len(left), r.Stderr)
+	}
+}
+
+func TestReconnects(t *testing.T) {
+	opts := nsqtest.Options(t)
+	d := nsqtest.Start(t, opts)
+	opts.TCPAddress = d.TCPAddr()
+	p := tail(t, d, "-topic=t", "-channel=c")
+	tooltest.Publish(t, d, "t", "one")
+	nsqtest.Eventually(t, "a line", printed(p, "one\n"))
+	d = d.Restart()
+	tooltest.Publish(t, d, "t", "two")
+	nsqtest.Eventually(t, "another", func() bool { // the first may have come again
+		return strings.HasSuffix(p.Output.String(), "\ntwo\n")
+	})
+}

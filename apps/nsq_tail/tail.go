@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log"
+
+	"github.com/seed893f581e/nsq/nsq"
+)
+
+// received is a message with its topic.
+type received struct {
+	*nsq.Message
+	topic string
+}
+
+// run prints messages to stdout until ctx ends or a topic has reached the
+// limit. Handlers only pass messages on to this goroutine, which writes.
+func run(ctx context.Context, o *options, stdout io.Writer) error {
+	messages := make(chan received, 1024)
+	consumers, err := newConsumers(o, messages)
+	if err != nil {
+		return err
+	}
+	for _, c := range consumers {
+		if err := c.ConnectToNSQDs(*o.nsqds); err != nil {
+			return err
+		}
+	}
+
+	p := newPrinter(stdout, o)
+	stop := ctx.Done()
+	var stopped <-chan struct{} // nil until we stop
+	for {
+		select {
+		case m := <-messages:
+			if p.full {
+				m.RequeueWithoutBackoff(0) // for others on the channel
+				continue
+			}
+			if err := p.print(m, len(messages) > 0); err != nil {
+				return err
+			}
+			if p.full && stopped == nil {
+				stopped = stopAll(consumers)
+			}
+		case <-stop:
+			stop = nil
+			if stopped == nil {
+				stopped = stopAll(consumers)
+			}
+		case <-stopped:
+			return nil
+		}
+	}
+}
+
+func newConsumers(o *options, messages chan<- received) ([]*nsq.Consumer, error) {
+	var consumers []*nsq.Consumer
+	for _, topic := range *o.topics {
+		c, err := nsq.NewConsumer(topic, o.channel, o.consumer)
+		if err != nil {
+			return nil, err
+		}
+		c.AddHandler(nsq.HandlerFunc(func(m *nsq.Message) error {
+			m.DisableAutoResponse()
+			messages <- received{m, topic}
+			return nil
+		}))
+		log.Printf("Adding consumer for topic: %s", topic)
+		consumers = append(consumers, c)
+	}
+	return consumers, nil
+}
+
+// stopAll makes the consumers stop. The channel it returns is closed when they
+// have: messages must be taken and answered until then.
+func stopAll(consumers []*nsq.Consumer) <-chan struct{} {
+	for _, c := range consumers {
+		c.Stop()
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for _, c := range consumers {
+			<-c.StopChan
+		}
+	}()
+	return stopped
+}
+
+// printer writes messages through a buffer and finishes them once they are out
+// of it.
+type printer struct {
+	out        *bufio.Writer
+	printTopic bool
+	limit      int // of each topic; below 1 means without limit
+
+	printed  map[string]int // messages by topic
+	full     bool           // one of them has reached the limit
+	buffered []received     // not finished yet
+}
+
+func newPrinter(w io.Writer, o *options) *printer {
+	return &printer{
+		out:        bufio.NewWriterSize(w, 16<<10),
+		printTopic: o.printTopic,
+		limit:      o.limit,
+		printed:    map[string]int{},
+	}
+}
+
+// print prints a message. It may stay in the buffer only if more are waiting.
+func (p *printer) print(m received, more bool) error {
+	// The first error stays with the writer, and flush returns it.
+	if p.printTopic {
+		p.out.WriteString(m.topic)
+		p.out.WriteString(" | ")
+	}
+	p.out.Write(m.Body)
+	p.out.WriteByte('\n')
+	p.buffered = append(p.buffered, m)
+
+	p.printed[m.topic]++
+	p.full = p.printed[m.topic] == p.limit
+	if more && !p.full {
+		return nil
+	}
+	return p.flush()
+}
+
+func (p *printer) flush() error {
+	if err := p.out.Flush(); err != nil {
+		return fmt.Errorf("ERROR: failed to write to os.Stdout - %w", err)
+	}
+	for i, m := range p.buffered {
+		m.Finish()
+		p.buffered[i] = received{}
+	}
+	p.buffered = p.buffered[:0]
+	return nil
+}
