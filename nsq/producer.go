@@ -242,7 +242,7 @@ func (p *Producer) dial(d *producerDial) {
 	var c *producerConn
 	nc, err := dial(p.ctx, p.addr, &p.config)
 	if err == nil {
-		c = &producerConn{conn: nc, log: p.logging}
+		c = &producerConn{conn: nc, finish: p.results.deliver}
 	}
 
 	p.mu.Lock()
@@ -284,7 +284,6 @@ func (p *Producer) forget(c *producerConn) {
 // that are left.
 func (p *Producer) router(c *producerConn) {
 	defer p.routers.Done()
-	c.finish = p.results.deliver
 	err := c.serve(c)
 	p.forget(c)
 	if !errors.Is(err, errDrained) {
@@ -299,9 +298,8 @@ func (p *Producer) router(c *producerConn) {
 // producerConn is a connection with the transactions nsqd has not answered.
 type producerConn struct {
 	*conn
-	log     *logging
-	finish  func(*ProducerTransaction)
-	pending transactionQueue // guarded by conn.mu, so that its order is that of the commands
+	finish  func(*ProducerTransaction) // must not wait for its doneChan
+	pending transactionQueue           // guarded by conn.mu, so that its order is that of the commands
 }
 
 // shutdown closes the connection after nsqd has answered what it was sent, and
