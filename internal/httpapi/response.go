@@ -13,15 +13,17 @@ type response struct {
 	status  int // 0 until one was sent
 }
 
-// guard returns the ResponseWriter to use for a request, and gives the reads
-// of its body deadlines: what stalls is an error, what is slow is not.
-func guard(w http.ResponseWriter, r *http.Request) *response {
+// guard returns what a handler gets in place of w and r. Reads of the body have
+// deadlines: what stalls is an error, what is slow is not.
+func guard(w http.ResponseWriter, r *http.Request) (*response, *http.Request) {
 	resp := &response{ResponseWriter: w, control: http.NewResponseController(w)}
 	if r.Body != http.NoBody {
 		resp.control.SetReadDeadline(time.Now().Add(bodyTimeout)) // also for a body that only the server discards
-		r.Body = &body{r.Body, resp.control}
+		inner := r.Body
+		r = r.WithContext(r.Context()) // a copy: the server must find its own body to see whether to discard it
+		r.Body = &body{inner, resp.control}
 	}
-	return resp
+	return resp, r
 }
 
 func (w *response) WriteHeader(status int) {

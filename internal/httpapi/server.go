@@ -133,7 +133,7 @@ func (s *Server) enter() bool {
 // serve answers one request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	resp := guard(w, r)
+	resp, r := guard(w, r)
 	defer resp.done()
 	defer s.logAccess(resp, r, start)
 	defer s.recoverPanic(resp, r)
