@@ -85,7 +85,8 @@ func TestHTTPWithoutDisk(t *testing.T) {
 	if got := answer(t, "POST", url+"/pub?topic=before", "x"); got != "200 OK" {
 		t.Fatal(got)
 	}
-	if err := os.RemoveAll(n.opts.DataPath); err != nil {
+	aside := n.opts.DataPath + ".aside"
+	if err := os.Rename(n.opts.DataPath, aside); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/pub?topic=t", "/mpub?topic=t", "/pub?topic=before2"} {
@@ -103,7 +104,7 @@ func TestHTTPWithoutDisk(t *testing.T) {
 	if got := answer(t, "POST", url+"/topic/create?topic=t", ""); got != `500 {"message":"INTERNAL_ERROR"}` {
 		t.Errorf("/topic/create: %s, although it cannot be saved", got)
 	}
-	if err := os.Mkdir(n.opts.DataPath, 0o700); err != nil {
+	if err := os.Rename(aside, n.opts.DataPath); err != nil {
 		t.Fatal(err)
 	}
 	if got := answer(t, "POST", url+"/pub?topic=after", "x"); got != "200 OK" {
