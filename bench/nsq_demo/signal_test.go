@@ -1,0 +1,59 @@
+//go:build unix
+
+package main
+
+import (
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+)
+
+func TestSignalEndsEverything(t *testing.T) {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		p := tooltest.Start(t, "nsq_demo", "-lines=1000000")
+		nsqtest.Eventually(t, "publishing has begun", func() bool { return strings.Contains(p.Output.String(), "\nto_nsq ") })
+		m := regexp.MustCompile(`nsqd +runs on (\S+) and keeps its data in (.*)\n`).FindStringSubmatch(p.Output.String())
+		if m == nil {
+			t.Fatalf("stdout:\n%s", p.Output.String())
+		}
+		p.Signal(s)
+		if r := p.End(); r.Code != 1 || !regexp.MustCompile(`^nsq_demo: .*signal.*; \d+ of 1000000 lines had arrived\n$`).MatchString(r.Stderr) {
+			t.Errorf("%v: exit code %d, stderr:\n%s", s, r.Code, r.Stderr)
+		}
+		if _, err := os.Stat(m[2]); !os.IsNotExist(err) {
+			t.Errorf("%v: the data is still there: %v", s, err)
+		}
+		if nc, err := net.DialTimeout("tcp", m[1], time.Second); err == nil {
+			nc.Close()
+			t.Errorf("%v: nsqd still runs", s)
+		}
+	}
+}
+
+// writerFunc is a function used as an io.Writer.
+type writerFunc func(text string)
+
+func (f writerFunc) Write(b []byte) (int, error) {
+	f(string(b))
+	return len(b), nil
+}
+
+func TestWhatHappenedToNSQDIsToldFirst(t *testing.T) {
+	j := &job{bin: tooltest.Bin, lines: 1000}
+	j.out = writerFunc(func(text string) {
+		if strings.HasPrefix(text, "to_nsq ") {
+			j.nsqd.cmd.Process.Kill()
+		}
+	})
+	ok, err := j.run(t.Context())
+	if ok || err == nil || !strings.HasPrefix(err.Error(), "nsqd: signal: killed; it wrote to stderr:\n") {
+		t.Errorf("%v, %v", ok, err)
+	}
+}
