@@ -16,18 +16,22 @@ import (
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
-// patience is how long a client waits for a frame that must come. It is well
-// below the default message time-out of a minute, so what comes within it did
-// not come by a time-out.
-const patience = 20 * time.Second
+// How long a client waits for a frame that must come. On the real clock it is
+// well below the default message time-out of a minute, so that what comes did
+// not come by a time-out; on the fake clock of a bubble it costs nothing.
+const (
+	patience       = 20 * time.Second
+	bubblePatience = 24 * time.Hour
+)
 
 // A rawClient is a connection that speaks the protocol byte by byte. Its
 // methods that return an error may be used in any goroutine, one at a time; the
 // others end the test when things are not as they say.
 type rawClient struct {
-	tb   testing.TB
-	conn net.Conn
-	br   *bufio.Reader
+	tb       testing.TB
+	conn     net.Conn
+	br       *bufio.Reader
+	patience time.Duration
 }
 
 // A frame is what a server sends.
@@ -58,12 +62,12 @@ func connect(tb testing.TB, addr net.Addr) *rawClient {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return newRawClient(tb, conn)
+	return newRawClient(tb, conn, patience)
 }
 
-func newRawClient(tb testing.TB, conn net.Conn) *rawClient {
+func newRawClient(tb testing.TB, conn net.Conn, patience time.Duration) *rawClient {
 	tb.Cleanup(func() { conn.Close() })
-	return &rawClient{tb, conn, bufio.NewReader(conn)}
+	return &rawClient{tb, conn, bufio.NewReader(conn), patience}
 }
 
 // dialRaw opens a connection to a broker and sends the magic.
@@ -104,7 +108,7 @@ func (c *rawClient) tryFrame(d time.Duration) (frame, error) {
 // returns what else comes.
 func (c *rawClient) tryNext() (frame, error) {
 	for {
-		f, err := c.tryFrame(patience)
+		f, err := c.tryFrame(c.patience)
 		if err != nil || f != heartbeat {
 			return f, err
 		}
@@ -352,7 +356,7 @@ func (b *bubble) restart(pause time.Duration) *bubble {
 func (b *bubble) connect() *rawClient {
 	client, server := net.Pipe()
 	b.listener.conns <- server
-	return newRawClient(b.tb, client)
+	return newRawClient(b.tb, client, bubblePatience)
 }
 
 // dial opens a connection and sends the magic.
