@@ -201,9 +201,9 @@ func TestClosedStdoutExitsWith1(t *testing.T) {
 	cmd := tooltest.Command(t, "nsq_tail", "-topic=t", "-channel=c", "--nsqd-tcp-address="+d.TCPAddr())
 	var stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = w, &stderr
-	cmd.Run()
+	err = cmd.Run()
 	if got := lastLine(stderr.String()); cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(got, "ERROR: failed to write to os.Stdout - write /dev/stdout: ") {
-		t.Errorf("%v, error %q", cmd.ProcessState, got)
+		t.Errorf("%v, error %q", err, got)
 	}
 	if got := tooltest.Drain(t, d, "t", "c"); len(got) != 2 {
 		t.Errorf("left in the channel: %q, want two messages", got)

@@ -116,11 +116,11 @@ func newPrinter(w io.Writer, o *options) *printer {
 func (p *printer) print(m received, more bool) error {
 	// The first error stays with the writer, and flush returns it.
 	if p.printTopic {
-		p.out.WriteString(m.topic)
-		p.out.WriteString(" | ")
+		_, _ = p.out.WriteString(m.topic)
+		_, _ = p.out.WriteString(" | ")
 	}
-	p.out.Write(m.Body)
-	p.out.WriteByte('\n')
+	_, _ = p.out.Write(m.Body)
+	_ = p.out.WriteByte('\n')
 	p.buffered = append(p.buffered, m)
 
 	p.printed[m.topic]++

@@ -185,7 +185,9 @@ func TestLostConnectionExitsWith1(t *testing.T) {
 	p.Type("one\n")
 	tooltest.Receive(t, d, "t", "test", 1)
 	d.Stop()
-	go io.Copy(p.Input, endless{}) // until the program has noticed
+	go func() {
+		_, _ = io.Copy(p.Input, endless{}) // until the program has noticed
+	}()
 	r := p.End()
 	want := `^failed to publish record \d+ to nsqd ` + d.TCPAddr() + ` - (not connected|dial tcp .*)$`
 	if got := lastLine(r.Stderr); r.Code != 1 || !regexp.MustCompile(want).MatchString(got) {

@@ -91,8 +91,7 @@ func TestHalfARecordIsNone(t *testing.T) {
 }
 
 func TestInterruptible(t *testing.T) {
-	silent, stdin := io.Pipe()
-	defer stdin.Close()
+	silent, _ := io.Pipe()
 	ctx, interrupt := context.WithCancel(t.Context())
 	r := interruptible(ctx, silent)
 	time.AfterFunc(time.Millisecond, interrupt)

@@ -60,7 +60,7 @@ func (j *job) run(ctx context.Context) (ok bool, err error) {
 	if j.dataPath, err = os.MkdirTemp("", "nsq_demo"); err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(j.dataPath)
+	defer func() { err = errors.Join(err, os.RemoveAll(j.dataPath)) }()
 
 	took, err := j.runProcesses(ctx)
 	switch {

@@ -81,7 +81,9 @@ func (p *process) stop(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	kill := time.AfterFunc(killDelay, func() { p.cmd.Process.Kill() })
+	kill := time.AfterFunc(killDelay, func() {
+		_ = p.cmd.Process.Kill() // it fails only if there is nobody to kill
+	})
 	defer kill.Stop()
 	return p.wait(ctx)
 }

@@ -17,14 +17,14 @@ import (
 
 func TestSignalEndsEverything(t *testing.T) {
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		p := tooltest.Start(t, "nsq_demo", "-lines=1000000")
+		p := tooltest.Start(t, "nsq_demo", "-lines=300000")
 		nsqtest.Eventually(t, "publishing has begun", func() bool { return strings.Contains(p.Output.String(), "\nto_nsq ") })
 		m := regexp.MustCompile(`nsqd +runs on (\S+) and keeps its data in (.*)\n`).FindStringSubmatch(p.Output.String())
 		if m == nil {
 			t.Fatalf("stdout:\n%s", p.Output.String())
 		}
 		p.Signal(s)
-		if r := p.End(); r.Code != 1 || !regexp.MustCompile(`^nsq_demo: .*signal.*; \d+ of 1000000 lines had arrived\n$`).MatchString(r.Stderr) {
+		if r := p.End(); r.Code != 1 || !regexp.MustCompile(`^nsq_demo: .*signal.*; \d+ of 300000 lines had arrived\n$`).MatchString(r.Stderr) {
 			t.Errorf("%v: exit code %d, stderr:\n%s", s, r.Code, r.Stderr)
 		}
 		if _, err := os.Stat(m[2]); !os.IsNotExist(err) {
@@ -49,7 +49,9 @@ func TestWhatHappenedToNSQDIsToldFirst(t *testing.T) {
 	j := &job{bin: tooltest.Bin, lines: 1000}
 	j.out = writerFunc(func(text string) {
 		if strings.HasPrefix(text, "to_nsq ") {
-			j.nsqd.cmd.Process.Kill()
+			if err := j.nsqd.cmd.Process.Kill(); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	ok, err := j.run(t.Context())

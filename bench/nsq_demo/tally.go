@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -42,8 +41,6 @@ func (t *tally) add(line string) {
 		t.strange++
 	}
 }
-
-func (t *tally) complete() bool { return t.count == len(t.sent) }
 
 // missing returns the numbers of missing lines, at most max of them.
 func (t *tally) missing(max int) []string {
@@ -87,7 +84,7 @@ func checksum(lines []string) string {
 	h := sha256.New()
 	for _, line := range lines {
 		if line != "" {
-			io.WriteString(h, line+"\n")
+			h.Write([]byte(line + "\n"))
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -25,7 +25,9 @@ func Identify(tb testing.TB, name string, args ...string) map[string]any {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	nc.SetDeadline(time.Now().Add(receiveTimeout))
+	if err := nc.SetDeadline(time.Now().Add(receiveTimeout)); err != nil {
+		tb.Fatal(err)
+	}
 	head := make([]byte, len(wire.MagicV2+"IDENTIFY\n")+4)
 	if _, err := io.ReadFull(nc, head); err != nil {
 		tb.Fatal(err)

@@ -1,11 +1,13 @@
 package tooltest
 
 import (
+	"bufio"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
-	"github.com/seed893f581e/nsq/nsq"
+	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // receiveTimeout is how long messages that are there may take to arrive. It is
@@ -15,16 +17,17 @@ const receiveTimeout = 20 * time.Second
 // Publish publishes messages, in order.
 func Publish(tb testing.TB, d *nsqtest.NSQD, topic string, bodies ...string) {
 	tb.Helper()
-	p, err := nsq.NewProducer(d.TCPAddr(), nsq.NewConfig())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	p.SetLogger(nil, nsq.LogLevelError)
-	defer p.Stop()
-	for _, body := range bodies {
-		if err := p.Publish(topic, []byte(body)); err != nil {
-			tb.Fatal(err)
+	c := dial(tb, d)
+	defer c.nc.Close()
+	go func() { // the answers are read meanwhile
+		var b []byte
+		for _, body := range bodies {
+			b = wire.AppendPub(b, topic, []byte(body))
 		}
+		_, _ = c.nc.Write(b) // without which there is no answer
+	}()
+	for range bodies {
+		c.expect(wire.OK)
 	}
 }
 
@@ -32,11 +35,20 @@ func Publish(tb testing.TB, d *nsqtest.NSQD, topic string, bodies ...string) {
 // and takes exactly those.
 func Receive(tb testing.TB, d *nsqtest.NSQD, topic, channel string, n int) []string {
 	tb.Helper()
+	c := dial(tb, d)
+	defer c.nc.Close()
+	c.subscribe(topic, channel, n)
+	var messages []wire.Message
+	for len(messages) < n {
+		messages = append(messages, c.message())
+	}
+	c.write(wire.AppendRdy(nil, 0)) // nothing takes the place of what is finished
 	var bodies []string
-	receive(tb, d, topic, channel, n, func(m *nsq.Message) bool {
+	for _, m := range messages {
+		c.write(wire.AppendFin(nil, m.ID))
 		bodies = append(bodies, string(m.Body))
-		return len(bodies) == n
-	})
+	}
+	c.unsubscribe()
 	return bodies
 }
 
@@ -46,54 +58,80 @@ func Drain(tb testing.TB, d *nsqtest.NSQD, topic, channel string) []string {
 	tb.Helper()
 	const end = "the end of the channel"
 	Publish(tb, d, topic, end)
+	c := dial(tb, d)
+	defer c.nc.Close()
+	c.subscribe(topic, channel, 2500)
 	var bodies []string
-	receive(tb, d, topic, channel, 2500, func(m *nsq.Message) bool {
+	for {
+		m := c.message()
+		c.write(wire.AppendFin(nil, m.ID))
 		if string(m.Body) == end {
-			return true
+			c.unsubscribe()
+			return bodies
 		}
 		bodies = append(bodies, string(m.Body))
-		m.Finish()
-		return false
-	})
-	return bodies
+	}
 }
 
-// receive calls f with messages, one at a time, until it returns true. Then
-// those that f did not finish are finished.
-func receive(tb testing.TB, d *nsqtest.NSQD, topic, channel string, maxInFlight int, f func(*nsq.Message) bool) {
+// client is a connection to a broker. Its methods end the test on failure.
+type client struct {
+	tb testing.TB
+	nc net.Conn
+	br *bufio.Reader
+}
+
+func dial(tb testing.TB, d *nsqtest.NSQD) *client {
 	tb.Helper()
-	config := nsq.NewConfig()
-	config.MaxInFlight = maxInFlight
-	c, err := nsq.NewConsumer(topic, channel, config)
+	nc, err := net.Dial("tcp", d.TCPAddr())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c.SetLogger(nil, nsq.LogLevelError)
-	arrived := make(chan *nsq.Message, maxInFlight)
-	c.AddHandler(nsq.HandlerFunc(func(m *nsq.Message) error {
-		m.DisableAutoResponse()
-		arrived <- m
-		return nil
-	}))
-	if err := c.ConnectToNSQD(d.TCPAddr()); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(receiveTimeout)); err != nil {
 		tb.Fatal(err)
 	}
+	c := &client{tb, nc, bufio.NewReader(nc)}
+	c.write([]byte(wire.MagicV2))
+	return c
+}
 
-	timeout := time.After(receiveTimeout)
-	var taken []*nsq.Message
-	for done := false; !done; {
-		select {
-		case m := <-arrived:
-			taken = append(taken, m)
-			done = f(m)
-		case <-timeout:
-			tb.Errorf("only %d messages in %s/%s", len(taken), topic, channel)
-			done = true
-		}
+func (c *client) write(b []byte) {
+	c.tb.Helper()
+	if _, err := c.nc.Write(b); err != nil {
+		c.tb.Fatal(err)
 	}
-	c.Stop() // first, so that nothing takes the place of what is finished
-	for _, m := range taken {
-		m.Finish()
+}
+
+func (c *client) subscribe(topic, channel string, ready int) {
+	c.tb.Helper()
+	c.write(wire.AppendSub(nil, topic, channel))
+	c.expect(wire.OK)
+	c.write(wire.AppendRdy(nil, ready))
+}
+
+// unsubscribe returns when nsqd has dealt with everything it was sent.
+func (c *client) unsubscribe() {
+	c.tb.Helper()
+	c.write(wire.AppendCls(nil))
+	c.expect(wire.CloseWait)
+}
+
+func (c *client) expect(response string) {
+	c.tb.Helper()
+	t, data, err := wire.ReadFrame(c.br, nil, 0)
+	if err != nil || t != wire.FrameResponse || string(data) != response {
+		c.tb.Fatalf("nsqd answered %d %q, %v, want %s", t, data, err, response)
 	}
-	<-c.StopChan
+}
+
+func (c *client) message() wire.Message {
+	c.tb.Helper()
+	t, data, err := wire.ReadFrame(c.br, nil, 0)
+	if err != nil || t != wire.FrameMessage {
+		c.tb.Fatalf("nsqd sent %d %q, %v, want a message", t, data, err)
+	}
+	m, err := wire.ParseMessage(data)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	return m
 }

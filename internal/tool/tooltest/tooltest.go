@@ -37,7 +37,11 @@ func buildAndRun(m *testing.M, programs []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
 	Bin = dir
 
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
@@ -114,8 +118,8 @@ func Start(tb testing.TB, name string, args ...string) *Process {
 	}
 	tb.Cleanup(func() {
 		if p.ProcessState == nil {
-			p.Process.Kill()
-			p.Wait()
+			_ = p.Process.Kill()
+			_ = p.Wait() // says that it was killed
 		}
 	})
 	return p
