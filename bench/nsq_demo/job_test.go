@@ -1,0 +1,29 @@
+package main
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestMissingLinesAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // fake clock
+		publisher := &process{done: make(chan struct{})}
+		j := &job{
+			nsqd:     &process{done: make(chan struct{})},
+			arriving: make(chan string),
+			tally:    newTally([]string{"000001 a", "000002 b", "000003 c"}),
+		}
+		go func() {
+			j.arriving <- "000003 c"
+			time.Sleep(time.Minute) // a publisher may take its time
+			close(publisher.done)
+			j.arriving <- "000001 a"
+		}()
+		start := time.Now()
+		err := j.collect(t.Context(), publisher, 3)
+		if took := time.Since(start); err != nil || took != time.Minute+silence || j.tally.count != 2 {
+			t.Errorf("%v after %v, with %d lines", err, took, j.tally.count)
+		}
+	})
+}
