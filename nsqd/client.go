@@ -44,6 +44,7 @@ type client struct {
 	inflight inflight
 	expiry   scanItem
 
+	quiet        chan struct{} // closed by the pump when it has sent its last message, after CLS
 	wake         chan struct{} // a token: RDY, settings or channel have changed, or there is room
 	waitsForRoom atomic.Bool   // the pump could take messages if there were room in flight
 	writeArmed   atomic.Int64  // when the write deadline was last set
@@ -75,6 +76,7 @@ func newClient(e *env, conn net.Conn) *client {
 		env:       e,
 		conn:      conn,
 		connected: time.Now(),
+		quiet:     make(chan struct{}),
 		wake:      make(chan struct{}, 1),
 	}
 	c.ctx, c.stop = context.WithCancelCause(context.Background())

@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -60,12 +61,19 @@ func (p *protocolV2) rdy(c *client, l *wire.Line) ([]byte, error) {
 	return nil, nil
 }
 
-// cls takes CLS: no more messages; those in flight can still be answered.
+// cls takes CLS: no more messages; those in flight can still be answered. The
+// pump may be sending: CLOSE_WAIT comes after its last message.
 func (p *protocolV2) cls(c *client, _ *wire.Line) ([]byte, error) {
 	if c.state.Load() != stateSubscribed {
 		return nil, errState("CLS")
 	}
 	c.state.Store(stateClosing)
 	c.rdy.Store(0)
-	return []byte(wire.CloseWait), nil
+	c.wakePump()
+	select {
+	case <-c.quiet:
+		return []byte(wire.CloseWait), nil
+	case <-c.ctx.Done():
+		return nil, context.Cause(c.ctx)
+	}
 }

@@ -18,19 +18,12 @@ var errConnectionEnds = errors.New("connection ends")
 // heartbeats, until the connection ends. It never waits with a message in
 // hand: what it takes is written with one call.
 func (p *protocolV2) messagePump(c *client) error {
-	pump := pump{c: c}
-	heartbeat := c.settings.Load().heartbeat
-	ticker := time.NewTicker(heartbeat)
-	defer ticker.Stop()
-	beat := ticker.C
-
-	var woken bool // by the channel's token, which must be used or passed on
+	pump := newPump(c)
+	defer pump.ticker.Stop()
+	woken := false // by the channel's token, which must be used or passed on
 	for {
 		ch := c.channel.Load()
-		room := 0
-		if ch != nil {
-			room = c.room()
-		}
+		room := c.room()
 		if room > 0 {
 			sent, err := pump.deliver(ch, room)
 			if err != nil {
@@ -38,14 +31,8 @@ func (p *protocolV2) messagePump(c *client) error {
 			}
 			if sent {
 				woken = false
-				select { // heartbeats go out under load, too
-				case <-beat:
-					if err := pump.beat(); err != nil {
-						return err
-					}
-				case <-c.ctx.Done():
-					return context.Cause(c.ctx)
-				default:
+				if err := pump.beatIfDue(); err != nil {
+					return err
 				}
 				continue
 			}
@@ -54,7 +41,7 @@ func (p *protocolV2) messagePump(c *client) error {
 		var ready <-chan struct{}
 		if room > 0 {
 			ready = ch.queue.ready
-		} else if ch != nil {
+		} else {
 			if woken {
 				ch.queue.signal()
 			}
@@ -69,14 +56,8 @@ func (p *protocolV2) messagePump(c *client) error {
 		case <-ready:
 			woken = true
 		case <-c.wake:
-			if hb := c.settings.Load().heartbeat; hb != heartbeat {
-				heartbeat = hb
-				if beat = nil; hb > 0 {
-					ticker.Reset(hb)
-					beat = ticker.C
-				}
-			}
-		case <-beat:
+			pump.adjust()
+		case <-pump.beats:
 			if err := pump.beat(); err != nil {
 				return err
 			}
@@ -93,6 +74,46 @@ type pump struct {
 	spans []span
 	buf   []byte
 	used  bool // since the last heartbeat
+
+	heartbeat time.Duration
+	ticker    *time.Ticker
+	beats     <-chan time.Time // of ticker, nil when heartbeats are off
+	quiet     bool             // the client knows that no message will follow
+}
+
+func newPump(c *client) *pump {
+	ticker := time.NewTicker(defaultHeartbeatInterval)
+	p := &pump{c: c, heartbeat: defaultHeartbeatInterval, ticker: ticker, beats: ticker.C}
+	p.adjust() // IOLoop may have been faster
+	return p
+}
+
+// adjust follows what IOLoop changed: the heartbeat by IDENTIFY, the state by
+// CLS.
+func (p *pump) adjust() {
+	if p.c.state.Load() == stateClosing && !p.quiet {
+		p.quiet = true
+		close(p.c.quiet)
+	}
+	hb := p.c.settings.Load().heartbeat
+	if hb == p.heartbeat {
+		return
+	}
+	p.heartbeat = hb
+	if p.beats = nil; hb > 0 {
+		p.ticker.Reset(hb)
+		p.beats = p.ticker.C
+	}
+}
+
+// beatIfDue sends a heartbeat if it is time: under load, too.
+func (p *pump) beatIfDue() error {
+	select {
+	case <-p.beats:
+		return p.beat()
+	default:
+		return nil
+	}
 }
 
 var heartbeatFrame = wire.AppendFrame(nil, wire.FrameResponse, wire.Heartbeat)
