@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -95,7 +96,7 @@ func start(t *testing.T, quiet func(*http.Request) bool, add func(*Server)) *run
 		}
 	})
 	transport := &http.Transport{DisableKeepAlives: true}
-	transport.Dial = func(string, string) (net.Conn, error) { return r.dial(t), nil }
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return r.dial(t), nil }
 	r.client = http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
