@@ -2,6 +2,7 @@ package nsqd_test
 
 import (
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -25,7 +26,9 @@ func TestNoMessageFollowsCloseWait(t *testing.T) {
 		c.send(wire.AppendCls(nil))
 		synctest.Wait() // everything that can be done before the message is done
 		close(gate.open)
-		synctest.Wait()
+		if gate.overtook.Load() {
+			t.Fatal("CLOSE_WAIT was written before a message that is in flight")
+		}
 		c.wantMessage("hello", 1)
 		if f := c.next(); string(f.data) != wire.CloseWait {
 			t.Errorf("after the last message came %v", f)
@@ -33,15 +36,26 @@ func TestNoMessageFollowsCloseWait(t *testing.T) {
 	})
 }
 
-// A gatedConn holds messages back until it is opened.
+// A gatedConn holds messages back until it is opened, and notes what would
+// overtake them.
 type gatedConn struct {
 	net.Conn
-	open chan struct{}
+	open     chan struct{}
+	held     atomic.Bool
+	overtook atomic.Bool
 }
 
 func (c *gatedConn) Write(b []byte) (int, error) {
-	if typ, _, _, err := wire.ParseFrame(b, 0); err == nil && typ == wire.FrameMessage {
+	typ, data, _, err := wire.ParseFrame(b, 0)
+	switch {
+	case err != nil:
+	case typ == wire.FrameMessage:
+		c.held.Store(true)
 		<-c.open
+		c.held.Store(false)
+	case string(data) == wire.CloseWait && c.held.Load():
+		c.overtook.Store(true)
+		return len(b), nil
 	}
 	return c.Conn.Write(b)
 }
