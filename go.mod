@@ -3,12 +3,13 @@ module github.com/seed893f581e/nsq
 go 1.26
 
 require (
-	github.com/BurntSushi/toml v1.6.0 // indirect
-	github.com/judwhite/go-svc v1.2.1 // indirect
-	github.com/julienschmidt/httprouter v1.3.0 // indirect
-	github.com/mreiferson/go-options v1.0.0 // indirect
-	github.com/nsqio/go-diskqueue v1.1.0 // indirect
-	go.uber.org/goleak v1.3.0 // indirect
-	golang.org/x/sys v0.0.0-20210124154548-22da62e12c0c // indirect
-	pgregory.net/rapid v1.3.0 // indirect
+	github.com/BurntSushi/toml v1.6.0
+	github.com/judwhite/go-svc v1.2.1
+	github.com/julienschmidt/httprouter v1.3.0
+	github.com/mreiferson/go-options v1.0.0
+	github.com/nsqio/go-diskqueue v1.1.0
+	go.uber.org/goleak v1.3.0
+	pgregory.net/rapid v1.3.0
 )
+
+require golang.org/x/sys v0.0.0-20210124154548-22da62e12c0c // indirect
