@@ -75,6 +75,10 @@ func (m *metadata) fileName() string { return filepath.Join(m.n.opts.DataPath, "
 func (m *metadata) write() error {
 	m.writing.Lock()
 	defer m.writing.Unlock()
+	select {
+	case <-m.dirty: // this write has it
+	default:
+	}
 	m.n.log.Info("NSQ: persisting topic/channel metadata to " + m.fileName())
 	data, err := json.Marshal(m.snapshot())
 	if err != nil {
