@@ -9,10 +9,12 @@ import (
 // What the tests of package nsqd_test, which speak to a broker from outside,
 // need of its inside.
 
-// ListenOn has Main accept TCP clients from l. It must be called before Main.
-func (n *NSQD) ListenOn(l net.Listener) {
+// ListenOn has Main accept clients from these in place of the listeners that
+// New opened. It must be called before Main.
+func (n *NSQD) ListenOn(tcp, http net.Listener) {
 	n.tcp.listener.Close()
-	n.tcp.listener = l
+	n.http.listener.Close()
+	n.tcp.listener, n.http.listener = tcp, http
 }
 
 // PanicOn adds two commands that panic: one in the goroutine that reads the
@@ -66,53 +68,4 @@ func (n *NSQD) ChannelCounts(topic, channel string) (c Counts, ok bool) {
 		c.InFlight += consumer.inflight.len()
 	}
 	return c, true
-}
-
-// CreateTopic and the like do what the HTTP API does, without HTTP: a topic
-// that the test names must exist, except for creation.
-
-func (n *NSQD) CreateTopic(topic string) {
-	if _, err := n.topics.topic([]byte(topic)); err != nil {
-		panic(err)
-	}
-}
-
-func (n *NSQD) CreateChannel(topic, channel string) {
-	n.CreateTopic(topic)
-	if _, err := n.topics.existing(topic).channel(channel); err != nil {
-		panic(err)
-	}
-}
-
-func (n *NSQD) PauseTopic(topic string, paused bool) { n.topics.existing(topic).setPaused(paused) }
-
-func (n *NSQD) PauseChannel(topic, channel string, paused bool) {
-	q := n.topics.existing(topic).existingChannel(channel).queue
-	if paused {
-		q.pause()
-	} else {
-		q.unpause()
-	}
-}
-
-func (n *NSQD) EmptyTopic(topic string) error { return n.topics.existing(topic).queue.empty() }
-
-func (n *NSQD) EmptyChannel(topic, channel string) error {
-	return n.topics.existing(topic).existingChannel(channel).empty()
-}
-
-func (n *NSQD) DeleteTopic(topic string) error {
-	t := n.topics.existing(topic)
-	if !t.exit(false) {
-		return errExiting
-	}
-	return n.topics.drop(t)
-}
-
-func (n *NSQD) DeleteChannel(topic, channel string) error {
-	ch := n.topics.existing(topic).existingChannel(channel)
-	if !ch.exit(false) {
-		return errExiting
-	}
-	return n.topics.dropChannel(ch)
 }

@@ -268,7 +268,7 @@ func TestDeferredMessagesKeepTheirDueTimeAcrossRestart(t *testing.T) {
 func TestDeferredMessagesThatBecameDueWhileStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startInBubble(t, nil)
-		b.CreateChannel("t", "c")
+		b.createChannel("t", "c")
 		b.dial().dpub("t", 5*time.Second, "m")
 		synctest.Wait()
 		b = b.restart(time.Minute)
@@ -289,7 +289,7 @@ func TestDeferralSurvivesTopicOverflow(t *testing.T) {
 					opts.MemQueueSize = memQueueSize
 					b := startInBubble(t, opts)
 					if channelFirst {
-						b.CreateChannel("t", "c")
+						b.createChannel("t", "c")
 					}
 					start := time.Now()
 					p := b.dial()
@@ -318,8 +318,8 @@ func TestDeferralSurvivesTopicOverflow(t *testing.T) {
 // A data path of classic software has no files of deferred messages.
 func TestDataPathWithoutDeferredFiles(t *testing.T) {
 	n := nsqtest.Start(t, nil)
-	n.CreateChannel("t", "c")
 	p := dialRaw(t, n)
+	p.sub("t", "c")
 	p.mpub("t", bodies("m", 5)...)
 	p.mpub("alone", bodies("m", 5)...)
 	p.dpub("t", time.Hour, "deferred")
@@ -541,7 +541,6 @@ func TestMPUBIsNeverHalfStored(t *testing.T) {
 			}
 			opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
 			n := nsqtest.Start(t, opts)
-			n.CreateTopic("t")
 			var want []string
 			accepted := map[bool]int{}
 			publish := func(name string, count int) {

@@ -2,11 +2,14 @@ package nsqd_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -305,6 +308,7 @@ type bubble struct {
 	tb       testing.TB
 	opts     *nsqd.Options
 	listener *pipeListener
+	http     *pipeListener
 	main     chan error
 }
 
@@ -314,7 +318,6 @@ func startInBubble(tb testing.TB, opts *nsqd.Options) *bubble {
 	if opts == nil {
 		opts = nsqtest.Options(tb)
 	}
-	opts.HTTPAddress = ""
 	n, err := nsqd.New(opts)
 	if err != nil {
 		tb.Fatal(err)
@@ -323,10 +326,11 @@ func startInBubble(tb testing.TB, opts *nsqd.Options) *bubble {
 		NSQD:     n,
 		tb:       tb,
 		opts:     opts,
-		listener: &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})},
+		listener: newPipeListener(),
+		http:     newPipeListener(),
 		main:     make(chan error, 1),
 	}
-	n.ListenOn(b.listener)
+	n.ListenOn(b.listener, b.http)
 	go func() { b.main <- n.Main() }()
 	tb.Cleanup(b.stop)
 	return b
@@ -354,9 +358,7 @@ func (b *bubble) restart(pause time.Duration) *bubble {
 
 // connect opens a connection and says nothing yet.
 func (b *bubble) connect() *rawClient {
-	client, server := net.Pipe()
-	b.listener.conns <- server
-	return newRawClient(b.tb, client, bubblePatience)
+	return newRawClient(b.tb, b.listener.dial(), bubblePatience)
 }
 
 // dial opens a connection and sends the magic.
@@ -365,6 +367,29 @@ func (b *bubble) dial() *rawClient {
 	c := b.connect()
 	c.send([]byte(wire.MagicV2))
 	return c
+}
+
+// post makes a request to the HTTP API, which must succeed.
+func (b *bubble) post(path string) {
+	b.tb.Helper()
+	client := http.Client{Transport: &http.Transport{
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return b.http.dial(), nil },
+		DisableKeepAlives: true,
+	}}
+	resp, err := client.Post("http://nsqd"+path, "", nil)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		b.tb.Fatalf("POST %s: %s", path, resp.Status)
+	}
+}
+
+func (b *bubble) createChannel(topic, channel string) {
+	b.tb.Helper()
+	b.post("/topic/create?topic=" + topic)
+	b.post("/channel/create?topic=" + topic + "&channel=" + channel)
 }
 
 // wantCounts compares what waits in a channel.
@@ -379,7 +404,33 @@ func (b *bubble) wantCounts(topic, channel string, want nsqd.Counts) {
 // A pipeListener accepts connections that never leave the process.
 type pipeListener struct {
 	conns  chan net.Conn
-	closed chan struct{} // by Close, which the broker calls once
+	closed chan struct{}
+	close  func()
+}
+
+func newPipeListener() *pipeListener {
+	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	l.close = sync.OnceFunc(func() { close(l.closed) })
+	return l
+}
+
+func (l *pipeListener) dial() net.Conn {
+	client, server := net.Pipe()
+	l.conns <- &pipeConn{Conn: server, writing: make(chan struct{}, 1)}
+	return client
+}
+
+// A pipeConn is the broker's end of a pipe. Who waits for another's write does
+// so in a way that a bubble's clock goes on: a pipe's own mutex would stop it.
+type pipeConn struct {
+	net.Conn
+	writing chan struct{}
+}
+
+func (c *pipeConn) Write(b []byte) (int, error) {
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
+	return c.Conn.Write(b)
 }
 
 func (l *pipeListener) Accept() (net.Conn, error) {
@@ -391,7 +442,7 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *pipeListener) Close() error   { close(l.closed); return nil }
+func (l *pipeListener) Close() error   { l.close(); return nil }
 func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
 
 type pipeAddr struct{}
