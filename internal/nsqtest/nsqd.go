@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,27 +39,41 @@ func Options(tb testing.TB) *nsqd.Options {
 }
 
 // Start runs a broker until the end of the test, or until Stop. At the end it
-// checks that the broker stopped cleanly and left no goroutine behind. nil
-// options mean Options(tb).
+// checks that the brokers of the test stopped cleanly and left no goroutine
+// behind. nil options mean Options(tb).
 func Start(tb testing.TB, opts *nsqd.Options) *NSQD {
 	tb.Helper()
+	checkLeaks(tb)
 	if opts == nil {
 		opts = Options(tb)
 	}
-	before := goleak.IgnoreCurrent()
 	n, err := nsqd.New(opts)
 	if err != nil {
 		tb.Fatalf("nsqd.New: %v", err)
 	}
 	d := &NSQD{NSQD: n, TB: tb, Opts: opts, main: make(chan error, 1)}
 	go func() { d.main <- n.Main() }()
+	tb.Cleanup(d.Stop)
+	return d
+}
+
+// checked holds the tests whose goroutines are checked at their end.
+var checked sync.Map // of testing.TB
+
+// checkLeaks has the end of the test fail if it leaves goroutines behind that
+// were not there when it was first called: after all other cleanups, so that
+// the brokers of one test are not taken for leaks of each other.
+func checkLeaks(tb testing.TB) {
+	if _, again := checked.LoadOrStore(tb, true); again {
+		return
+	}
+	before := goleak.IgnoreCurrent()
 	tb.Cleanup(func() {
-		d.Stop()
+		checked.Delete(tb)
 		if !tb.Failed() {
 			goleak.VerifyNone(tb, before)
 		}
 	})
-	return d
 }
 
 // Stop stops the broker and waits. Calling it again does nothing.
