@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/seed893f581e/nsq/internal/dueheap"
+	"github.com/seed893f581e/nsq/internal/durable"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -38,7 +39,7 @@ func writeDeferredFile(name string, messages *dueheap.Heap[span], offset int64) 
 	for due, s := range messages.All {
 		data = wire.AppendDeferred(data, due+offset, s.b.time, s.attempts, uint64(s.id()), s.body())
 	}
-	return writeFileDurably(name, data)
+	return durable.WriteFile(name, data)
 }
 
 // deferredMessage is one record of a deferred file.

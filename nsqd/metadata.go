@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/seed893f581e/nsq/internal/durable"
 	"github.com/seed893f581e/nsq/internal/version"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -84,7 +85,7 @@ func (m *metadata) write() error {
 	if err != nil {
 		return err
 	}
-	return writeFileDurably(m.fileName(), data)
+	return durable.WriteFile(m.fileName(), data)
 }
 
 func (m *metadata) snapshot() metadataFile {

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+
+	"github.com/seed893f581e/nsq/internal/durable"
 )
 
 // A checker makes the files of a queue agree with each other before
@@ -162,7 +164,7 @@ func (c checker) salvage(num, offset int64, last bool) (records, end int64, err 
 		}
 		c.log.Warn("disk queue: damaged data set aside",
 			"queue", c.name, "file", path, "offset", x.end, "bytes", x.size-x.end, "as", bad)
-		if err := syncDir(c.dir); err != nil {
+		if err := durable.SyncDir(c.dir); err != nil {
 			return 0, 0, err
 		}
 	}

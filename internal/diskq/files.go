@@ -7,10 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed893f581e/nsq/internal/durable"
 )
 
 // files knows the names of one queue's files:
@@ -108,7 +109,7 @@ func (f files) remove() error {
 	for _, path := range ls.temp {
 		errs = append(errs, removeIfThere(path))
 	}
-	errs = append(errs, removeIfThere(f.metaPath()), syncDir(f.dir))
+	errs = append(errs, removeIfThere(f.metaPath()), durable.SyncDir(f.dir))
 	return errors.Join(errs...)
 }
 
@@ -130,7 +131,7 @@ func (f files) sync() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // nothing was written since the queue was emptied or rolled
 	}
-	return errors.Join(err, syncDir(f.dir))
+	return errors.Join(err, durable.SyncDir(f.dir))
 }
 
 func syncFile(path string) error {
@@ -139,19 +140,6 @@ func syncFile(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
-}
-
-// syncDir makes created, renamed and removed names durable. Windows has no such
-// operation and needs none.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(cmp.Or(dir, "."))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // A position is the offset of a record boundary in a numbered data file.
@@ -200,17 +188,5 @@ func (f files) readMeta() (meta, error) {
 
 // writeMeta replaces the meta file as a whole and durably.
 func (f files) writeMeta(m meta) error {
-	tmp, err := os.CreateTemp(cmp.Or(f.dir, "."), filepath.Base(f.metaPath())+".*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.WriteString(m.encode())
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), f.metaPath())
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return syncDir(f.dir)
+	return durable.WriteFile(f.metaPath(), []byte(m.encode()))
 }
