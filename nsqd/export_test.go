@@ -2,6 +2,7 @@ package nsqd
 
 import (
 	"net"
+	"sync"
 
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -68,4 +69,29 @@ func (n *NSQD) ChannelCounts(topic, channel string) (c Counts, ok bool) {
 		c.InFlight += consumer.inflight.len()
 	}
 	return c, true
+}
+
+// Join has so many consumers join a channel at the same moment, and leave. It
+// returns how many were accepted.
+func (n *NSQD) Join(topic, name string, consumers int) (accepted int) {
+	var running sync.WaitGroup
+	start := make(chan struct{})
+	clients := make([]*client, consumers)
+	joined := make([]*channel, consumers)
+	for i := range clients {
+		clients[i] = &client{env: n.env}
+		running.Go(func() {
+			<-start
+			joined[i], _ = n.topics.subscribe([]byte(topic), name, clients[i])
+		})
+	}
+	close(start)
+	running.Wait()
+	for i, ch := range joined {
+		if ch != nil {
+			accepted++
+			n.topics.unsubscribe(ch, clients[i])
+		}
+	}
+	return accepted
 }

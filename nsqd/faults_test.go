@@ -174,19 +174,26 @@ func TestMaxChannelConsumersHoldsUnderConcurrentSubs(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.MaxChannelConsumers = limit
 	n := nsqtest.Start(t, opts)
+	for range 5000 { // without a network between, they meet more often
+		if got := n.Join("t", "c", clients); got != limit {
+			t.Fatalf("%d consumers were accepted, want %d", got, limit)
+		}
+	}
 	for round := range 10 {
 		channel := fmt.Sprint("c", round)
 		refused := frame{wire.FrameError, fmt.Sprintf("E_SUB_FAILED SUB failed consumers for t:%s exceeds limit of %d", channel, limit)}
 		var accepted atomic.Int32
-		var running sync.WaitGroup
-		var all []*rawClient
-		start := make(chan struct{})
-		for range clients {
-			c := dialRaw(t, n)
-			all = append(all, c)
-			running.Go(func() {
-				<-start
-				c.trySend(wire.AppendSub(nil, "t", channel))
+		var answered sync.WaitGroup
+		all := make([]*rawClient, clients)
+		for i := range all {
+			all[i] = dialRaw(t, n)
+			all[i].sync() // it is served already
+		}
+		for _, c := range all { // from here on the broker's goroutines race
+			c.send(wire.AppendSub(nil, "t", channel))
+		}
+		for _, c := range all {
+			answered.Go(func() {
 				switch f, err := c.tryNext(); f {
 				case ok:
 					accepted.Add(1)
@@ -196,13 +203,15 @@ func TestMaxChannelConsumersHoldsUnderConcurrentSubs(t *testing.T) {
 				}
 			})
 		}
-		close(start)
-		running.Wait()
+		answered.Wait()
 		if got := accepted.Load(); got != limit {
 			t.Errorf("%d consumers were accepted, want %d", got, limit)
 		}
 		for _, c := range all {
 			c.close()
+		}
+		if round > 0 {
+			continue
 		}
 		nsqtest.Eventually(t, "those who leave make room", func() bool {
 			c := dialRaw(t, n)

@@ -480,16 +480,16 @@ func TestEmptyChannel(t *testing.T) {
 		b.wantCounts("t", "c", nsqd.Counts{})
 		c.fin(m)
 		c.wantError(fmt.Sprintf("E_FIN_FAILED FIN %s failed ID not in flight", m.ID))
-		c.wantNothing(10 * time.Minute)
-
 		start := time.Now()
-		b.dial().mpub("t", "new0", "new1", "new2")
-		c.wantMessage("new0", 1) // RDY has its room back
-		c.wantMessage("new1", 1)
+		p.mpub("t", "new0", "new1", "new2")
+		c.fin(c.wantMessage("new0", 1)) // RDY has its room back
+		c.fin(c.wantMessage("new1", 1))
+		c.fin(c.wantMessage("new2", 1))
 		wantDue(t, "new messages came", start, 0)
+		c.wantNothing(10 * time.Minute)
 		other := b.dial()
 		other.consume("t", "other", 100)
-		if got, want := other.take(14), append(bodies("m", 10), "deferred", "new0", "new1", "new2"); !slices.Equal(got, want) {
+		if got, want := other.take(14), append(bodies("m", 10), "new0", "new1", "new2", "deferred"); !slices.Equal(got, want) {
 			t.Errorf("the other channel had %q, want %q", got, want)
 		}
 	})
