@@ -865,12 +865,12 @@ func TestRestartKeepsEverything(t *testing.T) {
 }
 
 // TestPipelinedPublishesOfEverySize lets commands end anywhere in the broker's
-// read buffer: all sizes up to 2 KiB, all around that of the buffer and of two
-// buffers, and a good part of those in between and above.
+// read buffer: all sizes up to 4 KiB, all around that of the buffer and of two
+// buffers, and of the others up to 40,000 one in eight, each time other ones.
 func TestPipelinedPublishesOfEverySize(t *testing.T) {
 	var sizes []int
 	for size := 1; size <= 40000; size++ {
-		if size <= 2048 || size%53 == 0 || size > 16300 && size < 16400 || size > 32720 && size < 32800 {
+		if size <= 4096 || size > 16200 && size < 16500 || size > 32600 && size < 32900 || size == 40000 || rand.IntN(8) == 0 {
 			sizes = append(sizes, size)
 		}
 	}
