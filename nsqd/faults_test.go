@@ -636,6 +636,34 @@ func TestMetadataIsNotWrittenUnderALockPublishersNeed(t *testing.T) {
 	})
 }
 
+// TestMetadataIsWrittenOnceTheDiskIsBack creates a topic while the data path is
+// away. Nothing else changes after that.
+func TestMetadataIsWrittenOnceTheDiskIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := nsqtest.Options(t)
+		opts.DataPath = filepath.Join(opts.DataPath, "data")
+		if err := os.Mkdir(opts.DataPath, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+		b := startInBubble(t, opts)
+		away := opts.DataPath + ".away"
+		if err := os.Rename(opts.DataPath, away); err != nil {
+			t.Fatal(err)
+		}
+		b.dial().pub("t", "m")
+		<-time.After(10 * time.Second)
+		if err := os.Rename(away, opts.DataPath); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(10 * time.Second)
+		data, err := os.ReadFile(filepath.Join(opts.DataPath, "nsqd.dat"))
+		if err != nil || !strings.Contains(string(data), `"name":"t"`) {
+			t.Errorf("nsqd.dat holds %s, %v", data, err)
+		}
+	})
+}
+
 // A gateHandler discards log records, and once armed holds up the first with a
 // certain message.
 type gateHandler struct {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/durable"
 	"github.com/seed893f581e/nsq/internal/version"
@@ -38,16 +39,24 @@ func (m *metadata) change() {
 	}
 }
 
-// metadataLoop writes what changed until ctx ends.
+// metadataRetry is how long metadataLoop waits after a write that failed.
+const metadataRetry = time.Second
+
+// metadataLoop writes what changed until ctx ends. A write that fails is tried
+// again: without it the messages of a new topic would not be found after a crash.
 func (m *metadata) metadataLoop(ctx context.Context) error {
+	var retry <-chan time.Time
 	for {
 		select {
 		case <-m.dirty:
-			if err := m.write(); err != nil {
-				m.n.log.Error("NSQ: failed to persist metadata", "error", err)
-			}
+		case <-retry:
 		case <-ctx.Done():
 			return nil
+		}
+		retry = nil
+		if err := m.write(); err != nil {
+			m.n.log.Error("NSQ: failed to persist metadata, will try again", "in", metadataRetry, "error", err)
+			retry = time.After(metadataRetry)
 		}
 	}
 }
