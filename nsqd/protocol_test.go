@@ -122,6 +122,25 @@ func TestTouchExtendsUpToMaxMsgTimeout(t *testing.T) {
 	})
 }
 
+// --max-msg-timeout bounds what clients ask for, not --msg-timeout itself.
+func TestTouchNeverShortensATimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := nsqtest.Options(t)
+		opts.MsgTimeout = 5 * time.Second
+		opts.MaxMsgTimeout = 2 * time.Second
+		b := startInBubble(t, opts)
+		c := b.dial()
+		c.consume("t", "c", 1)
+		b.dial().pub("t", "m")
+		start := time.Now()
+		m := c.wantMessage("m", 1)
+		c.wantNothing(time.Second)
+		c.touch(m)
+		c.wantMessage("m", 2)
+		wantDue(t, "it came", start, 5*time.Second)
+	})
+}
+
 func TestRDYIsALimitOfMessagesInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startInBubble(t, nil)
