@@ -1,0 +1,193 @@
+package nsqd_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/wire"
+	"github.com/seed893f581e/nsq/nsqd"
+)
+
+func TestRestartKeepsEverything(t *testing.T) {
+	for _, memQueueSize := range []int64{0, 2, 10000} {
+		t.Run(fmt.Sprint("mem-queue-size ", memQueueSize), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				opts := nsqtest.Options(t)
+				opts.MemQueueSize = memQueueSize
+				b := startInBubble(t, opts)
+				p, c := b.dial(), b.dial()
+				c.consume("t", "c", 3)
+				p.mpub("alone", bodies("alone", 5)...)
+				p.mpub("t", bodies("m", 10)...)
+				p.dpub("t", time.Hour, "deferred")
+				synctest.Wait() // the channel has everything, so what is requeued goes behind it
+				c.req(c.wantMessage("m0", 1), 0)
+				c.req(c.wantMessage("m1", 1), 30*time.Minute)
+				held := c.wantMessage("m2", 1)
+				for i := 3; i < 9; i++ {
+					c.fin(c.wantMessage(fmt.Sprint("m", i), 1))
+				}
+				c.wantMessage("m9", 1)
+				c.wantMessage("m0", 2)
+				c.sync()
+				b.wantCounts("t", "c", nsqd.Counts{InFlight: 3, Deferred: 2})
+
+				b = b.restart(time.Minute)
+				b.wantCounts("t", "c", nsqd.Counts{Depth: 3, OnDisk: 3, Deferred: 2})
+				c = b.dial()
+				c.consume("t", "c", 10)
+				attempts := make(map[string]uint16)
+				for range 5 {
+					m := c.message()
+					attempts[string(m.Body)] = m.Attempts
+					if string(m.Body) == "m2" && (m.ID != held.ID || m.Timestamp != held.Timestamp) {
+						t.Errorf("m2 is %s of %d, was %s of %d", m.ID, m.Timestamp, held.ID, held.Timestamp)
+					}
+					c.fin(m)
+				}
+				want := map[string]uint16{"m2": 2, "m9": 2, "m0": 3, "m1": 2, "deferred": 1}
+				if fmt.Sprint(attempts) != fmt.Sprint(want) {
+					t.Errorf("got attempts %v, want %v", attempts, want)
+				}
+				c.wantNothing(2 * time.Hour)
+				alone := b.dial()
+				alone.consume("alone", "c", 10)
+				got := alone.take(5)
+				slices.Sort(got) // a restart does not keep the order
+				if want := bodies("alone", 5); !slices.Equal(got, want) {
+					t.Errorf("the topic without channel kept %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestStopUnderLoadLosesNothing(t *testing.T) {
+	for _, memQueueSize := range []int64{0, 50, 10000} {
+		t.Run(fmt.Sprint("mem-queue-size ", memQueueSize), func(t *testing.T) {
+			opts := nsqtest.Options(t)
+			opts.MemQueueSize = memQueueSize
+			n := nsqtest.Start(t, opts)
+			keep := dialRaw(t, n)
+			keep.sub("t", "keep") // and take nothing
+
+			l := load{acknowledged: make(map[string]bool), finished: make(map[string]bool)}
+			var running sync.WaitGroup
+			for range 2 {
+				c := dialRaw(t, n)
+				c.consume("t", "c", 50)
+				running.Go(func() { l.consume(c) })
+			}
+			for i := range 3 {
+				p := dialRaw(t, n)
+				running.Go(func() { l.publish(p, fmt.Sprintf("%d.", i)) })
+			}
+			nsqtest.Eventually(t, "there is load", func() bool { return l.count.Load() > 2000 })
+			n.Stop()
+			running.Wait()
+
+			n = n.Restart()
+			dialRaw(t, n).pub("t", "end") // comes behind everything else
+			wantAll := func(channel string, got, elsewhere map[string]bool) {
+				t.Helper()
+				lost := 0
+				for body := range l.acknowledged {
+					if !got[body] && !elsewhere[body] {
+						lost++
+					}
+				}
+				if lost > 0 {
+					t.Errorf("%s: %d of %d acknowledged messages are gone", channel, lost, len(l.acknowledged))
+				}
+			}
+			wantAll("c", drain(t, n, "c"), l.finished)
+			wantAll("keep", drain(t, n, "keep"), nil)
+		})
+	}
+}
+
+// A load is what clients did before their connections ended.
+type load struct {
+	count atomic.Int64 // of acknowledged
+
+	mu           sync.Mutex
+	acknowledged map[string]bool
+	finished     map[string]bool
+}
+
+func (l *load) publish(c *rawClient, prefix string) {
+	for i := 0; ; i++ {
+		list := bodies(fmt.Sprint(prefix, i, "."), 1+rand.IntN(10))
+		var commands []byte
+		answers := len(list)
+		if rand.IntN(2) == 0 {
+			commands, answers = wire.AppendMPub(nil, "t", byteSlices(list)), 1
+		} else {
+			for _, body := range list {
+				commands = wire.AppendPub(commands, "t", []byte(body))
+			}
+		}
+		if c.trySend(commands) != nil {
+			return
+		}
+		for j := range answers {
+			if f, err := c.tryNext(); err != nil || f != ok {
+				return
+			}
+			l.mu.Lock()
+			for _, body := range list[j : j+len(list)/answers] {
+				l.acknowledged[body] = true
+			}
+			l.mu.Unlock()
+		}
+		l.count.Add(int64(len(list)))
+	}
+}
+
+func (l *load) consume(c *rawClient) {
+	for {
+		f, err := c.tryNext()
+		if err != nil {
+			return
+		}
+		m, err := wire.ParseMessage([]byte(f.data))
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		l.finished[string(m.Body)] = true
+		l.mu.Unlock()
+		if c.trySend(wire.AppendFin(nil, m.ID)) != nil {
+			return
+		}
+	}
+}
+
+// drain takes what a channel of topic t has up to the message "end". None may
+// come twice.
+func drain(t *testing.T, n *nsqtest.NSQD, channel string) map[string]bool {
+	t.Helper()
+	got := make(map[string]bool)
+	c := dialRaw(t, n)
+	c.consume("t", channel, 2500)
+	for !got["end"] {
+		m := c.message()
+		if got[string(m.Body)] {
+			t.Errorf("%s: message %s came twice", channel, m.Body)
+		}
+		got[string(m.Body)] = true
+		c.fin(m)
+	}
+	c.sync()
+	if counts, _ := n.ChannelCounts("t", channel); counts != (nsqd.Counts{}) {
+		t.Errorf("%s still has %+v", channel, counts)
+	}
+	return got
+}
