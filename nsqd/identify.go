@@ -16,12 +16,12 @@ type identifyRequest struct {
 	Hostname            string `json:"hostname"`
 	UserAgent           string `json:"user_agent"`
 	FeatureNegotiation  bool   `json:"feature_negotiation"`
-	HeartbeatInterval   int    `json:"heartbeat_interval"`
-	OutputBufferSize    int    `json:"output_buffer_size"`
-	OutputBufferTimeout int    `json:"output_buffer_timeout"`
+	HeartbeatInterval   int64  `json:"heartbeat_interval"`
+	OutputBufferSize    int64  `json:"output_buffer_size"`
+	OutputBufferTimeout int64  `json:"output_buffer_timeout"`
 	SampleRate          int32  `json:"sample_rate"`
-	MsgTimeout          int    `json:"msg_timeout"`
-	DeflateLevel        int    `json:"deflate_level"`
+	MsgTimeout          int64  `json:"msg_timeout"`
+	DeflateLevel        int64  `json:"deflate_level"`
 	TopologyRegion      string `json:"topology_region"`
 	TopologyZone        string `json:"topology_zone"`
 }
@@ -34,7 +34,7 @@ type identifyResponse struct {
 	MsgTimeout          int64  `json:"msg_timeout"`
 	TLSv1               bool   `json:"tls_v1"`
 	Deflate             bool   `json:"deflate"`
-	DeflateLevel        int    `json:"deflate_level"`
+	DeflateLevel        int64  `json:"deflate_level"`
 	MaxDeflateLevel     int    `json:"max_deflate_level"`
 	Snappy              bool   `json:"snappy"`
 	SampleRate          int32  `json:"sample_rate"`
@@ -126,8 +126,8 @@ func negotiate(req *identifyRequest, opts *Options) (*settings, error) {
 		topologyRegion:      req.TopologyRegion,
 		topologyZone:        req.TopologyZone,
 	}
-	within := func(ms int, low, high time.Duration) bool {
-		return int64(ms) >= low.Milliseconds() && int64(ms) <= high.Milliseconds()
+	within := func(ms int64, low, high time.Duration) bool {
+		return ms >= low.Milliseconds() && ms <= high.Milliseconds()
 	}
 	switch hb := req.HeartbeatInterval; {
 	case hb == 0:
@@ -147,7 +147,7 @@ func negotiate(req *identifyRequest, opts *Options) (*settings, error) {
 	default:
 		return nil, fmt.Errorf("output buffer timeout (%d) is invalid", t)
 	}
-	switch size := int64(req.OutputBufferSize); {
+	switch size := req.OutputBufferSize; {
 	case size == 0:
 	case size == -1:
 		s.outputBufferSize = 1
