@@ -47,6 +47,7 @@ type client struct {
 	quiet        chan struct{} // closed by the pump when it has sent its last message, after CLS
 	wake         chan struct{} // a token: RDY, settings or channel have changed, or there is room
 	waitsForRoom atomic.Bool   // the pump could take messages if there were room in flight
+	writers      atomic.Int32  // writes under way
 	writeArmed   atomic.Int64  // when the write deadline was last set
 
 	messages atomic.Uint64 // sent
@@ -151,16 +152,21 @@ func (c *client) flush() error {
 }
 
 // write writes whole frames to the connection. It has a deadline of one
-// heartbeat, give or take a quarter, which is not set anew for every write.
+// heartbeat to one and a quarter, which is not set anew for every write, and
+// not put off for one that waits already.
 func (c *client) write(b []byte) error {
 	hb := c.settings.Load().heartbeat
 	if hb == 0 {
 		hb = c.env.opts.MaxHeartbeatInterval
 	}
+	slack := hb / 4
 	now := c.env.now()
-	if armed := c.writeArmed.Load(); armed == 0 || now-armed > int64(hb)/4 {
+	alone := c.writers.Add(1) == 1
+	defer c.writers.Add(-1)
+	armed := c.writeArmed.Load()
+	if age := time.Duration(now - armed); armed == 0 || age > slack && alone || age > hb+slack {
 		c.writeArmed.Store(now)
-		if err := c.conn.SetWriteDeadline(time.Now().Add(hb + hb/4)); err != nil {
+		if err := c.conn.SetWriteDeadline(time.Now().Add(hb + slack)); err != nil {
 			return err
 		}
 	}
