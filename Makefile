@@ -45,11 +45,11 @@ RUNFLAGS ?= --tcp-address=127.0.0.1:4150 --http-address=127.0.0.1:4151 --broadca
 
 run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd to_nsq nsq_tail),$(programs))
 	@mkdir -p data
-	@echo "A broker on port 4150 (HTTP: 4151) with its data in ./data. In another terminal:"
+	@echo "Starting a broker on port 4150 (HTTP: 4151) with its data in ./data. In another terminal:"
 	@echo
 	@echo "  publish   curl -d 'hello' 'http://127.0.0.1:4151/pub?topic=greetings'"
 	@echo "            echo hello | $(BLDDIR)/to_nsq --nsqd-tcp-address=127.0.0.1:4150 --topic=greetings"
-	@echo "  read      $(BLDDIR)/nsq_tail --nsqd-tcp-address=127.0.0.1:4150 --topic=greetings"
+	@echo "  read      $(BLDDIR)/nsq_tail --nsqd-tcp-address=127.0.0.1:4150 --topic=greetings --channel=reader"
 	@echo
 	@echo "Ctrl-C stops it."
 	@exec $(BLDDIR)/nsqd$(EXE) --data-path=data $(RUNFLAGS)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -76,7 +77,10 @@ func (p *protocolV2) IOLoop(c *client) error {
 				continue
 			}
 		}
-		return cmp.Or(context.Cause(c.ctx), err) // why we were stopped, not "use of closed connection"
+		if errors.Is(err, net.ErrClosed) {
+			err = errExiting // the daemon stops, if it was not the client's context
+		}
+		return cmp.Or(context.Cause(c.ctx), err)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -113,8 +115,10 @@ func (s *tcpServer) handle(conn net.Conn) {
 		s.n.log.Info("TCP: connection ended before the protocol magic", "client", addr, "error", err)
 		return
 	}
-	s.n.log.Info(fmt.Sprintf("CLIENT(%s): desired protocol magic %q", addr, magic))
+	quoted := strings.Trim(strconv.Quote(string(magic)), `"`)
+	s.n.log.Info(fmt.Sprintf("CLIENT(%s): desired protocol magic '%s'", addr, quoted))
 	if string(magic) != wire.MagicV2 {
+		s.n.log.Error(fmt.Sprintf("CLIENT(%s): bad protocol magic '%s'", addr, quoted))
 		conn.SetWriteDeadline(time.Now().Add(magicTimeout))
 		conn.Write(wire.AppendError(nil, wire.NewError(wire.BadProtocol, "", nil)))
 		lingerClose(conn)
