@@ -196,48 +196,6 @@ func TestHeartbeatsWhileHandlersAreBusy(t *testing.T) {
 	c.nc.Close()
 }
 
-// A message nsqd has given up waiting for is not handled late: it comes again.
-func TestStaleMessagesAreDropped(t *testing.T) {
-	f := newFakeNSQD(t)
-	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 2 })
-	bodies, release := make(chan string, 10), make(chan struct{})
-	r.AddHandler(HandlerFunc(func(m *Message) error {
-		bodies <- string(m.Body)
-		<-release
-		return nil
-	}))
-	go r.ConnectToNSQD(f.addr)
-	c := f.raw()
-	c.magic()
-	c.expect("IDENTIFY")
-	c.respond(`{"max_rdy_count":2500,"msg_timeout":1}`)
-	c.expect("SUB t c")
-	c.respond(wire.OK)
-	c.expect("RDY 2")
-	c.message(1, 1, "first")
-	if body := receive(t, "first message", bodies); body != "first" {
-		t.Errorf("got %q", body)
-	}
-	c.message(2, 1, "stale")
-	eventually(t, "arrival", func() bool { return r.Stats().MessagesReceived == 2 })
-	eventually(t, "time-out", func() bool {
-		r.queue.mu.Lock()
-		defer r.queue.mu.Unlock()
-		return r.queue.ring[r.queue.head].stale(time.Now())
-	})
-	close(release)
-	c.expect("FIN " + id(1))
-	eventually(t, "the message is dropped", func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.conns[0].inFlight.Load() == 0
-	})
-	if len(bodies) != 0 {
-		t.Errorf("%q was handled", <-bodies)
-	}
-	c.nc.Close()
-}
-
 // What an nsqd sends beyond all measure does not pile up.
 func TestFloodEndsTheConnection(t *testing.T) {
 	f := newFakeNSQD(t)

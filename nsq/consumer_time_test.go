@@ -26,6 +26,7 @@ func pipeConsumer(t *testing.T, h HandlerFunc) (*Consumer, *fakeConn) {
 	}
 	c := &consumerConn{conn: newConn(client, "pipe", &r.config), consumer: r, nsqd: n}
 	c.identity.MaxRdyCount = defaultMaxRDY
+	c.identity.MsgTimeout = 10_000
 	if err := r.add(c); err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +84,33 @@ func TestSilentNSQDIsLeft(t *testing.T) {
 		}
 		if took := time.Since(start); took != time.Minute {
 			t.Errorf("the connection ended after %v", took)
+		}
+		s.nc.Close()
+		r.Stop()
+		<-r.StopChan
+	})
+}
+
+// A message nsqd has given up waiting for is not handled late: it comes again.
+func TestStaleMessagesAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bodies, release := make(chan string, 10), make(chan struct{})
+		r, s := pipeConsumer(t, func(m *Message) error {
+			bodies <- string(m.Body)
+			<-release
+			return nil
+		})
+		s.message(1, 1, "first")
+		if body := <-bodies; body != "first" {
+			t.Errorf("got %q", body)
+		}
+		s.message(2, 1, "stale")
+		<-time.After(10*time.Second + time.Nanosecond)
+		close(release)
+		s.expect("FIN " + id(1))
+		synctest.Wait()
+		if n := r.conns[0].inFlight.Load(); n != 0 || len(bodies) != 0 {
+			t.Errorf("%d messages are in flight, %d were handled", n, len(bodies))
 		}
 		s.nc.Close()
 		r.Stop()
