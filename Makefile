@@ -13,6 +13,9 @@ FUZZTIME ?= 5s
 GO       ?= go
 EXE      := $(shell $(GO) env GOEXE)
 
+# A checkout that belongs to somebody else, as in a container, builds too.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
 # Programs are directories; the load generators in bench/ are built but not installed.
 mains     = $(patsubst %/,%,$(wildcard $(1)/*/))
 installed = $(patsubst apps/%,$(BLDDIR)/%$(EXE),$(call mains,apps))
@@ -58,15 +61,15 @@ demo: all
 	@$(BLDDIR)/nsq_demo$(EXE)
 
 test:
-	@cc=$$($(GO) env CC); command -v $${cc%% *} >/dev/null || { \
-	  echo "make test: the race detector needs a C compiler, and $$cc is not installed" >&2; exit 1; }
+	@contrib/setup.sh
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 # Each of these says nothing when all is well.
 check: gofmt vet staticcheck tidy cross fuzz
 
 gofmt:
-	@files=$$(gofmt -l .) && test -z "$$files" || { echo "not gofmt-ed:"; echo "$$files"; exit 1; } >&2
+	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
+	test -z "$$files" || { echo "not gofmt-ed:"; echo "$$files"; exit 1; } >&2
 
 vet:
 	@$(GO) vet ./...
@@ -76,6 +79,7 @@ staticcheck:
 
 tidy:
 	@$(GO) mod tidy -diff
+	@cd contrib/tools && $(GO) mod tidy -diff
 
 platforms = windows/amd64 darwin/arm64 linux/arm64 linux/386
 cross: $(addprefix cross/,$(platforms))
