@@ -5,7 +5,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 # Outside the copied tree, where programs built for another system may lie.
-RUN make install BLDDIR=/tmp/build DESTDIR=/out PREFIX=/usr/local BLDFLAGS="-trimpath -buildvcs=false"
+RUN make install BLDDIR=/tmp/build DESTDIR=/out PREFIX=/usr/local BLDFLAGS="-trimpath"
 
 FROM alpine:3.22
 COPY --from=build /out /
