@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -19,7 +20,7 @@ func main() { tool.Main("nsq_tail", define) }
 type options struct {
 	topics      *tool.List
 	channel     string // one for all topics; "" means one of its own
-	limit       int    // of messages a topic; below 1 means without limit
+	limit       int    // of messages a topic; 0 means without limit
 	printTopic  bool
 	maxInFlight int
 	nsqds       *tool.List
@@ -55,6 +56,10 @@ func (o *options) complete() error {
 		return tool.ErrNoNSQD
 	case len(*o.topics) == 0:
 		return tool.ErrNoTopic
+	case o.limit < 0:
+		return errors.New("--n must not be below 0")
+	case o.maxInFlight < 1:
+		return errors.New("--max-in-flight must be at least 1")
 	}
 	if o.channel == "" {
 		o.channel = fmt.Sprintf("tail%06d#ephemeral", rand.IntN(1e6))

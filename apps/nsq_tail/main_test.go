@@ -3,7 +3,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -149,15 +148,9 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 	}
 }
 
-// lastLine returns the last line of stderr without the time before it.
-func lastLine(stderr string) string {
-	lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
-	return regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `).ReplaceAllString(lines[len(lines)-1], "")
-}
-
 func TestFailuresExitWith1(t *testing.T) {
 	d := nsqtest.Start(t, nil)
-	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), closedPort(t)
+	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), tooltest.ClosedPort(t)
 	for _, c := range []struct {
 		args []string
 		want string
@@ -166,48 +159,67 @@ func TestFailuresExitWith1(t *testing.T) {
 		{[]string{"-topic=t"}, `--nsqd-tcp-address required`},
 		{[]string{"-topic=bad$", here}, `invalid topic name`},
 		{[]string{"-topic=t", "-channel=bad$", here}, `invalid channel name`},
-		{[]string{"-topic=t", "-max-in-flight=-1", here}, `invalid MaxInFlight ! -1 < 0`},
+		{[]string{"-topic=t", "-n=-1", here}, `--n must not be below 0`},
+		{[]string{"-topic=t", "-max-in-flight=0", here}, `--max-in-flight must be at least 1`},
 		{[]string{"-topic=t", "-consumer-opt=heartbeat_interval,2m", here}, `HeartbeatInterval 2m0s must be less than ReadTimeout 1m0s`},
 		{[]string{"-topic=t", here, "-nsqd-tcp-address=" + nowhere}, `dial tcp ` + nowhere + `: .*`},
 	} {
 		r := tooltest.Run(t, nil, "nsq_tail", c.args...)
-		if got := lastLine(r.Stderr); r.Code != 1 || r.Stdout != "" || !regexp.MustCompile("^"+c.want+"$").MatchString(got) {
+		if got := r.LastLine(); r.Code != 1 || r.Stdout != "" || !regexp.MustCompile("^"+c.want+"$").MatchString(got) {
 			t.Errorf("%q: exit code %d, stdout %q, error %q, want %q", c.args, r.Code, r.Stdout, got, c.want)
 		}
 	}
 }
 
-// closedPort returns an address nobody listens on.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// A message that could not be printed is left to others.
+func TestFailedWriteExitsWith1(t *testing.T) {
+	closed, readOnly := brokenPipe(t), open(t, os.DevNull)
+	for name, c := range map[string]struct {
+		stdout *os.File
+		want   string // the end of stderr
+	}{
+		"nobody reads any more": {closed, ""},
+		"another failure":       {readOnly, "ERROR: failed to write to os.Stdout - write /dev/stdout: bad file descriptor"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := nsqtest.Start(t, nil)
+			tooltest.Publish(t, d, "t", "one", "two")
+			cmd := tooltest.Command(t, "nsq_tail", "-topic=t", "-channel=c", "--nsqd-tcp-address="+d.TCPAddr())
+			var stderr strings.Builder
+			cmd.Stdout, cmd.Stderr = c.stdout, &stderr
+			err := cmd.Run()
+			said := tooltest.Result{Stderr: stderr.String()}.LastLine()
+			if cmd.ProcessState.ExitCode() != 1 || strings.Contains(stderr.String(), "ERR") != (c.want != "") || !strings.HasSuffix(said, c.want) {
+				t.Errorf("%v, stderr:\n%s", err, stderr.String())
+			}
+			if got := tooltest.Drain(t, d, "t", "c"); len(got) != 2 {
+				t.Errorf("left in the channel: %q, want two messages", got)
+			}
+		})
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
-// A message that could not be printed is left to others.
-func TestClosedStdoutExitsWith1(t *testing.T) {
-	d := nsqtest.Start(t, nil)
-	tooltest.Publish(t, d, "t", "one", "two")
+// brokenPipe returns the writing end of a pipe that nobody will ever read.
+func brokenPipe(t *testing.T) *os.File {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Close()
-	defer w.Close()
-	cmd := tooltest.Command(t, "nsq_tail", "-topic=t", "-channel=c", "--nsqd-tcp-address="+d.TCPAddr())
-	var stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = w, &stderr
-	err = cmd.Run()
-	if got := lastLine(stderr.String()); cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(got, "ERROR: failed to write to os.Stdout - write /dev/stdout: ") {
-		t.Errorf("%v, error %q", err, got)
+	t.Cleanup(func() { w.Close() })
+	return w
+}
+
+// open opens a file for reading only.
+func open(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := tooltest.Drain(t, d, "t", "c"); len(got) != 2 {
-		t.Errorf("left in the channel: %q, want two messages", got)
-	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 func TestIdentity(t *testing.T) {
@@ -236,7 +248,7 @@ func TestChannelOfItsOwn(t *testing.T) {
 	if !regexp.MustCompile(`^tail\d{6}#ephemeral$`).MatchString(o.channel) || o.consumer.MaxInFlight != 200 {
 		t.Errorf("channel %q, %d in flight", o.channel, o.consumer.MaxInFlight)
 	}
-	for n, want := range map[string]int{"-n=0": 50, "-n=-1": 50, "-n=1": 1, "-n=49": 49, "-n=51": 50} {
+	for n, want := range map[string]int{"-n=0": 50, "-n=1": 1, "-n=49": 49, "-n=51": 50} {
 		o := completed(t, "-topic=t", "-nsqd-tcp-address=x", "-max-in-flight=50", "-consumer-opt=max_in_flight,7", n)
 		if o.consumer.MaxInFlight != want {
 			t.Errorf("%s: %d in flight, want %d", n, o.consumer.MaxInFlight, want)

@@ -3,12 +3,15 @@
 package main
 
 import (
+	"io"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/tool"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 )
 
@@ -44,6 +47,38 @@ func TestSignalInTheMiddle(t *testing.T) {
 	left := tooltest.Drain(t, d, "t", "c")
 	if r.Code != 0 || r.Stdout+lines(left) != lines(bodies) {
 		t.Errorf("exit code %d, %d bytes printed, %d messages left, stderr:\n%s", r.Code, len(r.Stdout), len(left), r.Stderr)
+	}
+}
+
+// A program that waits for stdout obeys the first signal, too. What it could not
+// write comes again.
+func TestSignalWhileStdoutIsNotRead(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	large := strings.Repeat("x", 200_000) // more than a pipe holds
+	tooltest.Publish(t, d, "t", large, large)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	cmd := tooltest.Command(t, "nsq_tail", "-topic=t", "-channel=c", "--nsqd-tcp-address="+d.TCPAddr())
+	cmd.Stdout = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(r, make([]byte, 1)); err != nil { // it is writing
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := cmd.Wait(); err != nil || time.Since(start) > 2*tool.StopTimeout {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+	if left := tooltest.Drain(t, d, "t", "c"); len(left) != 2 {
+		t.Errorf("%d messages come again, want 2", len(left))
 	}
 }
 

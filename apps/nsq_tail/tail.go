@@ -3,10 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"syscall"
+	"time"
 
+	"github.com/seed893f581e/nsq/internal/tool"
 	"github.com/seed893f581e/nsq/nsq"
 )
 
@@ -17,8 +21,28 @@ type received struct {
 }
 
 // run prints messages to stdout until ctx ends or a topic has reached the
-// limit. Handlers only pass messages on to this goroutine, which writes.
+// limit. It returns soon after the end of ctx even if stdout takes nothing or
+// nsqd does not answer: nsqd then delivers what is not finished again.
 func run(ctx context.Context, o *options, stdout io.Writer) error {
+	done := make(chan error, 1)
+	go func() { done <- printMessages(ctx, o, stdout) }() // outlives run only with a call that does not return
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(tool.StopTimeout):
+		log.Printf("stopped without waiting any longer for stdout or nsqd")
+		return nil
+	}
+}
+
+// printMessages is run without the limit on the time it takes to stop. Handlers only pass
+// messages on to its goroutine, which writes.
+func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 	messages := make(chan received, 1024)
 	consumers, err := newConsumers(o, messages)
 	if err != nil {
@@ -96,7 +120,7 @@ func stopAll(consumers []*nsq.Consumer) <-chan struct{} {
 type printer struct {
 	out        *bufio.Writer
 	printTopic bool
-	limit      int // of each topic; below 1 means without limit
+	limit      int // of each topic; 0 means without limit
 
 	printed  map[string]int // messages by topic
 	full     bool           // one of them has reached the limit
@@ -132,7 +156,10 @@ func (p *printer) print(m received, more bool) error {
 }
 
 func (p *printer) flush() error {
-	if err := p.out.Flush(); err != nil {
+	switch err := p.out.Flush(); {
+	case errors.Is(err, syscall.EPIPE):
+		return tool.ErrSilent // whoever read stdout has seen enough
+	case err != nil:
 		return fmt.Errorf("ERROR: failed to write to os.Stdout - %w", err)
 	}
 	for i, m := range p.buffered {

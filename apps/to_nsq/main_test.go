@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,12 +29,6 @@ func toNSQ(t *testing.T, stdin string, brokers []*nsqtest.NSQD, args ...string) 
 func messages(t *testing.T, d *nsqtest.NSQD, topic string) []string {
 	t.Helper()
 	return tooltest.Drain(t, d, topic, "test")
-}
-
-// lastLine returns the last line of stderr without the time before it.
-func lastLine(stderr string) string {
-	lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
-	return regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `).ReplaceAllString(lines[len(lines)-1], "")
 }
 
 func TestEveryDestinationGetsEveryRecord(t *testing.T) {
@@ -139,7 +132,7 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 
 func TestFailuresExitWith1(t *testing.T) {
 	d := nsqtest.Start(t, nil)
-	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), closedPort(t)
+	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), tooltest.ClosedPort(t)
 	for _, c := range []struct {
 		args  []string
 		input string
@@ -156,7 +149,7 @@ func TestFailuresExitWith1(t *testing.T) {
 		{[]string{"-topic=big", here}, "a\n\n" + strings.Repeat("x", 5<<20) + "\nb\n", `failed to publish record 3 to nsqd ` + d.TCPAddr() + ` - E_BAD_MESSAGE PUB message too big 5242880 > 1048576`},
 	} {
 		r := tooltest.Run(t, strings.NewReader(c.input), "to_nsq", c.args...)
-		if got := lastLine(r.Stderr); r.Code != 1 || r.Stdout != "" || !regexp.MustCompile("^"+c.want+"$").MatchString(got) {
+		if got := r.LastLine(); r.Code != 1 || r.Stdout != "" || !regexp.MustCompile("^"+c.want+"$").MatchString(got) {
 			t.Errorf("%q: exit code %d, stdout %q, error %q, want %q", c.args, r.Code, r.Stdout, got, c.want)
 		}
 	}
@@ -166,17 +159,6 @@ func TestFailuresExitWith1(t *testing.T) {
 	if got := messages(t, d, "big"); len(got) == 0 || got[0] != "a" {
 		t.Errorf("the messages before the large one: %q, want a", got)
 	}
-}
-
-// closedPort returns an address nobody listens on.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestLostConnectionExitsWith1(t *testing.T) {
@@ -190,7 +172,7 @@ func TestLostConnectionExitsWith1(t *testing.T) {
 	}()
 	r := p.End()
 	want := `^failed to publish record \d+ to nsqd ` + d.TCPAddr() + ` - (not connected|dial tcp .*)$`
-	if got := lastLine(r.Stderr); r.Code != 1 || !regexp.MustCompile(want).MatchString(got) {
+	if got := r.LastLine(); r.Code != 1 || !regexp.MustCompile(want).MatchString(got) {
 		t.Errorf("exit code %d, error %q, want %q", r.Code, got, want)
 	}
 }

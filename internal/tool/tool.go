@@ -12,9 +12,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/version"
 )
+
+// StopTimeout is how long a tool goes on after a signal with what others keep
+// waiting: nsqd that does not answer, or a reader of stdout that does not read.
+const StopTimeout = 5 * time.Second
+
+// ErrSilent is an error that needs no words: Main only exits with 1.
+var ErrSilent = errors.New("failed, and nobody needs to be told")
 
 // Main runs a tool and ends the process. define adds the tool's flags to a flag
 // set and returns what to do once they are parsed; that is given a context
@@ -48,11 +56,14 @@ func run(name string, define func(*flag.FlagSet) func(context.Context) error, ar
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	if err := do(ctx); err != nil {
-		log.New(stderr, "", log.LstdFlags).Print(err)
-		return 1
+	err := do(ctx)
+	if err == nil {
+		return 0
 	}
-	return 0
+	if !errors.Is(err, ErrSilent) {
+		log.New(stderr, "", log.LstdFlags).Print(err)
+	}
+	return 1
 }
 
 // UserAgent is how a tool introduces itself to nsqd; library is the version of

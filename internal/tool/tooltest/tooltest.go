@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -60,8 +62,8 @@ func buildAndRun(m *testing.M, programs []string) int {
 	return m.Run()
 }
 
-// Command returns a program, by its name, that is killed when the test ends or
-// a minute after it was started.
+// Command returns a program, by its name, that runs in a directory of its own
+// and is killed when the test ends or a minute after it was started.
 func Command(tb testing.TB, name string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	tb.Cleanup(cancel)
@@ -70,6 +72,7 @@ func Command(tb testing.TB, name string, args ...string) *exec.Cmd {
 		path += ".exe"
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = tb.TempDir()
 	// Do not wait a second for races at the end, as the detector does otherwise.
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	return cmd
@@ -92,6 +95,26 @@ func Run(tb testing.TB, stdin io.Reader, name string, args ...string) Result {
 		tb.Fatal(err)
 	}
 	return Result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+var logTime = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
+
+// LastLine returns the last line that a tool wrote to stderr, without the time
+// before it.
+func (r Result) LastLine() string {
+	text := strings.TrimSuffix(r.Stderr, "\n")
+	return logTime.ReplaceAllString(text[strings.LastIndexByte(text, '\n')+1:], "")
+}
+
+// ClosedPort returns an address nobody listens on.
+func ClosedPort(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // Process is a program that runs.
