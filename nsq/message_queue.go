@@ -23,12 +23,10 @@ func (d *delivery) stale(now time.Time) bool {
 // delivers such a message again, so that even handlers that hang do not make
 // the queue grow. Its methods are safe for concurrent use.
 type messageQueue struct {
-	mu     sync.Mutex // all fields, and queued of every consumerConn
-	ready  sync.Cond
-	ring   []delivery // its length is a power of two, or 0
-	head   int
-	n      int
-	closed bool
+	mu      sync.Mutex // all fields, and queued of every consumerConn
+	ready   sync.Cond
+	waiting ring[delivery]
+	closed  bool
 }
 
 func (q *messageQueue) init() { q.ready.L = &q.mu }
@@ -40,21 +38,18 @@ var errTooMany = errors.New("nsqd sends more messages than it was asked for")
 func (q *messageQueue) push(d delivery, now time.Time, limit int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.n > 0 && q.ring[q.head].stale(now) {
+	for {
+		first, ok := q.waiting.first()
+		if !ok || !first.stale(now) {
+			break
+		}
 		q.shift().drop()
 	}
 	if d.c.queued >= limit {
 		return errTooMany
 	}
 	d.c.queued++
-	if q.n == len(q.ring) {
-		grown := make([]delivery, max(16, 2*q.n))
-		m := copy(grown, q.ring[q.head:])
-		copy(grown[m:], q.ring[:q.head])
-		q.ring, q.head = grown, 0
-	}
-	q.ring[(q.head+q.n)&(len(q.ring)-1)] = d
-	q.n++
+	q.waiting.push(d)
 	q.ready.Signal()
 	return nil
 }
@@ -65,10 +60,10 @@ func (q *messageQueue) pop() (delivery, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
-		for q.n == 0 && !q.closed {
+		for q.waiting.n == 0 && !q.closed {
 			q.ready.Wait()
 		}
-		if q.n == 0 {
+		if q.waiting.n == 0 {
 			return delivery{}, false
 		}
 		d := q.shift()
@@ -80,10 +75,7 @@ func (q *messageQueue) pop() (delivery, bool) {
 }
 
 func (q *messageQueue) shift() delivery {
-	d := q.ring[q.head]
-	q.ring[q.head] = delivery{}
-	q.head = (q.head + 1) & (len(q.ring) - 1)
-	q.n--
+	d, _ := q.waiting.pop()
 	d.c.queued--
 	return d
 }

@@ -299,7 +299,7 @@ func (p *Producer) router(c *producerConn) {
 type producerConn struct {
 	*conn
 	finish  func(*ProducerTransaction) // must not wait for its doneChan
-	pending transactionQueue           // guarded by conn.mu, so that its order is that of the commands
+	pending ring[*ProducerTransaction] // guarded by conn.mu, so that its order is that of the commands
 }
 
 // shutdown closes the connection after nsqd has answered what it was sent, and
@@ -318,7 +318,8 @@ func (c *producerConn) shutdown() {
 func (c *producerConn) next() *ProducerTransaction {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pending.pop()
+	t, _ := c.pending.pop()
+	return t
 }
 
 func (c *producerConn) onResponse(data []byte) error {

@@ -8,37 +8,6 @@ import (
 // abandonAfter is how long a doneChan is waited for once the producer stops.
 const abandonAfter = time.Second
 
-// transactionQueue is a first-in-first-out list that reuses its memory. The
-// zero value is empty. It is not safe for concurrent use.
-type transactionQueue struct {
-	ring []*ProducerTransaction // its length is a power of two, or 0
-	head int
-	n    int
-}
-
-func (q *transactionQueue) push(t *ProducerTransaction) {
-	if q.n == len(q.ring) {
-		grown := make([]*ProducerTransaction, max(16, 2*q.n))
-		m := copy(grown, q.ring[q.head:])
-		copy(grown[m:], q.ring[:q.head])
-		q.ring, q.head = grown, 0
-	}
-	q.ring[(q.head+q.n)&(len(q.ring)-1)] = t
-	q.n++
-}
-
-// pop removes and returns the oldest transaction, or returns nil.
-func (q *transactionQueue) pop() *ProducerTransaction {
-	if q.n == 0 {
-		return nil
-	}
-	t := q.ring[q.head]
-	q.ring[q.head] = nil
-	q.head = (q.head + 1) & (len(q.ring) - 1)
-	q.n--
-	return t
-}
-
 // results hands finished transactions to their doneChans without ever waiting
 // for one: what a doneChan has no room for is kept, in order, by a goroutine of
 // its own. Its methods are safe for concurrent use.
