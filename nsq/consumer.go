@@ -174,18 +174,25 @@ func (r *Consumer) Stats() *ConsumerStats {
 // StopChan. After 30 seconds StopChan is closed in any case. Calling Stop again
 // does nothing.
 func (r *Consumer) Stop() {
+	if r.startStop() {
+		r.logf(LogLevelInfo, "stopping")
+		go r.finishStop()
+	}
+}
+
+// startStop reports whether it was the first to be called.
+func (r *Consumer) startStop() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
-		return
+		return false
 	}
 	r.stopped = true
-	r.logf(LogLevelInfo, "stopping")
 	for _, c := range r.conns {
 		c.startClose()
 	}
 	r.cancel()
-	go r.finishStop()
+	return true
 }
 
 // finishStop closes StopChan when everything has ended, or took too long.

@@ -36,5 +36,6 @@
 //
 // Of the locks, that of a consumer may be held while that of a connection is
 // taken, and so may that of the message queue; none is held over the network or
-// while a handler runs.
+// while code of the program runs: a handler or a logger may call any method that
+// does not wait for it.
 package nsq

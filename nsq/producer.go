@@ -157,7 +157,9 @@ func (p *Producer) DeferredPublishAsync(topic string, delay time.Duration, body 
 // ErrNotConnected, and calls made after Stop with ErrStopped. It returns when
 // everything has ended, and may be called again.
 func (p *Producer) Stop() {
+	first := false
 	p.stop.Do(func() {
+		first = true
 		p.mu.Lock()
 		p.stopped = true
 		c := p.conn
@@ -169,8 +171,10 @@ func (p *Producer) Stop() {
 		}
 		p.routers.Wait()
 		p.results.close()
-		p.logf(LogLevelInfo, "stopped")
 	})
+	if first {
+		p.logf(LogLevelInfo, "stopped")
+	}
 }
 
 // waiters holds transactions of calls that wait, with room for the answer in
@@ -266,8 +270,8 @@ func (p *Producer) dial(d *producerDial) {
 		}
 		return
 	}
+	go p.router(c) // first: a logger may publish, and wait for the answer
 	p.logf(LogLevelInfo, "connected to nsqd")
-	go p.router(c)
 }
 
 // forget makes the next call connect anew.
@@ -286,12 +290,12 @@ func (p *Producer) router(c *producerConn) {
 	defer p.routers.Done()
 	err := c.serve(c)
 	p.forget(c)
-	if !errors.Is(err, errDrained) {
-		p.logf(LogLevelError, "connection lost - %s", err)
-	}
 	for t := c.next(); t != nil; t = c.next() {
 		t.Error = ErrNotConnected
 		p.results.deliver(t)
+	}
+	if !errors.Is(err, errDrained) {
+		p.logf(LogLevelError, "connection lost - %s", err)
 	}
 }
 

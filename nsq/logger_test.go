@@ -1,0 +1,110 @@
+package nsq
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// callingLog calls into the package from every log line, as a logger may that
+// adds statistics to its lines or publishes them.
+type callingLog struct {
+	call func()
+
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *callingLog) Output(_ int, s string) error {
+	l.call()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, s)
+	return nil
+}
+
+// expect checks that the lines were logged that are to be tried.
+func (l *callingLog) expect(t *testing.T, texts ...string) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := strings.Join(l.lines, "\n")
+	for _, text := range texts {
+		if !strings.Contains(all, text) {
+			t.Errorf("no line %q in:\n%s", text, all)
+		}
+	}
+}
+
+func TestLoggerMayCallConsumer(t *testing.T) {
+	f := newFakeNSQD(t)
+	r := newTestConsumer(t, func(c *Config) { c.MaxAttempts = 1 })
+	l := &callingLog{call: func() {
+		r.Stats()
+		r.IsStarved()
+		r.ChangeMaxInFlight(1)
+		r.SetLoggerLevel(LogLevelDebug)
+	}}
+	r.SetLogger(l, LogLevelDebug)
+	r.AddHandler(HandlerFunc(func(*Message) error { return ErrClosing }))
+	go r.ConnectToNSQD(f.addr)
+	c := f.subscribed(1)
+	c.message(1, 1, "x")
+	c.expect("REQ " + id(1) + " 90000")
+	c.message(2, 2, "x")
+	c.expect("FIN " + id(2))
+	c.fail("E_TOUCH_FAILED TOUCH failed")
+	c.nc.Close()
+	c = f.subscribed(1)
+	f.ln.Close()
+	c.nc.Close()
+	eventually(t, "loss is noticed", func() bool { return r.Stats().Connections == 0 })
+	c = listenFake(t, f.addr).subscribed(1)
+	within(t, "Stop", r.Stop)
+	c.expect("CLS")
+	c.respond(wire.CloseWait)
+	c.expectEnd()
+	c.nc.Close()
+	receive(t, "StopChan", r.StopChan)
+	l.expect(t, "connected to nsqd", "Handler returned error", "giving up", "protocol error", "connection lost",
+		"stopping", "connection closed", "stopped")
+}
+
+func TestLoggerMayCallProducer(t *testing.T) {
+	f := newFakeNSQD(t)
+	p := newTestProducer(t, f.addr, nil)
+	var nested sync.Mutex // held while a logger publishes: the lines that causes call nothing
+	l := &callingLog{call: func() {
+		_ = p.String()
+		p.SetLoggerLevel(LogLevelDebug)
+		if nested.TryLock() {
+			defer nested.Unlock()
+			p.Publish("log", []byte("a line"))
+			p.PublishAsync("log", []byte("a line"), nil)
+			p.Ping()
+		}
+	}}
+	p.SetLogger(l, LogLevelDebug)
+
+	published := make(chan error, 1)
+	go func() { published <- p.Publish("t", []byte("x")) }()
+	c := f.accept()
+	bodies := c.publishing()
+	if err := receive(t, "Publish", published); err != nil {
+		t.Error(err)
+	}
+	for range 3 {
+		receive(t, "the log line and the message", bodies)
+	}
+	f.ln.Close()
+	c.nc.Close()
+	eventually(t, "connection refused", func() bool {
+		return errors.Is(p.Publish("t", []byte("x")), syscall.ECONNREFUSED)
+	})
+	within(t, "Stop", p.Stop)
+	l.expect(t, "connected to nsqd", "connection lost", "error connecting to nsqd", "stopped")
+}
