@@ -19,7 +19,7 @@ type options struct {
 	topic     string
 	nsqds     *tool.List
 	delimiter string
-	rate      int64 // messages per second; below 1 means without limit
+	rate      int64 // messages per second; 0 means without limit
 	producer  *nsq.Config
 }
 
@@ -27,7 +27,7 @@ func define(fs *flag.FlagSet) func(context.Context) error {
 	o := &options{producer: nsq.NewConfig()}
 	fs.StringVar(&o.topic, "topic", "", "topic to publish to")
 	o.nsqds = tool.ListFlag(fs, "nsqd-tcp-address", "`host:port` of an nsqd that gets every message")
-	fs.StringVar(&o.delimiter, "delimiter", "\n", "the `byte` that ends a message; it is not part of it")
+	fs.StringVar(&o.delimiter, "delimiter", "\n", "the single `byte` that ends a message and is not part of it, as in --delimiter=, or --delimiter=$'\\t'; empty messages are skipped")
 	fs.Int64Var(&o.rate, "rate", 0, "messages per second, 0 for as many as possible")
 	fs.Var(&nsq.ConfigFlag{Config: o.producer}, "producer-opt", "`option,value` of the client library (may be given several times)")
 	return func(ctx context.Context) error {
@@ -47,6 +47,8 @@ func (o *options) validate() error {
 		return errors.New("--delimiter must be a single byte")
 	case len(*o.nsqds) == 0:
 		return tool.ErrNoNSQD
+	case o.rate < 0:
+		return errors.New("--rate must not be below 0")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 func TestMain(m *testing.M) { tooltest.Main(m, "apps/to_nsq") }
@@ -45,7 +46,7 @@ func TestEveryDestinationGetsEveryRecord(t *testing.T) {
 		"lines separated by something": {"one\n,two\n", []string{"-delimiter", ","}, []string{"one\n", "two"}},
 		"nothing":                      {"", nil, nil},
 		"a rate":                       {"one\ntwo\n", []string{"--rate=1000"}, []string{"one", "two"}},
-		"no rate":                      {"one\ntwo\n", []string{"--rate=-1"}, []string{"one", "two"}},
+		"no rate":                      {"one\ntwo\n", []string{"--rate=0"}, []string{"one", "two"}},
 		"an option of the library":     {"one\n", []string{"--producer-opt=client_id,me", "--producer-opt", "dial-timeout,5s"}, []string{"one"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,6 +109,9 @@ func TestVersionAndHelp(t *testing.T) {
 	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of to_nsq:\n") {
 		t.Errorf("-h: %+v", r)
 	}
+	if want := `as in --delimiter=, or --delimiter=$'\t'; empty messages are skipped`; !strings.Contains(r.Stderr, want) {
+		t.Errorf("-h does not say %q:\n%s", want, r.Stderr)
+	}
 	for _, flag := range []string{"delimiter", "nsqd-tcp-address", "producer-opt", "rate", "topic", "version"} {
 		if !strings.Contains(r.Stderr, "\n  -"+flag) {
 			t.Errorf("-h does not mention -%s", flag)
@@ -143,10 +147,11 @@ func TestFailuresExitWith1(t *testing.T) {
 		{[]string{"-topic=t", here, `-delimiter=\n`}, "", `--delimiter must be a single byte`},
 		{[]string{"-topic=t", here, `-delimiter=`}, "", `--delimiter must be a single byte`},
 		{[]string{"-topic=t", here, `-delimiter=é`}, "", `--delimiter must be a single byte`},
+		{[]string{"-topic=t", here, "-rate=-1"}, "", `--rate must not be below 0`},
 		{[]string{"-topic=t", here, "-producer-opt=heartbeat_interval,2m"}, "", `HeartbeatInterval 2m0s must be less than ReadTimeout 1m0s`},
 		{[]string{"-topic=t", here, "-nsqd-tcp-address=" + nowhere}, "a\n", `failed to connect to nsqd ` + nowhere + ` - dial tcp ` + nowhere + `: .*`},
-		{[]string{"-topic=bad$", here}, "a\nb\n", `failed to publish record 1 to nsqd ` + d.TCPAddr() + ` - E_BAD_TOPIC PUB topic name "bad\$" is not valid`},
-		{[]string{"-topic=big", here}, "a\n\n" + strings.Repeat("x", 5<<20) + "\nb\n", `failed to publish record 3 to nsqd ` + d.TCPAddr() + ` - E_BAD_MESSAGE PUB message too big 5242880 > 1048576`},
+		{[]string{"-topic=bad$", here}, "a\nb\n", `failed to publish record 1 to nsqd ` + d.TCPAddr() + ` - E_BAD_TOPIC PUB topic name "bad\$" is not valid; 1 record was not confirmed: nsqd has everything before record 1 and nothing after record 1`},
+		{[]string{"-topic=big", here}, "a\n\n" + strings.Repeat("x", 5<<20) + "\nb\n", `failed to publish record 3 to nsqd ` + d.TCPAddr() + ` - E_BAD_MESSAGE PUB message too big 5242880 > 1048576; 1 record was not confirmed: nsqd has everything before record 3 and nothing after record 3`},
 	} {
 		r := tooltest.Run(t, strings.NewReader(c.input), "to_nsq", c.args...)
 		if got := r.LastLine(); r.Code != 1 || r.Stdout != "" || !regexp.MustCompile("^"+c.want+"$").MatchString(got) {
@@ -156,8 +161,73 @@ func TestFailuresExitWith1(t *testing.T) {
 	if got := messages(t, d, "t"); len(got) != 0 {
 		t.Errorf("a message was published before all nsqds were reached: %q", got)
 	}
-	if got := messages(t, d, "big"); len(got) == 0 || got[0] != "a" {
-		t.Errorf("the messages before the large one: %q, want a", got)
+	if got := messages(t, d, "big"); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("the messages before the large one: %.100q, want a", got)
+	}
+}
+
+// Records travel together, but it is one of them that nsqd does not like.
+func TestRecordsBeforeTheRefusedOneArePublished(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MaxMsgSize = 30
+	d := nsqtest.Start(t, opts)
+	r := toNSQ(t, "one\ntwo\n"+strings.Repeat("x", 31)+"\nfour\n", []*nsqtest.NSQD{d}, "--topic=t")
+	want := "failed to publish record 3 to nsqd " + d.TCPAddr() + " - E_BAD_MESSAGE PUB message too big 31 > 30; 1 record was not confirmed: nsqd has everything before record 3 and nothing after record 3"
+	if r.Code != 1 || r.LastLine() != want {
+		t.Errorf("exit code %d, error %q, want %q", r.Code, r.LastLine(), want)
+	}
+	if got := messages(t, d, "t"); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("got %q, want one and two", got)
+	}
+}
+
+func TestRecordsAreFineThoughTogetherTheyAreTooMany(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MaxBodySize = 1000
+	d := nsqtest.Start(t, opts)
+	var want []string
+	for i := range 1000 {
+		want = append(want, fmt.Sprintf("record %d", i))
+	}
+	r := toNSQ(t, strings.Join(want, "\n"), []*nsqtest.NSQD{d}, "--topic=t")
+	if r.Code != 0 || strings.Count(r.Stderr, "E_BAD_BODY") != 1 {
+		t.Errorf("exit code %d, stderr:\n%s", r.Code, r.Stderr)
+	}
+	if got := messages(t, d, "t"); !slices.Equal(got, want) {
+		t.Errorf("%d records arrived as %d messages, or in another order", len(want), len(got))
+	}
+}
+
+// What comes after records that were not confirmed stays unpublished, though
+// nsqd can be reached again at once.
+func TestNothingIsPublishedBehindAFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer answer
+		want   string
+	}{
+		"nsqd hangs up":     {hangUp, "not connected"},
+		"nsqd has no space": {answer(wire.MPubFailed + " MPUB failed no space"), "E_MPUB_FAILED MPUB failed no space"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := startFake(t)
+			p := tooltest.Start(t, "to_nsq", "-topic=t", "-nsqd-tcp-address="+f.addr)
+			p.Type("one\n")
+			f.expect("one")
+			f.answers <- wire.OK
+			p.Type("two\nthree\n")
+			f.expect("two", "three")
+			p.Type("four\nfive\n")
+			f.answers <- c.answer
+			r := p.End()
+			want := "failed to publish records 2 to 3 to nsqd " + f.addr + " - " + c.want + "; 2 records were not confirmed: nsqd has everything before record 2 and nothing after record 3"
+			if r.Code != 1 || r.LastLine() != want {
+				t.Errorf("exit code %d, error %q, want %q", r.Code, r.LastLine(), want)
+			}
+			f.stop()
+			for bodies := range f.published {
+				t.Errorf("%q was published", bodies)
+			}
+		})
 	}
 }
 
@@ -171,7 +241,7 @@ func TestLostConnectionExitsWith1(t *testing.T) {
 		_, _ = io.Copy(p.Input, endless{}) // until the program has noticed
 	}()
 	r := p.End()
-	want := `^failed to publish record \d+ to nsqd ` + d.TCPAddr() + ` - (not connected|dial tcp .*)$`
+	want := `^failed to publish records? .* to nsqd ` + d.TCPAddr() + ` - (not connected|dial tcp .*); \d+ records? w.* not confirmed: nsqd has everything before record \d+ and nothing after record \d+$`
 	if got := r.LastLine(); r.Code != 1 || !regexp.MustCompile(want).MatchString(got) {
 		t.Errorf("exit code %d, error %q, want %q", r.Code, got, want)
 	}

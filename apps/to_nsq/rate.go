@@ -17,8 +17,12 @@ func newBucket(rate int64, now time.Time) *bucket {
 	return &bucket{interval: time.Second / time.Duration(rate), next: now}
 }
 
-// take takes a token and returns how long to wait until it is there.
+// take takes a token and returns how long to wait until it is there. A nil
+// bucket has a token for everybody.
 func (b *bucket) take(now time.Time) time.Duration {
+	if b == nil {
+		return 0
+	}
 	if oldest := now.Add(b.interval - time.Second); b.next.Before(oldest) {
 		b.next = oldest
 	}
@@ -27,18 +31,12 @@ func (b *bucket) take(now time.Time) time.Duration {
 	return max(0, wait)
 }
 
-// wait takes a token and waits until it is there. It returns false if ctx ends
-// first. A nil bucket has a token for everybody.
-func (b *bucket) wait(ctx context.Context) bool {
-	if b == nil {
-		return true
-	}
-	timer := time.NewTimer(b.take(time.Now()))
+// sleep waits for a while, or for the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }

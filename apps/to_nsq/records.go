@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	readBufferSize = 64 << 10
+	readBufferSize = 256 << 10
 
 	// maxKept is how large a buffer for long records is kept for the next one.
 	maxKept = 1 << 20
@@ -24,6 +24,12 @@ type records struct {
 
 func newRecords(r io.Reader, delimiter byte) *records {
 	return &records{br: bufio.NewReaderSize(r, readBufferSize), delimiter: delimiter}
+}
+
+// ready reports whether next has a record without reading.
+func (r *records) ready() bool {
+	buffered, _ := r.br.Peek(r.br.Buffered()) // cannot fail: it is there
+	return bytes.IndexByte(buffered, r.delimiter) >= 0
 }
 
 // next returns the next record, without its delimiter. It is valid until the
@@ -67,7 +73,7 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	pr, pw := io.Pipe()
 	context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
 	go func() { // ends after ctx with the next Read that returns, maybe never
-		_, err := io.Copy(pw, r)
+		_, err := io.CopyBuffer(pw, struct{ io.Reader }{r}, make([]byte, readBufferSize)) // a WriterTo would choose its own buffer
 		pw.CloseWithError(err)
 	}()
 	return pr

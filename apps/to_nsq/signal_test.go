@@ -4,14 +4,18 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/tool"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 func TestSignalEndsAnIdleProgram(t *testing.T) {
@@ -54,6 +58,53 @@ func TestSignalInTheMiddle(t *testing.T) {
 		if !strings.HasPrefix(body, fmt.Sprintf("%07d x", i)) {
 			t.Fatalf("message %d is %.20s", i, body)
 		}
+	}
+}
+
+// nsqd gets a few seconds for an answer after the signal, and no more.
+func TestSignalWhileNSQDIsFrozen(t *testing.T) {
+	f := startFake(t)
+	p := tooltest.Start(t, "to_nsq", "-topic=t", "-nsqd-tcp-address="+f.addr)
+	p.Type("one\ntwo\n")
+	f.expect("one", "two")
+	p.Signal(syscall.SIGTERM)
+	start := time.Now()
+	r := p.End()
+	want := "failed to publish records 1 to 2 to nsqd " + f.addr + " - no answer, gave up after 5s; 2 records were not confirmed: nsqd has everything before record 1 and nothing after record 2"
+	if r.Code != 1 || r.LastLine() != want || time.Since(start) > 2*tool.StopTimeout {
+		t.Errorf("exit code %d after %v, error %q, want %q", r.Code, time.Since(start), r.LastLine(), want)
+	}
+}
+
+// An answer that comes late is as good as one that comes at once.
+func TestSignalBeforeTheAnswer(t *testing.T) {
+	f := startFake(t)
+	p := tooltest.Start(t, "to_nsq", "-topic=t", "-nsqd-tcp-address="+f.addr)
+	p.Type("one\ntwo\n")
+	f.expect("one", "two")
+	p.Signal(syscall.SIGTERM)
+	f.answers <- wire.OK
+	if r := p.End(); r.Code != 0 {
+		t.Errorf("exit code %d, stderr:\n%s", r.Code, r.Stderr)
+	}
+}
+
+func TestSignalWhileConnecting(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := tooltest.Start(t, "to_nsq", "-topic=t", "-nsqd-tcp-address="+l.Addr().String())
+	nc, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	p.Signal(syscall.SIGTERM)
+	start := time.Now()
+	if r := p.End(); r.Code != 0 || time.Since(start) > 2*tool.StopTimeout {
+		t.Errorf("exit code %d after %v, stderr:\n%s", r.Code, time.Since(start), r.Stderr)
 	}
 }
 
