@@ -133,7 +133,10 @@ func (j *job) send(ctx context.Context, text []string) error {
 	if err != nil {
 		return err
 	}
-	return j.collect(ctx, publisher, len(j.tally.sent))
+	if err := j.collect(ctx, publisher, len(j.tally.sent)); err != nil {
+		return err
+	}
+	return publisher.wait(ctx) // it may have got every line across and yet fail
 }
 
 // sendHalf publishes half of the text and restarts nsqd while most of that is

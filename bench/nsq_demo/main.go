@@ -21,15 +21,19 @@ const deadline = 2 * time.Minute
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run is main without the exit: 0 if every line arrived as it was sent, 1 if
-// not, 2 for wrong arguments.
+// run is main without the exit: 0 if every line arrived as it was sent, 2 after
+// a mistake in the flags' syntax, 1 after anything else.
 func run(args []string, stdout, stderr io.Writer) int {
-	j, err := parse(args, stdout, stderr)
+	j, leftOver, err := parse(args, stdout, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
-		return 2
+		return 2 // flag has said why
+	}
+	if err := j.complete(leftOver); err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
 	}
 	// Whatever ends the demo, a closed terminal or pipe too, ends its processes.
 	signal.Ignore(syscall.SIGPIPE)
@@ -48,8 +52,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func parse(args []string, stdout, stderr io.Writer) (*job, error) {
-	j := &job{out: stdout}
+func parse(args []string, stdout, stderr io.Writer) (j *job, leftOver []string, err error) {
+	j = &job{out: stdout}
 	fs := flag.NewFlagSet("nsq_demo", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&j.bin, "bin", "", "`directory` of the programs (default that of nsq_demo)")
@@ -59,21 +63,24 @@ func parse(args []string, stdout, stderr io.Writer) (*job, error) {
 		j.nsqdArgs = append(j.nsqdArgs, arg)
 		return nil
 	})
-	if err := fs.Parse(args); err != nil {
-		return nil, err
-	}
-	if j.lines < 1 {
-		err := fmt.Errorf("-lines must be positive, is %d", j.lines)
-		fmt.Fprintln(stderr, err)
-		return nil, err
+	err = fs.Parse(args)
+	return j, fs.Args(), err
+}
+
+// complete checks the arguments and fills in what follows from them.
+func (j *job) complete(leftOver []string) error {
+	switch {
+	case len(leftOver) > 0:
+		return fmt.Errorf("unexpected argument %q", leftOver[0])
+	case j.lines < 1:
+		return fmt.Errorf("-lines must be positive, is %d", j.lines)
 	}
 	if j.bin == "" {
 		self, err := os.Executable()
 		if err != nil {
-			fmt.Fprintln(stderr, err)
-			return nil, err
+			return err
 		}
 		j.bin = filepath.Dir(self)
 	}
-	return j, nil
+	return nil
 }

@@ -73,18 +73,20 @@ func TestAllLinesArrive(t *testing.T) {
 }
 
 func TestFailuresAreExplained(t *testing.T) {
-	for want, args := range map[string][]string{
-		"nsq_demo: nsqd: exit status 2; it wrote to stderr:\n  flag provided but not defined: -x\n": {"-nsqd-arg=--x"},
-		"nsq_demo: to_nsq: exit status 1; it wrote to stderr:\n  ":                                  {"-nsqd-arg=--max-msg-size=20"},
-		"nsq_demo: fork/exec ":            {"-bin=" + t.TempDir()},
-		"-lines must be positive, is 0\n": {"-lines=0"},
+	for want, c := range map[string]struct {
+		args []string
+		code int
+	}{
+		"nsq_demo: nsqd: exit status 2; it wrote to stderr:\n  flag provided but not defined: -x\n": {[]string{"-nsqd-arg=--x"}, 1},
+		"nsq_demo: to_nsq: exit status 1; it wrote to stderr:\n  ":                                  {[]string{"-nsqd-arg=--max-msg-size=20"}, 1},
+		"nsq_demo: fork/exec ":                                 {[]string{"-bin=" + t.TempDir()}, 1},
+		"-lines must be positive, is 0\n":                      {[]string{"-lines=0"}, 1},
+		"unexpected argument \"x\"\n":                          {[]string{"x", "-restart"}, 1},
+		"flag provided but not defined: -x\nUsage of nsq_demo": {[]string{"-x"}, 2},
 	} {
-		stdout, stderr, code := demo(t, append(args, "-lines=1000")...)
-		if args[0] == "-lines=0" {
-			stdout, stderr, code = demo(t, args...)
-		}
-		if code == 0 || !strings.HasPrefix(stderr, want) || strings.Contains(stdout, "lines arrived,") {
-			t.Errorf("%q: exit code %d, stdout:\n%s\nstderr:\n%s\nwant %s", args, code, stdout, stderr, want)
+		stdout, stderr, code := demo(t, append([]string{"-lines=1000"}, c.args...)...)
+		if code != c.code || !strings.HasPrefix(stderr, want) || strings.Contains(stdout, "lines arrived,") {
+			t.Errorf("%q: exit code %d, stdout:\n%s\nstderr:\n%s\nwant %d, %s", c.args, code, stdout, stderr, c.code, want)
 		}
 	}
 }

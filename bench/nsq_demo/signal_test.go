@@ -5,6 +5,7 @@ package main
 import (
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -57,5 +58,23 @@ func TestWhatHappenedToNSQDIsToldFirst(t *testing.T) {
 	ok, err := j.run(t.Context())
 	if ok || err == nil || !strings.HasPrefix(err.Error(), "nsqd: signal: killed; it wrote to stderr:\n") {
 		t.Errorf("%v, %v", ok, err)
+	}
+}
+
+// A publisher that fails after the last line has arrived has failed.
+func TestLatePublisherErrorIsTold(t *testing.T) {
+	bin := t.TempDir()
+	for _, name := range []string{"nsqd", "nsq_tail"} {
+		if err := os.Symlink(filepath.Join(tooltest.Bin, name), filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := "#!/bin/sh\n" + filepath.Join(tooltest.Bin, "to_nsq") + " \"$@\"; echo too late >&2; sleep 1; exit 1\n"
+	if err := os.WriteFile(filepath.Join(bin, "to_nsq"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := demo(t, "-lines=1000", "-bin="+bin)
+	if code != 1 || !strings.HasPrefix(stderr, "nsq_demo: to_nsq: exit status 1; it wrote to stderr:\n") || !strings.HasSuffix(stderr, "  too late\n") {
+		t.Errorf("exit code %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)
 	}
 }
