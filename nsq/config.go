@@ -38,8 +38,9 @@ type Config struct {
 	MaxRequeueDelay     time.Duration `opt:"max_requeue_delay" min:"0" max:"60m" default:"15m"`
 	DefaultRequeueDelay time.Duration `opt:"default_requeue_delay" min:"0" max:"60m" default:"90s"`
 
-	// MaxAttempts is how often a message is given to a handler before it is
-	// dropped; 0 means without limit.
+	// MaxAttempts is how often a message is delivered before it is dropped; 0
+	// means without limit. A handler sees it at least once: the last delivery
+	// is given to one even after its time-out.
 	MaxAttempts uint16 `opt:"max_attempts" min:"0" max:"65535" default:"5"`
 
 	// RDYRedistributeInterval is how long a connection keeps its turn while

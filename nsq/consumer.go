@@ -29,7 +29,7 @@ type Consumer struct {
 
 	queue    messageQueue
 	handlers sync.WaitGroup
-	loops    sync.WaitGroup // one for every nsqd, and rotateLoop
+	loops    sync.WaitGroup // one for every nsqd, and tickLoop
 
 	ctx    context.Context // ends connecting and reconnecting when the consumer stops
 	cancel context.CancelFunc
@@ -49,6 +49,10 @@ type nsqd struct {
 	addr   string
 	ctx    context.Context // ends with the wish to be connected
 	cancel context.CancelFunc
+
+	highestRDY atomic.Int64 // ever sent
+	lastQueued int          // messages that wait on their last delivery; guarded by the messageQueue
+	held       bool         // there are too many of these: no more are asked for; guarded by Consumer.mu
 }
 
 // ConsumerStats counts what a Consumer did.
@@ -205,6 +209,7 @@ func (r *Consumer) finishStop() {
 		r.loops.Wait() // ends in time: startClose sees to it
 		r.queue.close()
 		r.handlers.Wait()
+		r.logDropped()
 	}()
 	select {
 	case <-ended:
@@ -221,6 +226,9 @@ func (r *Consumer) handle(handler Handler) {
 		d, ok := r.queue.pop()
 		if !ok {
 			return
+		}
+		if d.last {
+			r.holdIfBehind(d.c.nsqd)
 		}
 		m := d.m
 		if r.config.MaxAttempts > 0 && m.Attempts > r.config.MaxAttempts {
@@ -260,7 +268,7 @@ func (r *Consumer) register(addr string) (*nsqd, error) {
 	}
 	if !r.connecting {
 		r.connecting = true
-		r.loops.Go(r.rotateLoop)
+		r.loops.Go(r.tickLoop)
 	}
 	n := &nsqd{addr: addr}
 	n.ctx, n.cancel = context.WithCancel(r.ctx)
@@ -282,16 +290,25 @@ func (r *Consumer) unregister(n *nsqd) {
 	r.loops.Done()
 }
 
-func (r *Consumer) rotateLoop() {
+// tickLoop does what is to be done from time to time.
+func (r *Consumer) tickLoop() {
 	tick := time.NewTicker(r.config.RDYRedistributeInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 			r.rotate()
+			r.logDropped()
 		case <-r.ctx.Done():
 			return
 		}
+	}
+}
+
+// logDropped tells that handlers are too slow for what they are sent.
+func (r *Consumer) logDropped() {
+	if n := r.queue.dropped(); n > 0 {
+		r.logf(LogLevelWarning, "dropped %d messages that waited longer than their time-out or lost their connection, nsqd sends them again", n)
 	}
 }
 

@@ -93,10 +93,9 @@ type consumerConn struct {
 	nsqd       *nsqd
 	subscribed bool // SUB was answered; for the goroutine that serves
 
-	rdy        atomic.Int64 // what the last RDY said; changed under consumer.mu
-	highestRDY atomic.Int64
-	inFlight   atomic.Int64 // received and not answered
-	queued     int          // of these, waiting for a handler; guarded by the messageQueue
+	rdy      atomic.Int64 // what the last RDY said; changed under consumer.mu
+	inFlight atomic.Int64 // received and not answered
+	queued   int          // of these, waiting for a handler; guarded by the messageQueue
 
 	closing atomic.Bool // CLS was sent; changed under consumer.mu
 	quiet   atomic.Bool // and answered a while ago: nothing more arrives
@@ -112,7 +111,7 @@ func (c *consumerConn) subscribe(topic, channel string) {
 
 func (c *consumerConn) setRDY(n int) {
 	c.rdy.Store(int64(n))
-	c.highestRDY.Store(max(c.highestRDY.Load(), int64(n)))
+	c.nsqd.highestRDY.Store(max(c.nsqd.highestRDY.Load(), int64(n)))
 	c.send(func(b []byte) []byte { return wire.AppendRdy(b, n) })
 }
 
@@ -169,7 +168,7 @@ func (c *consumerConn) onError(data []byte) error {
 
 func (c *consumerConn) onMessage(m *Message, received time.Time) error {
 	m.Delegate = c
-	d := delivery{m: m, c: c}
+	d := delivery{m: m, c: c, last: m.Attempts == c.cfg.MaxAttempts && m.Attempts > 0}
 	if ms := c.identity.MsgTimeout; ms > 0 {
 		d.expires = received.Add(time.Duration(ms) * time.Millisecond)
 	}
@@ -177,8 +176,14 @@ func (c *consumerConn) onMessage(m *Message, received time.Time) error {
 	c.inFlight.Add(1)
 	// Messages may be sent again before the first delivery is known here to have
 	// timed out, so this is not exact.
-	limit := 8*c.highestRDY.Load() + 64
-	return c.consumer.queue.push(d, received, int(limit))
+	limit := 8*c.nsqd.highestRDY.Load() + 64
+	if err := c.consumer.queue.push(d, received, int(limit)); err != nil {
+		return err
+	}
+	if d.last {
+		c.consumer.holdIfBehind(c.nsqd)
+	}
+	return nil
 }
 
 // OnFinish sends FIN.
@@ -203,9 +208,6 @@ func (c *consumerConn) OnRequeue(m *Message, delay time.Duration, _ bool) {
 func (c *consumerConn) OnTouch(m *Message) {
 	c.send(func(b []byte) []byte { return wire.AppendTouch(b, m.ID) })
 }
-
-// drop takes a message out of flight that nsqd does not expect an answer to.
-func (d delivery) drop() { d.c.answered() }
 
 func (c *consumerConn) answered() {
 	c.inFlight.Add(-1)

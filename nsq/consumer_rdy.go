@@ -25,8 +25,12 @@ func shares(n, maxInFlight, turn int) []int {
 func (r *Consumer) balanceLocked() {
 	open := make([]*consumerConn, 0, len(r.conns))
 	for _, c := range r.conns {
-		if !c.closing.Load() {
+		switch {
+		case c.closing.Load():
+		case !c.nsqd.held:
 			open = append(open, c)
+		case c.rdy.Load() > 0:
+			c.setRDY(0)
 		}
 	}
 	all := shares(len(open), r.maxInFlight, r.turn)
@@ -52,6 +56,35 @@ func (r *Consumer) rotate() {
 		r.turn = (r.turn + max(1, r.maxInFlight)) % n
 		r.balanceLocked()
 	}
+}
+
+// holdIfBehind asks n for no more messages once more of them wait on the last
+// delivery that a handler is given than n may have in flight: nsqd delivers in
+// place of those that time out in the queue, but these are kept. It asks again
+// when half as many wait.
+func (r *Consumer) holdIfBehind(n *nsqd) {
+	if held, waiting := r.updateHeld(n); held {
+		r.logf(LogLevelWarning, "(%s) %d messages wait for their last attempt, taking no more until handlers catch up", n.addr, waiting)
+	}
+}
+
+// updateHeld reports whether n is held from now on.
+func (r *Consumer) updateHeld(n *nsqd) (held bool, waiting int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	waiting = r.queue.lastOf(n)
+	most := int(n.highestRDY.Load())
+	if n.held {
+		held = waiting > most/2
+	} else {
+		held = waiting > most
+	}
+	if held == n.held {
+		return false, waiting
+	}
+	n.held = held
+	r.balanceLocked()
+	return held, waiting
 }
 
 // ChangeMaxInFlight sets how many messages may be delivered and not answered,

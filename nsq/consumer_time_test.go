@@ -104,7 +104,10 @@ func TestStaleMessagesAreDropped(t *testing.T) {
 		if body := <-bodies; body != "first" {
 			t.Errorf("got %q", body)
 		}
+		l := &callingLog{call: func() {}}
+		r.SetLogger(l, LogLevelWarning)
 		s.message(2, 1, "stale")
+		s.message(3, 6, "one that handlers are not given any more")
 		<-time.After(10*time.Second + time.Nanosecond)
 		close(release)
 		s.expect("FIN " + id(1))
@@ -112,8 +115,71 @@ func TestStaleMessagesAreDropped(t *testing.T) {
 		if n := r.conns[0].inFlight.Load(); n != 0 || len(bodies) != 0 {
 			t.Errorf("%d messages are in flight, %d were handled", n, len(bodies))
 		}
+		<-time.After(10 * time.Second)
+		synctest.Wait()
+		if n := l.expect(t, "WRN ", "dropped 2 messages"); n != 1 {
+			t.Errorf("%d log lines, want one for both messages", n)
+		}
 		s.nc.Close()
 		r.Stop()
 		<-r.StopChan
+	})
+}
+
+// A message that comes to a handler once more, or never, comes to it however
+// late; with handlers that hang, no more are asked for than can be kept.
+func TestLastAttemptsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bodies, release := make(chan string, 10), make(chan struct{})
+		r, s := pipeConsumer(t, func(m *Message) error {
+			bodies <- string(m.Body)
+			<-release
+			return nil
+		})
+		for i, body := range []string{"first", "second", "third"} {
+			<-time.After(10*time.Second + time.Nanosecond)
+			s.message(uint64(i+1), 5, body)
+		}
+		s.expect("RDY 0") // as two wait, and one may be in flight
+		<-time.After(10*time.Second + time.Nanosecond)
+		close(release)
+		s.expect("FIN " + id(1))
+		s.expect("FIN " + id(2))
+		s.expect("RDY 1")
+		s.expect("FIN " + id(3))
+		s.message(4, 1, "fourth")
+		s.expect("FIN " + id(4))
+		for _, want := range []string{"first", "second", "third", "fourth"} {
+			if body := <-bodies; body != want {
+				t.Errorf("got %q, want %q", body, want)
+			}
+		}
+		s.nc.Close()
+		r.Stop()
+		<-r.StopChan
+	})
+}
+
+func TestLastAttemptsOutliveTheirConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bodies, release := make(chan string, 10), make(chan struct{})
+		r, s := pipeConsumer(t, func(m *Message) error {
+			bodies <- string(m.Body)
+			<-release
+			return nil
+		})
+		s.message(1, 1, "first")
+		<-bodies
+		s.message(2, 4, "will be sent again")
+		s.message(3, 5, "will not")
+		synctest.Wait()
+		s.nc.Close()
+		synctest.Wait()
+		close(release)
+		r.Stop()
+		<-r.StopChan
+		if body := <-bodies; body != "will not" || len(bodies) != 0 {
+			t.Errorf("got %q, and %d more", body, len(bodies))
+		}
 	})
 }

@@ -211,3 +211,42 @@ func TestStopLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// Handlers that are far too slow for what is in flight use up the attempts of
+// messages that only waited, but see every one of them.
+func TestSlowHandlersSeeEveryMessage(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MsgTimeout = 150 * time.Millisecond
+	d := nsqtest.Start(t, opts)
+	const messages = 60
+	var bodies [][]byte
+	for i := range messages {
+		bodies = append(bodies, fmt.Append(nil, i))
+	}
+	must(t, newProducer(t, d.TCPAddr()).MultiPublish("slow", bodies))
+
+	cfg := nsq.NewConfig()
+	cfg.MaxInFlight = messages
+	r, err := nsq.NewConsumer("slow", "ch", cfg)
+	must(t, err)
+	r.SetLogger(testLog{t}, nsq.LogLevelInfo)
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	r.AddHandler(nsq.HandlerFunc(func(m *nsq.Message) error {
+		mu.Lock()
+		seen[string(m.Body)] = true
+		mu.Unlock()
+		<-time.After(50 * time.Millisecond)
+		return nil
+	}))
+	must(t, r.ConnectToNSQD(d.TCPAddr()))
+	t.Cleanup(func() {
+		r.Stop()
+		<-r.StopChan
+	})
+	nsqtest.Eventually(t, "every message in a handler", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(seen) == messages
+	})
+}

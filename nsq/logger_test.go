@@ -27,8 +27,8 @@ func (l *callingLog) Output(_ int, s string) error {
 	return nil
 }
 
-// expect checks that the lines were logged that are to be tried.
-func (l *callingLog) expect(t *testing.T, texts ...string) {
+// expect checks that all texts were logged, and returns how many lines were.
+func (l *callingLog) expect(t *testing.T, texts ...string) int {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,6 +38,7 @@ func (l *callingLog) expect(t *testing.T, texts ...string) {
 			t.Errorf("no line %q in:\n%s", text, all)
 		}
 	}
+	return len(l.lines)
 }
 
 func TestLoggerMayCallConsumer(t *testing.T) {

@@ -11,6 +11,7 @@ type delivery struct {
 	m       *Message
 	c       *consumerConn
 	expires time.Time // when nsqd delivers it to somebody else; zero if that is not known
+	last    bool      // the next delivery is not given to a handler any more
 }
 
 // stale reports whether an answer to the message would come too late.
@@ -20,13 +21,16 @@ func (d *delivery) stale(now time.Time) bool {
 
 // messageQueue holds messages between the connections, which never wait for
 // room, and the handlers. What nsqd has given up waiting for is dropped: it
-// delivers such a message again, so that even handlers that hang do not make
-// the queue grow. Its methods are safe for concurrent use.
+// delivers such a message again. Only the last delivery that a handler is given
+// is kept, however late; see Consumer.holdIfBehind for what keeps those from
+// piling up. Its methods are safe for concurrent use.
 type messageQueue struct {
-	mu      sync.Mutex // all fields, and queued of every consumerConn
-	ready   sync.Cond
-	waiting ring[delivery]
-	closed  bool
+	mu       sync.Mutex // all fields, queued of every consumerConn, lastQueued of every nsqd
+	ready    sync.Cond
+	last     ring[delivery] // handed out first
+	waiting  ring[delivery] // the others
+	outdated int            // how many were dropped and not reported
+	closed   bool
 }
 
 func (q *messageQueue) init() { q.ready.L = &q.mu }
@@ -43,13 +47,19 @@ func (q *messageQueue) push(d delivery, now time.Time, limit int) error {
 		if !ok || !first.stale(now) {
 			break
 		}
-		q.shift().drop()
+		q.takeLocked(&q.waiting)
+		q.dropLocked(first)
 	}
 	if d.c.queued >= limit {
 		return errTooMany
 	}
 	d.c.queued++
-	q.waiting.push(d)
+	if d.last {
+		d.c.nsqd.lastQueued++
+		q.last.push(d)
+	} else {
+		q.waiting.push(d)
+	}
 	q.ready.Signal()
 	return nil
 }
@@ -60,24 +70,54 @@ func (q *messageQueue) pop() (delivery, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
-		for q.waiting.n == 0 && !q.closed {
-			q.ready.Wait()
-		}
-		if q.waiting.n == 0 {
-			return delivery{}, false
-		}
-		d := q.shift()
-		if !d.stale(time.Now()) {
+		if d, ok := q.takeLocked(&q.last); ok {
 			return d, true
 		}
-		d.drop()
+		d, ok := q.takeLocked(&q.waiting)
+		switch {
+		case ok && d.stale(time.Now()):
+			q.dropLocked(d)
+		case ok || q.closed:
+			return d, ok
+		default:
+			q.ready.Wait()
+		}
 	}
 }
 
-func (q *messageQueue) shift() delivery {
-	d, _ := q.waiting.pop()
-	d.c.queued--
-	return d
+func (q *messageQueue) takeLocked(from *ring[delivery]) (delivery, bool) {
+	d, ok := from.pop()
+	if ok {
+		d.c.queued--
+	}
+	if d.last {
+		d.c.nsqd.lastQueued--
+	}
+	return d, ok
+}
+
+// dropLocked takes a message out of flight that nsqd does not expect an answer
+// to.
+func (q *messageQueue) dropLocked(d delivery) {
+	q.outdated++
+	d.c.answered()
+}
+
+// lastOf returns how many messages of n wait on the last delivery that a
+// handler is given.
+func (q *messageQueue) lastOf(n *nsqd) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return n.lastQueued
+}
+
+// dropped returns how many messages were dropped since it was last called.
+func (q *messageQueue) dropped() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := q.outdated
+	q.outdated = 0
+	return n
 }
 
 // close makes pop return false when nothing is left.

@@ -9,7 +9,7 @@ import (
 func TestMessageQueue(t *testing.T) {
 	var q messageQueue
 	q.init()
-	c := &consumerConn{conn: newConn(nil, "", nil)}
+	c := &consumerConn{conn: newConn(nil, "", nil), nsqd: &nsqd{}}
 	start := time.Now()
 	add := func(d delivery, limit int) error {
 		c.inFlight.Add(1)
@@ -17,9 +17,9 @@ func TestMessageQueue(t *testing.T) {
 		return q.push(d, start, limit)
 	}
 
-	// In order, also when the ring grows in the middle of its round.
+	// In order.
 	for range 10 {
-		if err := add(delivery{}, 1000); err != nil {
+		if err := add(delivery{}, 10); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -31,15 +31,7 @@ func TestMessageQueue(t *testing.T) {
 		}
 		next++
 	}
-	for range 5 {
-		take()
-	}
-	for range 100 {
-		if err := add(delivery{}, 1000); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 105 {
+	for range 10 {
 		take()
 	}
 
@@ -59,14 +51,30 @@ func TestMessageQueue(t *testing.T) {
 	}
 	take()
 
-	// Those of a lost connection as well.
-	c.lost.Store(false)
+	// Those of a lost connection as well, but not their last delivery.
 	if err := add(delivery{}, 2); err != nil {
 		t.Fatal(err)
 	}
+	next = uint16(c.inFlight.Load()) + 1
+	if err := add(delivery{expires: start.Add(-1), last: true}, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(delivery{last: true}, 2); !errors.Is(err, errTooMany) {
+		t.Errorf("beyond the limit, on the last delivery: %v", err)
+	}
 	c.lost.Store(true)
 	q.close()
+	if n := q.lastOf(c.nsqd); n != 1 {
+		t.Errorf("%d messages wait on their last delivery, want 1", n)
+	}
+	take()
 	if d, ok := q.pop(); ok {
 		t.Errorf("got message %d of a lost connection", d.m.Attempts)
+	}
+	if c.queued != 0 || q.lastOf(c.nsqd) != 0 {
+		t.Errorf("the queue is empty and counts %d messages, %d of them on their last delivery", c.queued, q.lastOf(c.nsqd))
+	}
+	if n, m := q.dropped(), q.dropped(); n != 3 || m != 0 {
+		t.Errorf("dropped %d, then %d; want 3 once", n, m)
 	}
 }
