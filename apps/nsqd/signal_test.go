@@ -3,59 +3,73 @@
 package main
 
 import (
+	"bufio"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
-)
 
-func (d *daemon) signal(t *testing.T, s os.Signal) {
-	t.Helper()
-	if err := d.Process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
-}
+	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+)
 
 func TestRunsUntilASignal(t *testing.T) {
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		d := start(t)
-		tcp := d.waitFor(t, `^\[nsqd\] .* INFO: TCP: listening on (127\.0\.0\.1:\d+)$`)[1]
-		d.waitFor(t, `^\[nsqd\] .* INFO: HTTP: listening on (127\.0\.0\.1:\d+)$`)
+		tcp := waitFor(t, d, `^\[nsqd\] .* INFO: TCP: listening on (127\.0\.0\.1:\d+)$`)[1]
+		waitFor(t, d, `^\[nsqd\] .* INFO: HTTP: listening on (127\.0\.0\.1:\d+)$`)
 		silent, err := net.Dial("tcp", tcp) // never sends its magic
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.signal(t, s)
-		if code := d.exitCode(t); code != 0 {
-			t.Errorf("%v: exit code %d, want 0", s, code)
+		d.Signal(s)
+		if r := d.End(); r.Code != 0 {
+			t.Errorf("%v: exit code %d, want 0", s, r.Code)
 		}
-		d.waitFor(t, ` INFO: NSQ: bye$`)
+		waitFor(t, d, ` INFO: NSQ: bye$`)
 		silent.Close()
 	}
 }
 
 func TestHangupIsSurvived(t *testing.T) {
 	d := start(t, "--log-prefix=broker ")
-	d.waitFor(t, ` HTTP: listening on `)
-	d.signal(t, syscall.SIGHUP)
-	d.waitFor(t, `^broker .* INFO: SIGHUP: `)
-	d.signal(t, syscall.SIGHUP)
-	d.waitFor(t, `^broker .* INFO: SIGHUP: `)
-	d.signal(t, syscall.SIGTERM)
-	if code := d.exitCode(t); code != 0 {
-		t.Errorf("exit code %d, want 0", code)
+	waitFor(t, d, ` HTTP: listening on `)
+	d.Signal(syscall.SIGHUP)
+	waitFor(t, d, `^broker .* INFO: SIGHUP: `)
+	d.Signal(syscall.SIGHUP)
+	waitFor(t, d, `(?s)INFO: SIGHUP: .*INFO: SIGHUP: `)
+	d.Signal(syscall.SIGTERM)
+	if r := d.End(); r.Code != 0 {
+		t.Errorf("exit code %d, want 0", r.Code)
 	}
 }
 
 func TestUnwritableStderrIsSurvived(t *testing.T) {
-	d := start(t)
-	d.waitFor(t, ` HTTP: listening on `)
-	d.stderr.Close()
-	d.signal(t, syscall.SIGHUP) // makes it log
-	d.signal(t, syscall.SIGTERM)
-	if code := d.exitCode(t); code != 0 {
-		t.Errorf("exit code %d, want 0: %v", code, d.ProcessState)
+	cmd := tooltest.Command(t, "nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close() // the program has its own
+	for s := bufio.NewScanner(r); !strings.Contains(s.Text(), " HTTP: listening on "); {
+		if !s.Scan() {
+			t.Fatalf("stderr ended early: %v", s.Err())
+		}
+	}
+	r.Close()
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGTERM} { // both make it log
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -65,35 +79,35 @@ func TestUnknownKeysAreWarnedOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := start(t, "--config", path)
-	d.waitFor(t, ` WARNING: config file \S+nsqd\.cfg - line 2: unknown key "max-msg-size" is ignored, did you mean "max_msg_size"\?$`)
-	d.waitFor(t, ` TCP: listening on `)
-	d.signal(t, syscall.SIGTERM)
-	if code := d.exitCode(t); code != 0 {
-		t.Errorf("exit code %d, want 0", code)
+	waitFor(t, d, ` WARNING: config file \S+nsqd\.cfg - line 2: unknown key "max-msg-size" is ignored, did you mean "max_msg_size"\?$`)
+	waitFor(t, d, ` TCP: listening on `)
+	d.Signal(syscall.SIGTERM)
+	if r := d.End(); r.Code != 0 {
+		t.Errorf("exit code %d, want 0", r.Code)
 	}
 }
 
 func TestDataPathIsLockedWhileTheProcessLives(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, "--data-path="+dir)
-	tcp := first.waitFor(t, ` TCP: listening on (.*)$`)[1]
+	tcp := waitFor(t, first, ` TCP: listening on (.*)$`)[1]
 
 	for _, c := range []struct{ arg, want string }{
 		{"--data-path=" + dir, "failed to lock data-path: cannot flock directory " + dir + " - resource temporarily unavailable (possibly in use by another instance of nsqd)"},
 		{"--tcp-address=" + tcp, "listen (" + tcp + ") failed - listen tcp " + tcp + ": bind: address already in use"},
 	} {
-		_, stderr, code := output(t, "--http-address=127.0.0.1:0", c.arg)
-		if got, want := fatals(t, stderr), "failed to instantiate nsqd - "+c.want; got != want || code != 1 {
-			t.Errorf("%s: got %q, exit code %d, want %q", c.arg, got, code, want)
+		r := tooltest.Run(t, nil, "nsqd", "--http-address=127.0.0.1:0", c.arg)
+		if got, want := fatals(r.Stderr), "failed to instantiate nsqd - "+c.want; got != want || r.Code != 1 {
+			t.Errorf("%s: got %q, exit code %d, want %q", c.arg, got, r.Code, want)
 		}
 	}
 
-	first.signal(t, syscall.SIGKILL)
-	first.exitCode(t)
+	first.Signal(syscall.SIGKILL)
+	first.End()
 	second := start(t, "--data-path="+dir)
-	second.waitFor(t, ` TCP: listening on `)
-	second.signal(t, syscall.SIGTERM)
-	if code := second.exitCode(t); code != 0 {
-		t.Errorf("exit code %d, want 0", code)
+	waitFor(t, second, ` TCP: listening on `)
+	second.Signal(syscall.SIGTERM)
+	if r := second.End(); r.Code != 0 {
+		t.Errorf("exit code %d, want 0", r.Code)
 	}
 }
