@@ -313,20 +313,21 @@ func (r *Consumer) logDropped() {
 }
 
 // add takes a new connection into the consumer: it subscribes, and messages are
-// shared out anew. It fails if nobody wants the connection any more.
-func (r *Consumer) add(c *consumerConn) error {
+// shared out anew. It returns how many there are to share out, and fails if
+// nobody wants the connection any more.
+func (r *Consumer) add(c *consumerConn) (maxInFlight int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
-		return errConsumerStopped
+		return 0, errConsumerStopped
 	}
-	if err := c.nsqd.ctx.Err(); err != nil {
-		return ErrNotConnected
+	if c.nsqd.ctx.Err() != nil {
+		return 0, ErrNotConnected
 	}
 	r.conns = append(r.conns, c)
 	c.subscribe(r.topic, r.channel)
 	r.balanceLocked()
-	return nil
+	return r.maxInFlight, nil
 }
 
 // remove takes a connection that has ended out of the consumer.

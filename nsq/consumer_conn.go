@@ -28,11 +28,15 @@ func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 		return nil, err
 	}
 	c := &consumerConn{conn: nc, consumer: r, nsqd: n}
-	if err := r.add(c); err != nil {
+	maxInFlight, err := r.add(c)
+	if err != nil {
 		nc.close(err)
 		return nil, err
 	}
 	r.logf(LogLevelInfo, "(%s) connected to nsqd", n.addr)
+	if c.maxRDY() < maxInFlight {
+		r.logf(LogLevelWarning, "(%s) max RDY count %d < consumer max in flight %d, truncation possible", n.addr, c.maxRDY(), maxInFlight)
+	}
 	return c, nil
 }
 

@@ -1,6 +1,7 @@
 package nsq
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -85,16 +86,30 @@ func TestRDYIsSharedOut(t *testing.T) {
 }
 
 func TestRDYIsCappedByNSQD(t *testing.T) {
-	f := newFakeNSQD(t)
-	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 1000 })
-	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
-	go r.ConnectToNSQD(f.addr)
-	c := f.raw()
-	c.magic()
-	c.expect("IDENTIFY")
-	c.respond(`{"max_rdy_count":70}`)
-	c.expect("SUB t c")
-	c.expect("RDY 70")
+	for maxInFlight, warn := range map[int]bool{1000: true, 71: true, 70: false} {
+		f := newFakeNSQD(t)
+		r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = maxInFlight })
+		l := &callingLog{call: func() {}}
+		r.SetLogger(l, LogLevelWarning)
+		r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
+		connected := make(chan error, 1)
+		go func() { connected <- r.ConnectToNSQD(f.addr) }()
+		c := f.raw()
+		c.magic()
+		c.expect("IDENTIFY")
+		c.respond(`{"max_rdy_count":70}`)
+		c.expect("SUB t c")
+		c.expect("RDY 70")
+		if err := receive(t, "ConnectToNSQD", connected); err != nil {
+			t.Fatal(err)
+		}
+		if warn {
+			l.expect(t, fmt.Sprintf("(%s) max RDY count 70 < consumer max in flight %d, truncation possible", f.addr, maxInFlight))
+		} else if n := l.expect(t); n != 0 {
+			t.Errorf("%d warnings with %d messages in flight", n, maxInFlight)
+		}
+		c.nc.Close()
+	}
 }
 
 func TestConnectionsTakeTurns(t *testing.T) {

@@ -27,7 +27,7 @@ func pipeConsumer(t *testing.T, h HandlerFunc) (*Consumer, *fakeConn) {
 	c := &consumerConn{conn: newConn(client, "pipe", &r.config), consumer: r, nsqd: n}
 	c.identity.MaxRdyCount = defaultMaxRDY
 	c.identity.MsgTimeout = 10_000
-	if err := r.add(c); err != nil {
+	if _, err := r.add(c); err != nil {
 		t.Fatal(err)
 	}
 	go r.keepConnected(n, c)
