@@ -90,6 +90,22 @@ func TestHalfARecordIsNone(t *testing.T) {
 	}
 }
 
+// Only a whole record that was read already is ready.
+func TestReady(t *testing.T) {
+	in := newRecords(io.MultiReader(strings.NewReader("a\nb\n"), strings.NewReader("c")), '\n')
+	for i, want := range []bool{false, true, false} {
+		if got := in.ready(); got != want {
+			t.Errorf("ready before record %d: %v, want %v", i+1, got, want)
+		}
+		if _, err := in.next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if in.ready() {
+		t.Error("ready at the end")
+	}
+}
+
 func TestInterruptible(t *testing.T) {
 	silent, _ := io.Pipe()
 	ctx, interrupt := context.WithCancel(t.Context())
