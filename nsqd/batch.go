@@ -31,9 +31,6 @@ type span struct {
 // all returns the span of every message of b.
 func (b *batch) all() span { return span{b: b, count: uint16(b.count)} }
 
-// bodyBytes returns the size of all bodies together.
-func (b *batch) bodyBytes() int { return len(b.payload) - wire.SizeLen*b.count }
-
 func (s *span) id() guid { return s.b.first + guid(s.index) }
 
 // body returns the first message's body.

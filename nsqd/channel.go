@@ -44,6 +44,8 @@ func newChannel(t *topic, name string) *channel {
 		clients:   make(map[*client]struct{}),
 		gone:      make(chan struct{}),
 	}
+	// An ephemeral topic is not in the metadata, so its channels must not leave
+	// files behind either.
 	ch.queue = newQueue(t.env, channelQueueName(t.name, name), ch.ephemeral || t.ephemeral, t.newID)
 	ch.release.fire = ch.releaseDue
 	return ch
@@ -139,7 +141,7 @@ func (ch *channel) addClient(c *client) error {
 // one, has lost its last consumer and is to be deleted by the caller.
 func (ch *channel) removeClient(c *client) (unused bool) {
 	ch.env.scan.forget(&c.expiry)
-	ch.requeue(c.inflight.drain(true))
+	ch.requeue(c.inflight.drain())
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	delete(ch.clients, c)
@@ -174,7 +176,9 @@ func (ch *channel) consumers() []*client {
 
 // owner returns the consumer that has the message in flight, or nil.
 func (ch *channel) owner(id guid) *client {
-	for _, c := range ch.consumers() {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	for c := range ch.clients {
 		if c.inflight.has(id) {
 			return c
 		}
@@ -182,15 +186,15 @@ func (ch *channel) owner(id guid) *client {
 	return nil
 }
 
-// empty drops everything: queued, deferred and in flight.
+// empty drops everything: what is in flight and deferred first, so that none of
+// it comes back into the queue after that was emptied.
 func (ch *channel) empty() error {
-	err := ch.queue.empty()
-	ch.deferred.clear()
 	for _, c := range ch.consumers() {
-		c.inflight.drain(false)
+		c.inflight.drain()
 		c.roomChanged()
 	}
-	return err
+	ch.deferred.clear()
+	return ch.queue.empty()
 }
 
 // delete drops everything and closes the consumers' connections. The caller
@@ -208,18 +212,21 @@ func (ch *channel) delete() error {
 // flush writes everything to disk, for a restart. No consumer is left.
 func (ch *channel) flush() error {
 	ch.env.scan.forget(&ch.release)
-	waiting := ch.deferred.close()
+	heap := ch.deferred.close()
 	if ch.queue.disk == nil {
 		ch.queue.close()
 		return nil
 	}
+	var waiting []deferredMessage
+	for due, s := range heap.All {
+		waiting = append(waiting, deferredMessage{due + ch.wallClock(), s})
+	}
 	var early []span
-	err := writeDeferredFile(ch.deferredFile(), waiting, time.Now().UnixNano()-ch.env.now())
-	if err != nil {
+	if err := writeDeferredFile(ch.deferredFile(), waiting); err != nil {
 		ch.env.log.Error("CHANNEL: deferred messages lose their time, they are queued instead",
-			"topic", ch.topic.name, "channel", ch.name, "messages", waiting.Len(), "error", err)
-		for _, s := range waiting.All {
-			early = append(early, s)
+			"topic", ch.topic.name, "channel", ch.name, "messages", len(waiting), "error", err)
+		for _, d := range waiting {
+			early = append(early, d.s)
 		}
 	}
 	lost, err := ch.queue.flush(early...)
@@ -229,7 +236,8 @@ func (ch *channel) flush() error {
 	return err
 }
 
-// load opens what an earlier run left on disk.
+// load opens what an earlier run left on disk. It fails where that is there and
+// cannot be read, which is not to say that it is damaged.
 func (ch *channel) load() error {
 	if ch.queue.disk == nil {
 		return nil
@@ -237,15 +245,13 @@ func (ch *channel) load() error {
 	if err := ch.queue.open(); err != nil {
 		return err
 	}
-	spans, err := readDeferredFile(ch.deferredFile(), ch.queue.newID)
-	for _, d := range spans {
-		ch.deferUntil(d.s, d.due-time.Now().UnixNano()+ch.env.now())
-	}
-	if err != nil {
-		return err
-	}
-	return removeDeferredFile(ch.deferredFile())
+	return loadDeferredFile(ch.env.log, ch.deferredFile(), ch.topic.newID, func(d deferredMessage) {
+		ch.deferUntil(d.s, d.due-ch.wallClock()) // a channel that was just made is not closed
+	})
 }
+
+// wallClock returns what turns the daemon's clock into Unix time.
+func (ch *channel) wallClock() int64 { return time.Now().UnixNano() - ch.env.now() }
 
 func (ch *channel) deferredFile() string {
 	return deferredFileName(ch.env.opts.DataPath, channelQueueName(ch.topic.name, ch.name))

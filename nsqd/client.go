@@ -49,13 +49,14 @@ type client struct {
 	waitsForRoom atomic.Bool   // the pump could take messages if there were room in flight
 	writers      atomic.Int32  // writes under way
 	writeArmed   atomic.Int64  // when the write deadline was last set
+	written      atomic.Int64  // when the last write that has ended began
 
 	messages atomic.Uint64 // sent
 	finished atomic.Uint64
 	requeued atomic.Uint64
 
 	mu        sync.Mutex // pubCounts
-	pubCounts map[string]uint64
+	pubCounts map[string]*uint64
 }
 
 // settings are what IDENTIFY negotiates. They are replaced as a whole.
@@ -164,20 +165,25 @@ func (c *client) write(b []byte) error {
 	alone := c.writers.Add(1) == 1
 	defer c.writers.Add(-1)
 	armed := c.writeArmed.Load()
-	if age := time.Duration(now - armed); armed == 0 || age > slack && alone || age > hb+slack {
+	moves := alone || c.written.Load() > armed // no write waits since the deadline was set
+	if age := time.Duration(now - armed); armed == 0 || age > slack && moves || age > hb+slack {
 		c.writeArmed.Store(now)
 		if err := c.conn.SetWriteDeadline(time.Now().Add(hb + slack)); err != nil {
 			return err
 		}
 	}
 	_, err := c.conn.Write(b)
+	if err == nil {
+		c.written.Store(now)
+	}
 	return err
 }
 
-// room returns how many more messages the client may be sent.
+// room returns how many more messages the client may be sent. Once the daemon
+// stops that is none: taking and failing to send would count as an attempt.
 func (c *client) room() int {
 	rdy := int(c.rdy.Load())
-	if rdy == 0 {
+	if rdy == 0 || c.env.stopping.Load() {
 		return 0
 	}
 	return rdy - c.inflight.len()
@@ -201,8 +207,13 @@ func (c *client) wakePump() {
 func (c *client) countPublished(topic []byte, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pubCounts == nil {
-		c.pubCounts = make(map[string]uint64)
+	count := c.pubCounts[string(topic)]
+	if count == nil {
+		count = new(uint64)
+		if c.pubCounts == nil {
+			c.pubCounts = make(map[string]*uint64)
+		}
+		c.pubCounts[string(topic)] = count
 	}
-	c.pubCounts[string(topic)] += uint64(n)
+	*count += uint64(n)
 }

@@ -1,7 +1,9 @@
 package nsqd
 
 import (
+	"bytes"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -12,21 +14,32 @@ import (
 type publish struct {
 	topic   [wire.MaxNameLen]byte
 	nameLen int
-	payload []byte
+	gather  *[]byte // the payload so far, in a buffer of the pool; nil with no messages
 	count   int
 }
 
 func (b *publish) name() []byte { return b.topic[:b.nameLen] }
 
+// gathering has buffers for payloads that are being collected. Those that are
+// published are copies of the right size, as they may be kept for long.
+var gathering = sync.Pool{New: func() any { return new(make([]byte, 0, wire.MaxLineLen)) }}
+
 // commit publishes what is pending and appends an OK for each message. All of
 // them are accepted or none.
 func (p *protocolV2) commit(c *client) error {
-	count := c.pending.count
-	if count == 0 {
+	b := &c.pending
+	if b.count == 0 {
 		return nil
 	}
-	payload := c.pending.payload
-	c.pending.payload, c.pending.count = nil, 0
+	payload, count := bytes.Clone(*b.gather), b.count
+	*b.gather = (*b.gather)[:0]
+	gathering.Put(b.gather)
+	b.gather, b.count = nil, 0
+	return p.publishPubs(c, payload, count)
+}
+
+// publishPubs publishes the messages of count PUBs to the pending topic.
+func (p *protocolV2) publishPubs(c *client, payload []byte, count int) error {
 	if err := p.topics.publish(c.pending.name(), payload, count, 0); err != nil {
 		return errPublish(wire.PubFailed, "PUB", err)
 	}
@@ -70,14 +83,13 @@ func (p *protocolV2) gatherPub(c *client, l *wire.Line) error {
 		if err != nil {
 			return wire.NewError(wire.BadMessage, "PUB failed to read message body", err)
 		}
-		c.pending.payload, c.pending.count = payload, 1
-		return nil
+		return p.publishPubs(c, payload, 1)
 	}
-	if c.pending.payload == nil { // room for this message and all that may follow in the buffer
-		c.pending.payload = make([]byte, 0, wire.SizeLen+c.br.Buffered())
+	if c.pending.gather == nil {
+		c.pending.gather = gathering.Get().(*[]byte)
 	}
 	body, _ := c.br.Peek(size) // cannot fail: the bytes are buffered
-	c.pending.payload = wire.AppendToPayload(c.pending.payload, body)
+	*c.pending.gather = wire.AppendToPayload(*c.pending.gather, body)
 	c.pending.count++
 	c.br.Discard(size)
 	return nil
@@ -133,6 +145,12 @@ func (p *protocolV2) mpub(c *client, l *wire.Line) ([]byte, error) {
 	limit := p.env.opts.MaxBodySize
 	if int64(size) > limit {
 		return nil, wire.NewError(wire.BadBody, fmt.Sprintf("MPUB body too big %d > %d", size, limit), nil)
+	}
+	if head, err := c.br.Peek(min(int(size), wire.SizeLen)); err == nil {
+		// A client that would send a large body in vain is told at once.
+		if _, err := wire.ParseBatchCount(head, int(limit)); err != nil {
+			return nil, err
+		}
 	}
 	body, readErr := wire.ReadBody(c.br, nil, int(size))
 	count, payload, rest, err := wire.ParseBatch(body, int(limit), int(p.env.opts.MaxMsgSize))

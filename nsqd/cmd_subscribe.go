@@ -67,8 +67,8 @@ func (p *protocolV2) cls(c *client, _ *wire.Line) ([]byte, error) {
 	if c.state.Load() != stateSubscribed {
 		return nil, errState("CLS")
 	}
+	c.rdy.Store(0) // before the state: whoever sees that must not deliver
 	c.state.Store(stateClosing)
-	c.rdy.Store(0)
 	c.wakePump()
 	select {
 	case <-c.quiet:

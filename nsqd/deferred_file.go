@@ -1,14 +1,15 @@
 package nsqd
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 
-	"github.com/seed893f581e/nsq/internal/dueheap"
 	"github.com/seed893f581e/nsq/internal/durable"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -29,47 +30,59 @@ func deferredFileName(dir, queueName string) string {
 	return filepath.Join(dir, queueName+".deferred.dat")
 }
 
-// writeDeferredFile writes the messages with their times, to each of which
-// offset is added. Without messages there is no file.
-func writeDeferredFile(name string, messages *dueheap.Heap[span], offset int64) error {
-	if messages.Len() == 0 {
-		return nil
-	}
-	var data []byte
-	for due, s := range messages.All {
-		data = wire.AppendDeferred(data, due+offset, s.b.time, s.attempts, uint64(s.id()), s.body())
-	}
-	return durable.WriteFile(name, data)
-}
-
-// deferredMessage is one record of a deferred file.
+// deferredMessage is one record of a deferred file: a message with its due time
+// in Unix nanoseconds, or its delay.
 type deferredMessage struct {
 	due int64
 	s   span
 }
 
-// readDeferredFile returns the messages of a file; a file that is not there
-// has none. One that ends in damage is set aside, and what precedes the damage
-// is returned with an error.
-func readDeferredFile(name string, newID func() guid) ([]deferredMessage, error) {
+// writeDeferredFile replaces the file. Without messages there is none.
+func writeDeferredFile(name string, messages []deferredMessage) error {
+	if len(messages) == 0 {
+		return removeDeferredFile(name)
+	}
+	var data []byte
+	for _, d := range messages {
+		data = wire.AppendDeferred(data, d.due, d.s.b.time, d.s.attempts, uint64(d.s.id()), d.s.body())
+	}
+	return durable.WriteFile(name, data)
+}
+
+// loadDeferredFile gives the messages of a file to use and removes it; one that
+// is not there has none. What is damaged is set aside and logged, and what
+// precedes the damage is used.
+func loadDeferredFile(log *slog.Logger, name string, newID func() guid, use func(deferredMessage)) error {
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var messages []deferredMessage
+	messages, damaged := parseDeferredFile(data, newID)
+	for _, d := range messages {
+		use(d)
+	}
+	if damaged == nil {
+		return removeDeferredFile(name)
+	}
+	log.Error("NSQ: a file of deferred messages is damaged and was set aside",
+		"file", name, "as", name+".bad", "messages", len(messages), "damage", damaged)
+	return os.Rename(name, name+".bad")
+}
+
+// parseDeferredFile returns the messages before the first damage, and what that
+// is. The messages share no memory with data.
+func parseDeferredFile(data []byte, newID func() guid) (messages []deferredMessage, damaged error) {
 	for rest := data; len(rest) > 0; {
 		due, rec, next, err := wire.ParseDeferred(rest)
 		var s span
 		if err == nil {
-			s, err = spanOfRecord(rec, newID)
+			s, err = spanOfRecord(bytes.Clone(rec), newID)
 		}
 		if err != nil {
-			err = fmt.Errorf("%s is damaged at offset %d after %d messages and was set aside as %s: %w",
-				name, len(data)-len(rest), len(messages), filepath.Base(name)+".bad", err)
-			return messages, errors.Join(err, os.Rename(name, name+".bad"))
+			return messages, fmt.Errorf("at offset %d of %d: %w", len(data)-len(rest), len(data), err)
 		}
 		messages = append(messages, deferredMessage{due, s})
 		rest = next

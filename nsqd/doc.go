@@ -33,19 +33,22 @@
 //
 //	goroutine                      started by          ends when
 //	tcpServer.serve                Main                Exit closes the listener
-//	httpServer.serve               Main                Exit closes the listener
+//	httpServer.serve, requests     Main                Exit closes listener and server, and waits for them
 //	queueScan.queueScanLoop        Main                Exit ends its context
 //	  its workers                  queueScanLoop       it returns
 //	metadata.metadataLoop          Main                Exit ends its context
 //	tcpServer.handle, with IOLoop  serve, per client   the connection is closed: by the peer, a fatal
 //	                                                   error, a deadline, a deletion, or Exit
 //	  protocolV2.messagePump       IOLoop              its client's context ends; IOLoop waits for it
+//	  closing of the socket        the end of the client's context; it does nothing else
 //	topic.messagePump              topics.create       the topic's deletion or flush ends its context
 //	                                                   and waits for it
-//	disk queue of go-diskqueue     the first overflow  the queue is closed or deleted
+//	disk queue of go-diskqueue     the first overflow, or the start where files are there; ends when the
+//	                               queue is closed or deleted
 //
-// Main waits for what it started, Exit for all of them. A panic in a
-// connection's goroutine ends that connection and is counted.
+// Exit waits for all of them, in the order of shutdown.go; Main returns when
+// Exit is done. A panic in a connection's goroutine ends that connection and is
+// counted.
 //
 // # Locks, in the order in which they may be taken
 //

@@ -3,6 +3,8 @@ package nsqd
 import (
 	"log/slog"
 	"math"
+	"net"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -11,7 +13,6 @@ import (
 )
 
 // env is what topics, channels and connections need of the daemon around them.
-// It does not change once the daemon runs.
 type env struct {
 	opts    *Options
 	log     *slog.Logger
@@ -20,10 +21,21 @@ type env struct {
 	health  health
 	changed func() // a topic or channel came or went: metadata must be written
 	panics  atomic.Uint64
+
+	stopping atomic.Bool // connections are about to be closed: nothing is delivered any more
 }
 
 // now returns the daemon's monotonic clock in nanoseconds; it never is 0.
 func (e *env) now() int64 { return int64(time.Since(e.start)) + 1 }
+
+// recoverPanic is deferred by every goroutine of a connection: it ends the
+// connection, is counted, and the daemon goes on.
+func (e *env) recoverPanic(what string, client net.Addr) {
+	if r := recover(); r != nil {
+		e.panics.Add(1)
+		e.log.Error(what+": panic, the connection is closed", "client", client, "panic", r, "stack", string(debug.Stack()))
+	}
+}
 
 func (e *env) diskOptions() diskq.Options {
 	return diskq.Options{

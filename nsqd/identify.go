@@ -67,7 +67,7 @@ func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
 	if err != nil {
 		return nil, wire.NewError(wire.BadBody, "IDENTIFY "+err.Error(), nil)
 	}
-	p.env.log.Info(fmt.Sprintf("[%s] IDENTIFY: %.500q", c.conn.RemoteAddr(), body))
+	p.env.log.Info(fmt.Sprintf("[%s] IDENTIFY: %s", c.conn.RemoteAddr(), printable(body)))
 	c.settings.Store(s)
 	c.writeArmed.Store(0) // the write deadline follows the heartbeat
 	c.wakePump()

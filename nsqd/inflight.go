@@ -19,7 +19,6 @@ type inflight struct {
 	last    int32
 	n       int
 	armed   int64 // deadline that the scan knows of, 0 for none
-	closed  bool  // the connection is gone: nothing is added any more
 }
 
 type flight struct {
@@ -32,14 +31,10 @@ type flight struct {
 }
 
 // add enters messages that are about to be sent and increments their attempts.
-// arm is the deadline that the scan must be told of, or 0; where the table is
-// closed, ok is false and nothing was added.
-func (t *inflight) add(spans []span, now, timeout int64) (arm int64, ok bool) {
+// It returns the deadline that the scan must be told of, or 0.
+func (t *inflight) add(spans []span, now, timeout int64) (arm int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
-		return 0, false
-	}
 	for i := range spans {
 		for s := spans[i]; s.count > 0; {
 			m := s.pop()
@@ -47,7 +42,7 @@ func (t *inflight) add(spans []span, now, timeout int64) (arm int64, ok bool) {
 			t.insert(flight{s: m, sent: now, deadline: now + timeout})
 		}
 	}
-	return t.armLocked(), true
+	return t.armLocked()
 }
 
 // nextAttempt counts a delivery; the count stays at its largest value.
@@ -108,11 +103,10 @@ func (t *inflight) expire(dst []span, now int64) (expired []span, next int64) {
 	return dst, t.armLocked()
 }
 
-// drain removes and returns everything; with closing it stays empty.
-func (t *inflight) drain(closing bool) []span {
+// drain removes and returns everything.
+func (t *inflight) drain() []span {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.closed = t.closed || closing
 	spans := make([]span, 0, t.n)
 	for t.first != 0 {
 		spans = append(spans, t.flights[t.first].s)

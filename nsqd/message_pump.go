@@ -2,7 +2,6 @@ package nsqd
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -11,8 +10,6 @@ import (
 
 // pumpWrite is how much the pump takes and writes in one step.
 const pumpWrite = 64 << 10
-
-var errConnectionEnds = errors.New("connection ends")
 
 // messagePump sends the client its messages, as many as RDY allows, and
 // heartbeats, until the connection ends. It never waits with a message in
@@ -141,12 +138,7 @@ func (p *pump) deliver(ch *channel, n int) (bool, error) {
 	if rate := settings.sampleRate; rate > 0 {
 		spans = sample(spans, rate)
 	}
-	arm, ok := c.inflight.add(spans, c.env.now(), int64(settings.msgTimeout))
-	if !ok {
-		ch.queue.putBack(spans)
-		return false, errConnectionEnds
-	}
-	c.env.scan.schedule(&c.expiry, arm)
+	c.env.scan.schedule(&c.expiry, c.inflight.add(spans, c.env.now(), int64(settings.msgTimeout)))
 	ch.fromMemory.Add(uint64(inMemory))
 
 	sent := 0

@@ -45,18 +45,22 @@ const metadataRetry = time.Second
 // metadataLoop writes what changed until ctx ends. A write that fails is tried
 // again: without it the messages of a new topic would not be found after a crash.
 func (m *metadata) metadataLoop(ctx context.Context) error {
-	var retry <-chan time.Time
+	var pause <-chan time.Time // after a failure
 	for {
+		dirty := m.dirty
+		if pause != nil {
+			dirty = nil
+		}
 		select {
-		case <-m.dirty:
-		case <-retry:
+		case <-dirty:
+			if err := m.write(); err != nil {
+				m.n.log.Error("NSQ: failed to persist metadata, will try again", "in", metadataRetry, "error", err)
+				pause = time.After(metadataRetry)
+			}
+		case <-pause:
+			pause = nil
 		case <-ctx.Done():
 			return nil
-		}
-		retry = nil
-		if err := m.write(); err != nil {
-			m.n.log.Error("NSQ: failed to persist metadata, will try again", "in", metadataRetry, "error", err)
-			retry = time.After(metadataRetry)
 		}
 	}
 }
@@ -91,10 +95,13 @@ func (m *metadata) write() error {
 	}
 	m.n.log.Info("NSQ: persisting topic/channel metadata to " + m.fileName())
 	data, err := json.Marshal(m.snapshot())
-	if err != nil {
-		return err
+	if err == nil {
+		err = durable.WriteFile(m.fileName(), data)
 	}
-	return durable.WriteFile(m.fileName(), data)
+	if err != nil {
+		m.change() // it has still to be written, whoever asked for it
+	}
+	return err
 }
 
 func (m *metadata) snapshot() metadataFile {
@@ -166,11 +173,11 @@ func (n *NSQD) loadTopic(tm topicMetadata) error {
 			ch.queue.pause()
 		}
 		if err := ch.load(); err != nil {
-			n.log.Error("CHANNEL: what it left on disk could not be read whole", "topic", t.name, "channel", ch.name, "error", err)
+			return fmt.Errorf("channel %s: %w", ch.name, err)
 		}
 	}
 	if err := t.load(); err != nil {
-		n.log.Error("TOPIC: what it left on disk could not be read whole", "topic", t.name, "error", err)
+		return err
 	}
 	t.setPaused(tm.Paused)
 	return nil

@@ -113,7 +113,7 @@ func (p *protocolV2) exec(c *client, line []byte) error {
 // of the connection.
 func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 	if !e.Fatal() {
-		p.env.log.Info(fmt.Sprintf("[%s] - %.200q", c.conn.RemoteAddr(), e.Error()))
+		p.env.log.Info(fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), printable(e.Error())))
 		c.out = wire.AppendError(c.out, e)
 		return nil
 	}
@@ -121,7 +121,11 @@ func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 	if err := c.commit(); err != nil { // of what came before; then that is the error
 		e = cmp.Or(asWireError(err), e)
 	}
-	p.env.log.Error(fmt.Sprintf("[%s] - %.200q", c.conn.RemoteAddr(), e.Error()), "cause", e.Err)
+	line := fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), printable(e.Error()))
+	if e.Err != nil {
+		line += " - " + printable(e.Err.Error())
+	}
+	p.env.log.Error(line)
 	c.out = wire.AppendError(c.out, e)
 	if c.flush() == nil {
 		lingerClose(c.conn)

@@ -6,14 +6,16 @@ import (
 	"sync"
 
 	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // errExiting is what a put gets from a queue that is closed: its topic or
 // channel is being deleted, or the daemon stops.
 var errExiting = errors.New("exiting")
 
-// diskRead is how many records one take reads from disk at most.
-const diskRead = 128
+// diskStep is how many records are read from disk in one step at most, and so
+// by how many a take may exceed the bytes that it was given.
+const diskStep = 16
 
 // A queue is what a topic or a channel holds: a memory chan and, behind it, a
 // disk queue. While anything lies on disk, new messages go there too, so that
@@ -28,11 +30,10 @@ type queue struct {
 	env   *env
 	name  string // of the files
 
-	mu         sync.Mutex // what follows; never held over the disk
-	mem        memoryChan
-	paused     bool
-	closed     bool
-	recordSize int // of a recent record read from disk, to bound the next read
+	mu     sync.Mutex // what follows; never held over the disk
+	mem    memoryChan
+	paused bool
+	closed bool
 }
 
 // newQueue returns a queue that keeps its overflow in files of the given name,
@@ -179,38 +180,55 @@ func (q *queue) take(dst []span, n, maxBytes int) (spans []span, inMemory int) {
 		return dst, 0
 	}
 	dst, got := q.mem.pop(dst, n, maxBytes)
-	claimed := 0
-	if got == 0 && q.disk != nil {
-		claimed = q.disk.Claim(min(n, diskRead, 1+maxBytes/max(1, q.recordSize)))
-	}
-	more := q.mem.spans > 0 || q.disk != nil && q.disk.Depth() > 0
+	more := q.mem.spans > 0
 	q.mu.Unlock()
-	if more {
-		q.signal()
+	if got == 0 && q.disk != nil {
+		dst, more = q.read(dst, n, maxBytes)
 	}
-	if claimed > 0 {
-		dst = q.read(dst, claimed)
+	if more || q.disk != nil && q.disk.Depth() > 0 {
+		q.signal()
 	}
 	return dst, got
 }
 
-// read appends claimed messages from disk to dst.
-func (q *queue) read(dst []span, claimed int) []span {
-	records := q.disk.Read(claimed, make([][]byte, 0, claimed))
-	for _, rec := range records {
-		s, err := spanOfRecord(rec, q.newID)
-		if err != nil {
-			q.env.log.Error("DISKQUEUE: a record is not a message and was skipped", "bytes", len(rec), "error", err)
-			continue
+// read appends the next messages from disk to dst, as take does. How large
+// they are shows only once they are read, so it goes in steps that grow. It
+// ends where newer messages are in memory and reports that.
+func (q *queue) read(dst []span, n, maxBytes int) (spans []span, inMemory bool) {
+	var records [][]byte
+	for step := 1; n > 0 && maxBytes > 0; step = min(2*step, diskStep) {
+		claimed, inMemory := q.claim(min(step, n))
+		if claimed == 0 {
+			return dst, inMemory
 		}
-		dst = append(dst, s)
+		records = q.disk.Read(claimed, records[:0])
+		for _, rec := range records {
+			maxBytes -= wire.FrameHeaderLen + len(rec)
+			s, err := spanOfRecord(rec, q.newID)
+			if err != nil {
+				q.env.log.Error("DISKQUEUE: a record is not a message and was skipped", "bytes", len(rec), "error", err)
+				continue
+			}
+			dst = append(dst, s)
+		}
+		n -= claimed
 	}
-	if len(records) > 0 {
-		q.mu.Lock()
-		q.recordSize = len(records[0])
-		q.mu.Unlock()
+	return dst, true // perhaps: the next take will see
+}
+
+// claim makes up to n messages on disk the caller's, to be read without the
+// lock. While there are messages in memory it claims none: what is on disk came
+// after them.
+func (q *queue) claim(n int) (claimed int, inMemory bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.paused || q.closed {
+		return 0, false
 	}
-	return dst
+	if q.mem.spans > 0 {
+		return 0, true
+	}
+	return q.disk.Claim(n), false
 }
 
 // pause keeps take from returning messages until unpause.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -251,5 +252,31 @@ func BenchmarkQueue(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/message")
 		})
+	}
+}
+
+// Large messages are read from disk a few at a time, whatever came before them.
+func TestTakeFromDiskKeepsToItsBytes(t *testing.T) {
+	q := testQueue(t, testEnv(t, 0), "q")
+	large := strings.Repeat("x", 100_000)
+	for i := range guid(3) {
+		q.put(batchOf(i, "small").all())
+	}
+	for i := range guid(60) {
+		q.put(batchOf(10+i, large).all())
+	}
+	for {
+		spans, _ := q.take(nil, 2500, 64<<10)
+		if len(spans) == 0 {
+			break
+		}
+		if len(spans) > 3+diskStep {
+			t.Fatalf("one take read %d messages", len(spans))
+		}
+	}
+	q.put(batchOf(100, large).all())
+	q.put(batchOf(101, large).all())
+	if spans, _ := q.take(nil, 2500, 64<<10); len(spans) != 1 {
+		t.Errorf("one take read %d messages that each exceed what it may take", len(spans))
 	}
 }

@@ -191,3 +191,45 @@ func drain(t *testing.T, n *nsqtest.NSQD, channel string) map[string]bool {
 	}
 	return got
 }
+
+// At a stop, what one consumer gives back must not go to another that is being
+// closed, too: each such round would count as an attempt.
+func TestStopCountsNoAttempts(t *testing.T) {
+	n := nsqtest.Start(t, nil)
+	p := dialRaw(t, n)
+	const consumers, messages = 40, 200
+	for range consumers {
+		dialRaw(t, n).consume("t", "c", 2*messages) // each has room for all
+	}
+	p.mpub("t", bodies("m", messages)...)
+	nsqtest.Eventually(t, "everything is in flight", func() bool {
+		counts, _ := n.ChannelCounts("t", "c")
+		return counts.InFlight == messages
+	})
+	n = n.Restart()
+	c := dialRaw(t, n)
+	c.consume("t", "c", messages)
+	for range messages {
+		if m := c.message(); m.Attempts != 2 {
+			t.Fatalf("after one delivery and a stop, attempts are %d", m.Attempts)
+		}
+	}
+}
+
+// A stop does not wait for the pump of a topic, and loses nothing that it holds.
+func TestStopKeepsTheBacklogOfATopic(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 200_000
+	n := nsqtest.Start(t, opts)
+	p := dialRaw(t, n)
+	list := bodies("m", 4000)
+	for range 50 {
+		p.mpub("t", list...)
+	}
+	dialRaw(t, n).sub("t", "c") // the pump begins
+	n = n.Restart()
+	nsqtest.Eventually(t, "the channel has everything", func() bool {
+		counts, _ := n.ChannelCounts("t", "c")
+		return counts.Depth == 50*4000
+	})
+}

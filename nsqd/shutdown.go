@@ -14,6 +14,7 @@ func (n *NSQD) Exit() error {
 		close(n.exiting)
 		n.life.Unlock()
 		n.log.Info("NSQ: stopping")
+		n.env.stopping.Store(true)
 		n.exitErr = errors.Join(
 			n.tcp.close(),       // 1. no new clients
 			n.http.close(),      //    no new HTTP requests, those that run have ended

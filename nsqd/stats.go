@@ -242,7 +242,7 @@ func (c *client) published(topic string) []PubCount {
 	counts := make([]PubCount, 0, len(c.pubCounts))
 	for name, n := range c.pubCounts {
 		if topic == "" || topic == name {
-			counts = append(counts, PubCount{name, n})
+			counts = append(counts, PubCount{name, *n})
 		}
 	}
 	c.mu.Unlock()

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -44,6 +42,9 @@ func (s *tcpServer) serve() error {
 			return nil
 		}
 		if err != nil {
+			if !isTransient(err) {
+				return err
+			}
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 			s.n.log.Warn("TCP: accept failed, will try again", "in", wait, "error", err)
 			select {
@@ -58,10 +59,26 @@ func (s *tcpServer) serve() error {
 			conn.Close()
 			continue
 		}
-		s.handlers.Go(func() { s.handle(conn) })
+		go func() {
+			defer s.handlers.Done()
+			s.handle(conn)
+		}()
 	}
 }
 
+// isTransient reports whether an accept may succeed later: the process or the
+// system is short of something, or the peer was gone already.
+func isTransient(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// add makes conn known, and stop wait for its handler. It refuses once the
+// server stops.
 func (s *tcpServer) add(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,6 +86,7 @@ func (s *tcpServer) add(conn net.Conn) bool {
 		return false
 	}
 	s.conns[conn] = struct{}{}
+	s.handlers.Add(1)
 	return true
 }
 
@@ -115,10 +133,9 @@ func (s *tcpServer) handle(conn net.Conn) {
 		s.n.log.Info("TCP: connection ended before the protocol magic", "client", addr, "error", err)
 		return
 	}
-	quoted := strings.Trim(strconv.Quote(string(magic)), `"`)
-	s.n.log.Info(fmt.Sprintf("CLIENT(%s): desired protocol magic '%s'", addr, quoted))
+	s.n.log.Info(fmt.Sprintf("CLIENT(%s): desired protocol magic '%s'", addr, printable(magic)))
 	if string(magic) != wire.MagicV2 {
-		s.n.log.Error(fmt.Sprintf("CLIENT(%s): bad protocol magic '%s'", addr, quoted))
+		s.n.log.Error(fmt.Sprintf("CLIENT(%s): bad protocol magic '%s'", addr, printable(magic)))
 		conn.SetWriteDeadline(time.Now().Add(magicTimeout))
 		conn.Write(wire.AppendError(nil, wire.NewError(wire.BadProtocol, "", nil)))
 		lingerClose(conn)
@@ -126,15 +143,6 @@ func (s *tcpServer) handle(conn net.Conn) {
 	}
 	err := s.protocol.IOLoop(newClient(s.n.env, conn))
 	s.n.log.Info(fmt.Sprintf("PROTOCOL(V2): [%s] exiting ioloop", addr), "cause", err)
-}
-
-// recoverPanic is deferred by every goroutine of a connection: it ends the
-// connection, is counted, and the daemon goes on.
-func (e *env) recoverPanic(what string, client net.Addr) {
-	if r := recover(); r != nil {
-		e.panics.Add(1)
-		e.log.Error(what+": panic, the connection is closed", "client", client, "panic", r, "stack", string(debug.Stack()))
-	}
 }
 
 // lingerClose closes conn so that the peer can still read what was written to

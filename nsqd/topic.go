@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/seed893f581e/nsq/internal/dueheap"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -29,10 +28,10 @@ type topic struct {
 	messages atomic.Uint64
 	bytes    atomic.Uint64 // of bodies
 
-	mu       sync.Mutex // channels, paused, exiting; and that fanout and the queue's pause follow them
+	mu       sync.Mutex // what follows; and that fanout and the queue's pause follow it
 	channels map[string]*channel
 	paused   bool
-	exiting  bool
+	exiting  atomic.Bool // also read without mu
 
 	stopPump context.CancelFunc
 	pump     sync.WaitGroup
@@ -109,7 +108,7 @@ func (t *topic) put(s span, stored bool) error {
 func (t *topic) channel(name string) (*channel, error) {
 	for {
 		t.mu.Lock()
-		if t.exiting {
+		if t.exiting.Load() {
 			t.mu.Unlock()
 			return nil, errExiting
 		}
@@ -182,7 +181,7 @@ func (t *topic) deleteChannel(ch *channel) (unused bool, err error) {
 		delete(t.channels, ch.name)
 		t.updateLocked()
 	}
-	unused = t.ephemeral && len(t.channels) == 0 && !t.exiting
+	unused = t.ephemeral && len(t.channels) == 0 && !t.exiting.Load()
 	t.mu.Unlock()
 	close(ch.gone)
 	t.env.changed()
@@ -194,10 +193,10 @@ func (t *topic) deleteChannel(ch *channel) (unused bool, err error) {
 func (t *topic) exit(onlyUnused bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.exiting || onlyUnused && len(t.channels) > 0 {
+	if t.exiting.Load() || onlyUnused && len(t.channels) > 0 {
 		return false
 	}
-	t.exiting = true
+	t.exiting.Store(true)
 	return true
 }
 
@@ -234,36 +233,36 @@ func (t *topic) flush() error {
 // flushQueue writes the topic's own messages. Deferred ones that did not reach
 // a channel go to a file of their own, with their deferral in place of a time.
 func (t *topic) flushQueue() error {
-	var waiting dueheap.Heap[span]
-	var early []span
+	var waiting []deferredMessage
+	var rest []span
 	for _, s := range t.queue.close() {
 		if s.b.deferral <= 0 {
-			early = append(early, s)
+			rest = append(rest, s)
 			continue
 		}
 		for s.count > 0 {
-			m := s.pop()
-			waiting.Push(int64(s.b.deferral), m)
+			waiting = append(waiting, deferredMessage{int64(s.b.deferral), s.pop()})
 		}
 	}
 	if t.queue.disk == nil {
 		return nil
 	}
-	if err := writeDeferredFile(t.deferredFile(), &waiting, 0); err != nil {
+	if err := writeDeferredFile(t.deferredFile(), waiting); err != nil {
 		t.env.log.Error("TOPIC: deferred messages lose their delay, they are queued instead",
-			"topic", t.name, "messages", waiting.Len(), "error", err)
-		for _, s := range waiting.All {
-			early = append(early, s)
+			"topic", t.name, "messages", len(waiting), "error", err)
+		for _, d := range waiting {
+			rest = append(rest, d.s)
 		}
 	}
-	lost, err := t.queue.flush(early...)
+	lost, err := t.queue.flush(rest...)
 	if lost > 0 {
 		err = fmt.Errorf("topic %s: %d messages could not be written: %w", t.name, lost, err)
 	}
 	return err
 }
 
-// load opens what an earlier run left on disk.
+// load opens what an earlier run left on disk. It fails where that is there and
+// cannot be read, which is not to say that it is damaged.
 func (t *topic) load() error {
 	if t.queue.disk == nil {
 		return nil
@@ -271,15 +270,10 @@ func (t *topic) load() error {
 	if err := t.queue.open(); err != nil {
 		return err
 	}
-	spans, err := readDeferredFile(t.deferredFile(), t.newID)
-	for _, d := range spans {
+	return loadDeferredFile(t.env.log, t.deferredFile(), t.newID, func(d deferredMessage) {
 		d.s.b.deferral = time.Duration(d.due)
 		t.queue.putMemory(d.s) // a queue that was just made is not closed
-	}
-	if err != nil {
-		return err
-	}
-	return removeDeferredFile(t.deferredFile())
+	})
 }
 
 func (t *topic) deferredFile() string {
@@ -287,8 +281,4 @@ func (t *topic) deferredFile() string {
 }
 
 // isExiting reports whether a deletion has begun.
-func (t *topic) isExiting() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.exiting
-}
+func (t *topic) isExiting() bool { return t.exiting.Load() }

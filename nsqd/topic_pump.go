@@ -14,7 +14,7 @@ const pumpBytes = 1 << 20
 // ends. It is the only one that takes from the topic's queue.
 func (t *topic) messagePump(ctx context.Context) {
 	var spans []span
-	for {
+	for ctx.Err() == nil { // with a large backlog, too, a stop is not late
 		spans, _ = t.queue.take(spans[:0], maxBatch, pumpBytes)
 		if len(spans) == 0 {
 			select {

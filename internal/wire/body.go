@@ -123,12 +123,9 @@ func NextInPayload(payload []byte, off int) (body []byte, next int) {
 // message, is what a client is told; where b ends too early its cause is
 // ErrShort. Either all of the batch is returned or nothing.
 func ParseBatch(b []byte, maxBody, maxMessage int) (count int, payload, rest []byte, err error) {
-	n, err := ParseSize(b)
+	n, err := ParseBatchCount(b, maxBody)
 	if err != nil {
-		return 0, nil, nil, NewError(BadBody, "MPUB failed to read message count", err)
-	}
-	if n <= 0 || int(n) > (maxBody-SizeLen)/(SizeLen+1) {
-		return 0, nil, nil, NewError(BadBody, fmt.Sprintf("MPUB invalid message count %d", n), nil)
+		return 0, nil, nil, err
 	}
 	b = b[SizeLen:]
 	off := 0
@@ -149,7 +146,20 @@ func ParseBatch(b []byte, maxBody, maxMessage int) (count int, payload, rest []b
 		}
 		off += int(size)
 	}
-	return int(n), b[:off:off], b[off:], nil
+	return n, b[:off:off], b[off:], nil
+}
+
+// ParseBatchCount checks and returns the count at the start of a batch, of
+// which b may be only the beginning, as ParseBatch does.
+func ParseBatchCount(b []byte, maxBody int) (int, error) {
+	n, err := ParseSize(b)
+	if err != nil {
+		return 0, NewError(BadBody, "MPUB failed to read message count", err)
+	}
+	if n <= 0 || int(n) > (maxBody-SizeLen)/(SizeLen+1) {
+		return 0, NewError(BadBody, fmt.Sprintf("MPUB invalid message count %d", n), nil)
+	}
+	return int(n), nil
 }
 
 // ReadToPayload reads a message of n bytes and appends it to the payload of a
