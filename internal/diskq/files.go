@@ -186,6 +186,19 @@ func (f files) readMeta() (meta, error) {
 	return parseMeta(string(b))
 }
 
+// roomForMeta is more than a meta file takes, so that others may write meanwhile.
+const roomForMeta = 16 << 10
+
+// probe fails if a meta file could probably not be written.
+func (f files) probe() error {
+	tmp, err := os.CreateTemp(cmp.Or(f.dir, "."), filepath.Base(f.metaPath())+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(make([]byte, roomForMeta))
+	return errors.Join(err, tmp.Sync(), tmp.Close(), os.Remove(tmp.Name()))
+}
+
 // writeMeta replaces the meta file as a whole and durably.
 func (f files) writeMeta(m meta) error {
 	return durable.WriteFile(f.metaPath(), []byte(m.encode()))

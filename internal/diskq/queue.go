@@ -55,24 +55,34 @@ type Queue struct {
 
 	// Locked in this order; reading and writing are held while the disk works.
 	reading sync.Mutex // receiving from dq, stall; whoever holds it sees no other Read
-	writing sync.Mutex // dq, tail; whoever holds it sees no other change of the queue
-	claims  sync.Mutex // claimed, void
+	writing sync.Mutex // dq, tail, torn, kept; whoever holds it sees no other change of the queue
+	claims  sync.Mutex // source, claimed, void
 
 	stall   *time.Timer
-	dq      diskqueue.Interface // nil until opened and after Close; set with reading or depth 0
+	dq      diskqueue.Interface // nil until opened, after Close, and while it cannot be renewed
 	tail    position            // a record boundary; from here cutTailLocked looks for a torn record
-	claimed int64               // records claimed and not yet read, the void ones included
-	void    int64               // of those, how many are gone; the next to Read go without
+	torn    bool                // a write failed: dq must be renewed before the next
+	kept    int64               // while dq is nil: records on disk that depth and claimed count already
+	source  source
+	claimed int64 // records claimed and not yet read, the void ones included
+	void    int64 // of those, how many are gone; the next to Read go without
+}
+
+// A source is where Read receives records, until over is closed.
+type source struct {
+	records <-chan []byte // nil while there is no dq
+	over    chan struct{} // closed when there is another source, and by Close and Delete
 }
 
 // New returns the queue of that name. It opens nothing and starts nothing: that
 // is left to Open, or to the first Put.
 func New(name string, o Options) *Queue {
 	return &Queue{
-		name:  name,
-		opts:  o,
-		files: files{o.Dir, name},
-		stop:  make(chan struct{}),
+		name:   name,
+		opts:   o,
+		files:  files{o.Dir, name},
+		stop:   make(chan struct{}),
+		source: source{over: make(chan struct{})},
 	}
 }
 
@@ -119,8 +129,29 @@ func (q *Queue) openLocked() error {
 		o.SyncTimeout,
 		(&logAdapter{log: o.Logger}).logf,
 	)
-	q.depth.Store(q.dq.Depth())
+	q.tail, q.torn = position{}, false
+	q.setSource(q.dq.ReadChan(), q.dq.Depth()-q.kept)
+	q.kept = 0
 	return nil
+}
+
+// setSource sends Read, also one under way, to another channel, in which there
+// are that many records more than are counted.
+func (q *Queue) setSource(records <-chan []byte, more int64) {
+	q.claims.Lock()
+	defer q.claims.Unlock()
+	q.depth.Store(max(q.depth.Load()+more, 0)) // of claims that cannot be served Read finds out
+	if !q.isClosed() {
+		close(q.source.over)
+		q.source.over = make(chan struct{})
+	}
+	q.source.records = records
+}
+
+func (q *Queue) currentSource() source {
+	q.claims.Lock()
+	defer q.claims.Unlock()
+	return q.source
 }
 
 func (q *Queue) isClosed() bool {
@@ -134,7 +165,9 @@ func (q *Queue) isClosed() bool {
 
 // Put appends a record, opening the queue if need be. When it returns nil the
 // record has been handed to the operating system; else it is not in the queue.
-// The caller keeps rec.
+// The caller keeps rec. It never waits for a Read. After a failed write, as on a
+// full disk, what was put before can be read, and Put works again, slowly once,
+// when there is room again.
 func (q *Queue) Put(rec []byte) error {
 	if n := len(rec); n < int(q.opts.MinRecord) || n > int(q.opts.MaxRecord) {
 		return fmt.Errorf("record of %d bytes for disk queue %q: must be in [%d,%d]",
@@ -145,14 +178,48 @@ func (q *Queue) Put(rec []byte) error {
 	if q.isClosed() {
 		return ErrClosed
 	}
+	if q.torn {
+		if err := q.renewLocked(); err != nil {
+			return fmt.Errorf("mending disk queue %q after a failed write: %w", q.name, err)
+		}
+	}
 	if err := q.openLocked(); err != nil {
 		return err
 	}
 	if err := q.dq.Put(rec); err != nil {
-		return errors.Join(fmt.Errorf("writing to disk queue %q: %w", q.name, err), q.cutTailLocked())
+		return errors.Join(fmt.Errorf("writing to disk queue %q: %w", q.name, err), q.writeFailedLocked())
 	}
 	q.depth.Add(1)
 	return nil
+}
+
+// writeFailedLocked removes the torn record now, as a rest of it might be read
+// as records later. go-diskqueue may already have read it into its buffer
+// together with a good record before it; there it does no harm as long as
+// nothing is written, so dq is good for reading until it is renewed.
+func (q *Queue) writeFailedLocked() error {
+	q.torn = true
+	return q.cutTailLocked()
+}
+
+// renewLocked replaces dq, and thereby its read buffer. If there is no room for
+// the meta file it fails before it touches dq, for without the exact read
+// position records would be delivered again.
+func (q *Queue) renewLocked() error {
+	if q.dq == nil {
+		return nil
+	}
+	if err := q.files.probe(); err != nil {
+		return err
+	}
+	err := q.dq.Close()
+	q.kept = q.dq.Depth()
+	q.dq = nil
+	q.setSource(nil, 0)
+	if err = errors.Join(err, q.files.sync()); err != nil {
+		q.opts.Logger.Error("disk queue not closed cleanly", "queue", q.name, "error", err)
+	}
+	return q.openLocked()
 }
 
 // cutTailLocked removes what a failed write left at the end of the last data
@@ -226,15 +293,18 @@ func (q *Queue) Read(claimed int, dst [][]byte) [][]byte {
 	}
 	defer q.stall.Stop()
 
-	records := q.dq.ReadChan()
+	src := q.currentSource()
 	var got int64 // not yet settled
 	for got < missing {
 		select {
-		case rec := <-records:
+		case rec := <-src.records:
 			dst = append(dst, rec)
 			got++
-		case <-q.stop:
-			return dst
+		case <-src.over:
+			if q.isClosed() {
+				return dst
+			}
+			src = q.currentSource()
 		case <-q.stall.C:
 			missing = q.settle(got, missing-got)
 			got = 0
@@ -264,8 +334,13 @@ func (q *Queue) settle(received, missing int64) int64 {
 func (q *Queue) writeOff() {
 	q.writing.Lock()
 	defer q.writing.Unlock()
-	if q.dq.Depth() != 0 {
-		return // a slow disk
+	if q.dq == nil && !q.isClosed() {
+		if err := q.openLocked(); err != nil {
+			q.opts.Logger.Error("disk queue cannot be read", "queue", q.name, "error", err)
+		}
+	}
+	if q.dq == nil || q.dq.Depth() != 0 {
+		return // no disk, or a slow one
 	}
 	lost := q.resetLocked()
 	q.opts.Logger.Error("disk queue lost records to damage", "queue", q.name, "records", lost)
@@ -292,11 +367,15 @@ func (q *Queue) Empty() error {
 	if q.isClosed() {
 		return ErrClosed
 	}
-	if q.dq == nil {
-		return q.files.remove()
+	var err error
+	if q.dq != nil {
+		err = q.dq.Empty()
+		q.torn = q.torn && err != nil // dq goes on with a new file and a new buffer
+	} else {
+		err = q.files.remove()
 	}
-	err := q.dq.Empty()
 	q.resetLocked()
+	q.kept = 0
 	return err
 }
 
@@ -305,6 +384,13 @@ func (q *Queue) Empty() error {
 // Closing again, or after Delete, does nothing.
 func (q *Queue) Close() error {
 	defer q.halt()()
+	if q.kept != 0 {
+		if err := q.openLocked(); err != nil {
+			q.depth.Store(q.kept)
+			q.kept = 0
+			return err
+		}
+	}
 	if q.dq == nil {
 		return nil
 	}
@@ -327,6 +413,7 @@ func (q *Queue) Delete() error {
 		q.dq = nil
 	}
 	q.depth.Store(0)
+	q.kept = 0
 	return errors.Join(err, q.files.remove())
 }
 
@@ -336,6 +423,7 @@ func (q *Queue) halt() (unlock func()) {
 	q.claims.Lock()
 	if !q.isClosed() {
 		close(q.stop)
+		close(q.source.over)
 	}
 	q.claims.Unlock()
 

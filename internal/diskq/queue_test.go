@@ -501,6 +501,148 @@ func wantNoClaims(t testing.TB, q *Queue) {
 	}
 }
 
+// blockMeta makes the next write of the meta file, and its reading, fail.
+func blockMeta(t *testing.T, q *Queue) (unblock func()) {
+	t.Helper()
+	aside := filepath.Join(t.TempDir(), "meta")
+	moved := os.Rename(q.files.metaPath(), aside) == nil
+	in := filepath.Join(q.files.metaPath(), "file")
+	if err := os.MkdirAll(in, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.RemoveAll(q.files.metaPath()); err != nil {
+			t.Error(err)
+		}
+		if moved {
+			if err := os.Rename(aside, q.files.metaPath()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// failedQueue holds records(0, 10), two of them claimed, and cannot be opened
+// again after a failed write, until unblock is called.
+func failedQueue(t *testing.T, o Options) (q *Queue, unblock func()) {
+	t.Helper()
+	q = New("orders", o)
+	t.Cleanup(func() { q.Close() })
+	putAll(t, q, records(0, 10))
+	if n := q.Claim(2); n != 2 {
+		t.Fatalf("Claim(2) = %d", n)
+	}
+	q.writing.Lock()
+	if err := q.writeFailedLocked(); err != nil {
+		t.Error(err)
+	}
+	q.writing.Unlock()
+	unblock = blockMeta(t, q)
+	for range 2 {
+		if err := q.Put([]byte("refused")); err == nil {
+			t.Error("Put into a queue that cannot be opened succeeded")
+		}
+	}
+	wantDepth(t, q, 8)
+	return q, unblock
+}
+
+func TestQueueThatCannotBeReopenedRecovers(t *testing.T) {
+	for name, c := range map[string]struct {
+		recover func(*Queue) error
+		left    []string
+	}{
+		"Put":   {func(q *Queue) error { return q.Put([]byte(record(10))) }, records(0, 11)},
+		"Open":  {(*Queue).Open, records(0, 10)},
+		"Empty": {(*Queue).Empty, nil},
+	} {
+		q, unblock := failedQueue(t, testOptions(t.TempDir()))
+		unblock()
+		if err := c.recover(q); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var got []string
+		for _, r := range q.Read(2, nil) {
+			got = append(got, string(r))
+		}
+		wantRecords(t, append(got, take(q, 100)...), c.left)
+		wantDepth(t, q, 0)
+		wantNoClaims(t, q)
+		putAll(t, q, records(20, 30))
+		wantRecords(t, take(q, 100), records(20, 30))
+	}
+}
+
+func TestReadReopensAQueue(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		q, unblock := failedQueue(t, testOptions(dir))
+		done := make(chan [][]byte)
+		go func() { done <- q.Read(2, nil) }()
+		time.AfterFunc(5*stallTime/2, unblock)
+		start := time.Now()
+		got := <-done
+		if d := time.Since(start); len(got) != 2 || string(got[1]) != record(1) || d != 3*stallTime {
+			t.Errorf("Read returned %q after %v", got, d)
+		}
+		wantRecords(t, take(q, 100), records(2, 10))
+		mustClose(t, q)
+	})
+}
+
+func TestQueueThatCannotBeReopenedIsClosed(t *testing.T) {
+	for _, later := range []bool{false, true} { // the fault is gone before Close, or after
+		o := testOptions(t.TempDir())
+		q, unblock := failedQueue(t, o)
+		if !later {
+			unblock()
+		}
+		if err := q.Close(); (err != nil) != later {
+			t.Errorf("Close: %v", err)
+		}
+		mustClose(t, q)
+		wantDepth(t, q, 10)
+		if later {
+			unblock()
+		}
+		wantHealthy(t, "orders", o, records(0, 10))
+
+		q, unblock = failedQueue(t, testOptions(t.TempDir()))
+		unblock()
+		if err := q.Delete(); err != nil {
+			t.Errorf("Delete: %v", err)
+		}
+		mustClose(t, q)
+		wantDepth(t, q, 0)
+		if names := dirNames(t, q.opts.Dir); len(names) != 0 {
+			t.Errorf("Delete left %q", names)
+		}
+	}
+}
+
+// A Put that must renew the queue gets through although a Read is waiting.
+func TestPutAfterAFailedWriteDoesNotWaitForRead(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		q := New("orders", testOptions(dir))
+		putAll(t, q, records(0, 10))
+		corrupt(t, q.files.dataPath(0), recordOffset(1), []byte{0xff})
+		done := make(chan []string)
+		go func() { done <- take(q, 10) }()
+		synctest.Wait() // for records that are lost
+		q.writing.Lock()
+		q.torn = true
+		q.writing.Unlock()
+		start := time.Now()
+		putAll(t, q, []string{"new"})
+		if d := time.Since(start); d != 0 {
+			t.Errorf("Put took %v", d)
+		}
+		wantRecords(t, <-done, []string{record(0), "new"})
+		mustClose(t, q)
+	})
+}
+
 func TestConcurrentUseDeliversEachRecordOnce(t *testing.T) {
 	const putters, readers, each = 4, 4, 500
 	o := testOptions(t.TempDir())
