@@ -43,8 +43,12 @@ type Config struct {
 	// is given to one even after its time-out.
 	MaxAttempts uint16 `opt:"max_attempts" min:"0" max:"65535" default:"5"`
 
-	// RDYRedistributeInterval is how long a connection keeps its turn while
-	// there are more connections than MaxInFlight.
+	// With more connections than MaxInFlight, they take turns with a RDY of 1.
+	// A turn ends early when it has lasted LowRdyTimeout, or when no message
+	// came for LowRdyIdleTimeout; in any case every connection gets its turn
+	// within RDYRedistributeInterval, or after 50ms for each before it.
+	LowRdyIdleTimeout       time.Duration `opt:"low_rdy_idle_timeout" min:"1s" max:"5m" default:"10s"`
+	LowRdyTimeout           time.Duration `opt:"low_rdy_timeout" min:"1s" max:"5m" default:"30s"`
 	RDYRedistributeInterval time.Duration `opt:"rdy_redistribute_interval" min:"1ms" max:"5s" default:"5s"`
 
 	// How the client is called in nsqd's log and statistics.

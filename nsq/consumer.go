@@ -14,6 +14,9 @@ import (
 // Stop or DisconnectFromNSQD.
 const stopTimeout = 30 * time.Second
 
+// reportInterval is how often dropped messages are logged.
+const reportInterval = 5 * time.Second
+
 // Consumer receives the messages of a channel from any number of nsqds and
 // gives them to handlers. Add the handlers first, then connect. Its methods may
 // be called from any goroutine.
@@ -38,9 +41,9 @@ type Consumer struct {
 	handlerCount int
 	connecting   bool             // an attempt to connect was made: no more handlers
 	nsqds        map[string]*nsqd // by address, connected or not
-	conns        []*consumerConn  // in the order of connecting
+	conns        []*consumerConn  // those who get messages, when there are few, before those who wait
 	maxInFlight  int
-	turn         int // the first connection to get messages when there are few; see shares
+	rotation     *time.Timer // when a turn ends
 	stopped      bool
 }
 
@@ -83,6 +86,7 @@ func NewConsumer(topic, channel string, config *Config) (*Consumer, error) {
 		StopChan:    make(chan int),
 		nsqds:       map[string]*nsqd{},
 		maxInFlight: config.MaxInFlight,
+		rotation:    time.NewTimer(config.RDYRedistributeInterval),
 	}
 	r.queue.init()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -292,12 +296,13 @@ func (r *Consumer) unregister(n *nsqd) {
 
 // tickLoop does what is to be done from time to time.
 func (r *Consumer) tickLoop() {
-	tick := time.NewTicker(r.config.RDYRedistributeInterval)
-	defer tick.Stop()
+	report := time.NewTicker(reportInterval)
+	defer report.Stop()
 	for {
 		select {
-		case <-tick.C:
-			r.rotate()
+		case <-r.rotation.C:
+			r.rotate(time.Now())
+		case <-report.C:
 			r.logDropped()
 		case <-r.ctx.Done():
 			return

@@ -27,7 +27,7 @@ func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &consumerConn{conn: nc, consumer: r, nsqd: n}
+	c := &consumerConn{conn: nc, consumer: r, nsqd: n, made: time.Now()}
 	maxInFlight, err := r.add(c)
 	if err != nil {
 		nc.close(err)
@@ -98,6 +98,9 @@ type consumerConn struct {
 	subscribed bool // SUB was answered; for the goroutine that serves
 
 	rdy      atomic.Int64 // what the last RDY said; changed under consumer.mu
+	since    time.Time    // when the turn began, for rdy > 0; guarded by consumer.mu
+	lastRecv atomic.Int64 // when the last message came, in nanoseconds after made
+	made     time.Time
 	inFlight atomic.Int64 // received and not answered
 	queued   int          // of these, waiting for a handler; guarded by the messageQueue
 
@@ -114,6 +117,9 @@ func (c *consumerConn) subscribe(topic, channel string) {
 }
 
 func (c *consumerConn) setRDY(n int) {
+	if c.rdy.Load() == 0 {
+		c.since = time.Now()
+	}
 	c.rdy.Store(int64(n))
 	c.nsqd.highestRDY.Store(max(c.nsqd.highestRDY.Load(), int64(n)))
 	c.send(func(b []byte) []byte { return wire.AppendRdy(b, n) })
@@ -176,6 +182,7 @@ func (c *consumerConn) onMessage(m *Message, received time.Time) error {
 	if ms := c.identity.MsgTimeout; ms > 0 {
 		d.expires = received.Add(time.Duration(ms) * time.Millisecond)
 	}
+	c.lastRecv.Store(int64(received.Sub(c.made)))
 	c.consumer.received.Add(1)
 	c.inFlight.Add(1)
 	// Messages may be sent again before the first delivery is known here to have

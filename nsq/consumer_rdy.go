@@ -1,39 +1,75 @@
 package nsq
 
-import "math"
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// minTurn is how long a connection has its turn at least, if
+// RDYRedistributeInterval is not shorter: it is no use if RDY 0 follows before
+// nsqd has acted on RDY 1.
+const minTurn = 50 * time.Millisecond
 
 // shares divides maxInFlight between n connections: every one gets the same,
 // and at least 1 as long as there are no more connections than messages. With
-// more, maxInFlight of them get 1, starting with number turn modulo n. The sum
-// never exceeds maxInFlight.
-func shares(n, maxInFlight, turn int) []int {
+// more, the first maxInFlight of them get 1. The sum never exceeds maxInFlight.
+func shares(n, maxInFlight int) []int {
 	all := make([]int, n)
-	if n <= maxInFlight {
-		for i := range all {
+	for i := range all {
+		switch {
+		case n <= maxInFlight:
 			all[i] = maxInFlight / n
+		case i < maxInFlight:
+			all[i] = 1
 		}
-		return all
-	}
-	for i := range max(0, maxInFlight) {
-		all[(turn+i)%n] = 1
 	}
 	return all
+}
+
+// turnTime returns how long each of maxInFlight connections has its turn while
+// others wait: so long that all n had one after RDYRedistributeInterval.
+func turnTime(cfg *Config, n, maxInFlight int) time.Duration {
+	round := cfg.RDYRedistributeInterval
+	turn := max(minTurn, round*time.Duration(maxInFlight)/time.Duration(n))
+	return min(turn, round, cfg.LowRdyTimeout)
+}
+
+// turnEnds returns when a connection is to give up its turn of the given
+// length: earlier if it is idle.
+func (c *consumerConn) turnEnds(turn time.Duration) time.Time {
+	end := c.since.Add(turn)
+	active := c.made.Add(time.Duration(c.lastRecv.Load()))
+	if active.Before(c.since) {
+		active = c.since
+	}
+	if idle := active.Add(c.cfg.LowRdyIdleTimeout); idle.Before(end) {
+		return idle
+	}
+	return end
+}
+
+// openLocked returns the connections that take part in sharing out.
+func (r *Consumer) openLocked() []*consumerConn {
+	open := make([]*consumerConn, 0, len(r.conns))
+	for _, c := range r.conns {
+		if !c.closing.Load() && !c.nsqd.held && c.maxRDY() > 0 {
+			open = append(open, c)
+		}
+	}
+	return open
 }
 
 // balanceLocked sends every connection its share of what may be in flight.
 // Those that get less are told first.
 func (r *Consumer) balanceLocked() {
-	open := make([]*consumerConn, 0, len(r.conns))
 	for _, c := range r.conns {
-		switch {
-		case c.closing.Load():
-		case !c.nsqd.held:
-			open = append(open, c)
-		case c.rdy.Load() > 0:
+		if c.nsqd.held && !c.closing.Load() && c.rdy.Load() > 0 {
 			c.setRDY(0)
 		}
 	}
-	all := shares(len(open), r.maxInFlight, r.turn)
+	open := r.openLocked()
+	all := shares(len(open), r.maxInFlight)
 	for i, c := range open {
 		all[i] = min(all[i], c.maxRDY())
 		if all[i] < int(c.rdy.Load()) {
@@ -45,17 +81,40 @@ func (r *Consumer) balanceLocked() {
 			c.setRDY(all[i])
 		}
 	}
+	r.planRotationLocked(open)
 }
 
-// rotate gives the next connections their turn, if there are too few messages
-// for all of them.
-func (r *Consumer) rotate() {
+// planRotationLocked sets the timer for the next turn that ends.
+func (r *Consumer) planRotationLocked(open []*consumerConn) {
+	next := r.config.RDYRedistributeInterval
+	if len(open) > r.maxInFlight {
+		turn := turnTime(&r.config, len(open), r.maxInFlight)
+		for _, c := range open[:r.maxInFlight] {
+			next = min(next, time.Until(c.turnEnds(turn)))
+		}
+	}
+	r.rotation.Reset(max(next, 0))
+}
+
+// rotate ends the turns that are over, and with them those connections go to
+// the end of the line, if there are too few messages for all.
+func (r *Consumer) rotate(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := len(r.conns); n > r.maxInFlight {
-		r.turn = (r.turn + max(1, r.maxInFlight)) % n
-		r.balanceLocked()
+	if n := len(r.openLocked()); n > r.maxInFlight {
+		turn := turnTime(&r.config, n, r.maxInFlight)
+		var over []*consumerConn
+		r.conns = slices.DeleteFunc(r.conns, func(c *consumerConn) bool {
+			end := c.rdy.Load() > 0 && !c.turnEnds(turn).After(now)
+			if end {
+				c.since = now // of the next turn, if that follows at once
+				over = append(over, c)
+			}
+			return end
+		})
+		r.conns = append(r.conns, over...)
 	}
+	r.balanceLocked()
 }
 
 // holdIfBehind asks n for no more messages once more of them wait on the last

@@ -9,44 +9,66 @@ import (
 
 func TestShares(t *testing.T) {
 	for _, tt := range []struct {
-		name                 string
-		n, maxInFlight, turn int
-		want                 []int
+		name           string
+		n, maxInFlight int
+		want           []int
 	}{
-		{"no connection", 0, 10, 0, []int{}},
-		{"one connection", 1, 10, 3, []int{10}},
-		{"an even split", 2, 10, 0, []int{5, 5}},
-		{"what is left over is not used", 3, 10, 0, []int{3, 3, 3}},
-		{"one each", 3, 3, 1, []int{1, 1, 1}},
-		{"fewer messages than connections", 4, 2, 0, []int{1, 1, 0, 0}},
-		{"the next in turn", 4, 2, 2, []int{0, 0, 1, 1}},
-		{"the turn comes round", 3, 2, 2, []int{1, 0, 1}},
-		{"a turn from when there were more", 2, 1, 5, []int{0, 1}},
-		{"paused", 2, 0, 0, []int{0, 0}},
+		{"no connection", 0, 10, []int{}},
+		{"one connection", 1, 10, []int{10}},
+		{"an even split", 2, 10, []int{5, 5}},
+		{"what is left over is not used", 3, 10, []int{3, 3, 3}},
+		{"one each", 3, 3, []int{1, 1, 1}},
+		{"fewer messages than connections", 4, 2, []int{1, 1, 0, 0}},
+		{"paused", 2, 0, []int{0, 0}},
 	} {
-		if got := shares(tt.n, tt.maxInFlight, tt.turn); !slices.Equal(got, tt.want) {
-			t.Errorf("%s: shares(%d, %d, %d) = %v, want %v", tt.name, tt.n, tt.maxInFlight, tt.turn, got, tt.want)
+		if got := shares(tt.n, tt.maxInFlight); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: shares(%d, %d) = %v, want %v", tt.name, tt.n, tt.maxInFlight, got, tt.want)
 		}
 	}
 }
 
-func TestSharesNeverExceedMaxInFlight(t *testing.T) {
-	for n := range 12 {
-		for maxInFlight := range 30 {
-			got := make([]int, n)
-			for turn := range 12 {
-				sum := 0
-				for i, share := range shares(n, maxInFlight, turn*maxInFlight) {
-					sum += share
-					got[i] += share
-				}
-				if sum > maxInFlight {
-					t.Fatalf("shares(%d, %d, %d) add up to %d", n, maxInFlight, turn*maxInFlight, sum)
-				}
-			}
-			if n > 0 && maxInFlight > 0 && slices.Min(got) == 0 {
-				t.Errorf("%d connections, %d messages: after 12 turns they got %v", n, maxInFlight, got)
-			}
+func TestTurnTime(t *testing.T) {
+	short := NewConfig()
+	short.LowRdyTimeout = time.Second
+	often := NewConfig()
+	often.RDYRedistributeInterval = time.Millisecond
+	for _, tt := range []struct {
+		name           string
+		cfg            *Config
+		n, maxInFlight int
+		want           time.Duration
+	}{
+		{"all within the interval", NewConfig(), 4, 1, 1250 * time.Millisecond},
+		{"two at a time", NewConfig(), 4, 2, 2500 * time.Millisecond},
+		{"long enough to be of use", NewConfig(), 1000, 1, minTurn},
+		{"a short interval", often, 1000, 1, time.Millisecond},
+		{"a short LowRdyTimeout", short, 3, 2, time.Second},
+	} {
+		if got := turnTime(tt.cfg, tt.n, tt.maxInFlight); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestIdleConnectionGivesUpItsTurn(t *testing.T) {
+	now := time.Now()
+	cfg := NewConfig()
+	cfg.LowRdyIdleTimeout = time.Second
+	c := &consumerConn{conn: newConn(nil, "", cfg), made: now.Add(-time.Hour), since: now}
+	for _, tt := range []struct {
+		name     string
+		lastRecv time.Duration // after now
+		turn     time.Duration
+		want     time.Duration
+	}{
+		{"no message in this turn", -time.Minute, 3 * time.Second, time.Second},
+		{"a message in this turn", 500 * time.Millisecond, 3 * time.Second, 1500 * time.Millisecond},
+		{"one message after the other", 2900 * time.Millisecond, 3 * time.Second, 3 * time.Second},
+		{"a short turn", 0, time.Millisecond, time.Millisecond},
+	} {
+		c.lastRecv.Store(int64(time.Hour + tt.lastRecv))
+		if got := c.turnEnds(tt.turn).Sub(now); got != tt.want {
+			t.Errorf("%s: it ends after %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package nsq
 
 import (
 	"bufio"
+	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,29 +15,34 @@ import (
 // pipeConsumer returns a consumer of one message at a time with a connection to
 // the returned one, over a pipe, so that a test can run on a fake clock.
 func pipeConsumer(t *testing.T, h HandlerFunc) (*Consumer, *fakeConn) {
-	client, server := net.Pipe()
 	r, err := NewConsumer("t", "c", NewConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.SetLogger(nil, LogLevelInfo)
 	r.AddHandler(h)
-	n, err := r.register("pipe")
+	s := addPipe(t, r, "pipe")
+	s.expect("SUB t c")
+	s.respond(wire.OK)
+	s.expect("RDY 1")
+	return r, s
+}
+
+// addPipe gives the consumer a connection to the returned one.
+func addPipe(t *testing.T, r *Consumer, addr string) *fakeConn {
+	client, server := net.Pipe()
+	n, err := r.register(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &consumerConn{conn: newConn(client, "pipe", &r.config), consumer: r, nsqd: n}
+	c := &consumerConn{conn: newConn(client, addr, &r.config), consumer: r, nsqd: n, made: time.Now()}
 	c.identity.MaxRdyCount = defaultMaxRDY
 	c.identity.MsgTimeout = 10_000
 	if _, err := r.add(c); err != nil {
 		t.Fatal(err)
 	}
 	go r.keepConnected(n, c)
-	s := &fakeConn{t: t, nc: server, br: bufio.NewReader(server)}
-	s.expect("SUB t c")
-	s.respond(wire.OK)
-	s.expect("RDY 1")
-	return r, s
+	return &fakeConn{t: t, nc: server, br: bufio.NewReader(server)}
 }
 
 func TestStopDoesNotWaitForHangingHandlers(t *testing.T) {
@@ -180,6 +187,73 @@ func TestLastAttemptsOutliveTheirConnection(t *testing.T) {
 		<-r.StopChan
 		if body := <-bodies; body != "will not" || len(bodies) != 0 {
 			t.Errorf("got %q, and %d more", body, len(bodies))
+		}
+	})
+}
+
+// With one message for four connections, none waits longer for its turn than
+// RDYRedistributeInterval, whether messages arrive or not, and no two have theirs
+// at the same time.
+func TestNoConnectionStarves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pipes = 4
+		r, first := pipeConsumer(t, func(*Message) error { return nil })
+		conns := []*fakeConn{first}
+		for i := range pipes - 1 {
+			conns = append(conns, addPipe(t, r, fmt.Sprint("pipe", i)))
+		}
+		var turns [pipes][]time.Time
+		turns[0] = []time.Time{time.Now()}
+		var draining sync.WaitGroup
+		for i, c := range conns {
+			draining.Go(func() {
+				c.nc.SetReadDeadline(time.Time{})
+				for {
+					line, _, err := c.read()
+					if err != nil {
+						c.nc.Close()
+						return
+					}
+					switch line {
+					case "SUB t c":
+						c.respond(wire.OK)
+					case "RDY 1":
+						turns[i] = append(turns[i], time.Now())
+						if i%2 == 0 {
+							c.message(uint64(len(turns[i])), 1, "x")
+						}
+					}
+				}
+			})
+		}
+		for range 300 {
+			<-time.After(100 * time.Millisecond)
+			synctest.Wait()
+			ready := int64(0)
+			r.mu.Lock()
+			for _, c := range r.conns {
+				ready += c.rdy.Load()
+			}
+			r.mu.Unlock()
+			if ready != 1 {
+				t.Errorf("RDY adds up to %d", ready)
+			}
+		}
+		r.Stop()
+		for _, c := range conns {
+			c.nc.Close()
+		}
+		draining.Wait()
+		<-r.StopChan
+		for i, at := range turns {
+			if len(at) < 6 {
+				t.Errorf("connection %d had %d turns", i, len(at))
+			}
+			for j := range at[1:] {
+				if waited := at[j+1].Sub(at[j]); waited > 5*time.Second {
+					t.Errorf("connection %d waited %v for turn %d", i, waited, j+1)
+				}
+			}
 		}
 	})
 }
