@@ -24,7 +24,7 @@ type Producer struct {
 	ctx     context.Context // ends dialling when the producer stops
 	cancel  context.CancelFunc
 	routers sync.WaitGroup
-	results results
+	results *results
 	stop    sync.Once
 
 	mu      sync.Mutex    // conn, dialing, stopped
@@ -136,20 +136,24 @@ func (p *Producer) DeferredPublish(topic string, delay time.Duration, body []byt
 // error, nothing is sent to doneChan.
 //
 // A doneChan may be nil, unbuffered, and shared between calls. Answers for one
-// that is not received from are kept, and do not delay those for others; after
-// Stop they are dropped when nobody receives for a second.
+// that is not received from are kept, and do not delay those for others. But
+// about 10,000 of them make further calls with that doneChan wait until some are
+// received, and about 100,000 in all make every call with a doneChan wait; so
+// whoever publishes more must not leave receiving for later. After Stop, answers
+// are dropped when nobody receives for a second, and calls that wait return
+// ErrStopped.
 func (p *Producer) PublishAsync(topic string, body []byte, doneChan chan *ProducerTransaction, args ...any) error {
-	return p.submit(publication{verb: pub, topic: topic, body: body}, &ProducerTransaction{Args: args, doneChan: doneChan})
+	return p.submitAsync(publication{verb: pub, topic: topic, body: body}, doneChan, args)
 }
 
 // MultiPublishAsync is to MultiPublish what PublishAsync is to Publish.
 func (p *Producer) MultiPublishAsync(topic string, body [][]byte, doneChan chan *ProducerTransaction, args ...any) error {
-	return p.submit(publication{verb: mpub, topic: topic, bodies: body}, &ProducerTransaction{Args: args, doneChan: doneChan})
+	return p.submitAsync(publication{verb: mpub, topic: topic, bodies: body}, doneChan, args)
 }
 
 // DeferredPublishAsync is to DeferredPublish what PublishAsync is to Publish.
 func (p *Producer) DeferredPublishAsync(topic string, delay time.Duration, body []byte, doneChan chan *ProducerTransaction, args ...any) error {
-	return p.submit(publication{verb: dpub, topic: topic, delay: delay, body: body}, &ProducerTransaction{Args: args, doneChan: doneChan})
+	return p.submitAsync(publication{verb: dpub, topic: topic, delay: delay, body: body}, doneChan, args)
 }
 
 // Stop sends what is queued, waits up to a second for nsqd's answers, and
@@ -165,6 +169,7 @@ func (p *Producer) Stop() {
 		c := p.conn
 		p.mu.Unlock()
 
+		p.results.release()
 		p.cancel()
 		if c != nil {
 			c.shutdown()
@@ -193,6 +198,11 @@ func (p *Producer) call(pb publication) error {
 	t.Error = nil
 	waiters.Put(t)
 	return err
+}
+
+func (p *Producer) submitAsync(pb publication, doneChan chan *ProducerTransaction, args []any) error {
+	p.results.awaitRoom(doneChan)
+	return p.submit(pb, &ProducerTransaction{Args: args, doneChan: doneChan})
 }
 
 // submit queues a publication on the current connection, or on a new one. If it

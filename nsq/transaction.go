@@ -5,25 +5,63 @@ import (
 	"time"
 )
 
-// abandonAfter is how long a doneChan is waited for once the producer stops.
-const abandonAfter = time.Second
+const (
+	// abandonAfter is how long a doneChan is waited for once the producer stops.
+	abandonAfter = time.Second
+
+	// maxKept is how many answers are kept for one doneChan before publishers
+	// that use it wait, and maxKeptInAll for all of a producer before any wait
+	// that use one.
+	maxKept      = 10_000
+	maxKeptInAll = 100_000
+)
 
 // results hands finished transactions to their doneChans without ever waiting
 // for one: what a doneChan has no room for is kept, in order, by a goroutine of
 // its own. Its methods are safe for concurrent use.
 type results struct {
-	mu      sync.Mutex                                           // waiting
-	waiting map[chan *ProducerTransaction][]*ProducerTransaction // what the goroutines have yet to send
+	mu       sync.Mutex // what follows
+	room     sync.Cond  // there is room again for a doneChan, or stopping is set
+	waiting  map[chan *ProducerTransaction]*ring[*ProducerTransaction]
+	kept     int // in all of waiting
+	stopping bool
 
 	senders sync.WaitGroup
 	closing chan struct{}
 }
 
-func newResults() results {
-	return results{
-		waiting: map[chan *ProducerTransaction][]*ProducerTransaction{},
+func newResults() *results {
+	r := &results{
+		waiting: map[chan *ProducerTransaction]*ring[*ProducerTransaction]{},
 		closing: make(chan struct{}),
 	}
+	r.room.L = &r.mu
+	return r
+}
+
+// awaitRoom waits while too many answers are kept for ch, or in all; after
+// release it returns at once. It reserves nothing.
+func (r *results) awaitRoom(ch chan *ProducerTransaction) {
+	if ch == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	full := func() bool {
+		q := r.waiting[ch]
+		return r.kept >= maxKeptInAll || q != nil && q.n >= maxKept
+	}
+	for full() && !r.stopping {
+		r.room.Wait()
+	}
+}
+
+// release ends every awaitRoom.
+func (r *results) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopping = true
+	r.room.Broadcast()
 }
 
 // deliver passes the transaction to its doneChan, now or later.
@@ -34,48 +72,54 @@ func (r *results) deliver(t *ProducerTransaction) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if before, ok := r.waiting[ch]; ok {
-		r.waiting[ch] = append(before, t)
-		return
+	q := r.waiting[ch]
+	if q == nil {
+		select {
+		case ch <- t:
+			return
+		default:
+		}
+		q = &ring[*ProducerTransaction]{}
+		r.waiting[ch] = q
+		r.senders.Go(func() { r.send(ch, q, t) })
 	}
-	select {
-	case ch <- t:
-	default:
-		r.waiting[ch] = []*ProducerTransaction{t}
-		r.senders.Go(func() { r.send(ch) })
+	q.push(t)
+	r.kept++
+}
+
+// send sends what waits for ch, from first on, until nothing does.
+func (r *results) send(ch chan *ProducerTransaction, q *ring[*ProducerTransaction], first *ProducerTransaction) {
+	closing := r.closing
+	var abandon <-chan time.Time
+	for t := first; t != nil; {
+		select {
+		case ch <- t:
+			t = r.sent(ch, q)
+			if abandon != nil {
+				abandon = time.After(abandonAfter)
+			}
+		case <-closing:
+			closing, abandon = nil, time.After(abandonAfter)
+		case <-abandon:
+			return // nobody receives any more
+		}
 	}
 }
 
-// send sends what waits for ch until nothing does.
-func (r *results) send(ch chan *ProducerTransaction) {
-	closing := r.closing
-	var abandon <-chan time.Time
-	for {
-		r.mu.Lock()
-		batch := r.waiting[ch]
-		if len(batch) == 0 {
-			delete(r.waiting, ch)
-		} else {
-			r.waiting[ch] = nil
-		}
-		r.mu.Unlock()
-		if len(batch) == 0 {
-			return
-		}
-		for len(batch) > 0 {
-			select {
-			case ch <- batch[0]:
-				batch = batch[1:]
-				if abandon != nil {
-					abandon = time.After(abandonAfter)
-				}
-			case <-closing:
-				closing, abandon = nil, time.After(abandonAfter)
-			case <-abandon:
-				return // nobody receives any more
-			}
-		}
+// sent removes what was sent to ch, and returns what is next or nil.
+func (r *results) sent(ch chan *ProducerTransaction, q *ring[*ProducerTransaction]) *ProducerTransaction {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if q.n == maxKept || r.kept == maxKeptInAll {
+		r.room.Broadcast()
 	}
+	q.pop()
+	r.kept--
+	next, ok := q.first()
+	if !ok {
+		delete(r.waiting, ch)
+	}
+	return next
 }
 
 // close returns when every doneChan has what it is due, or nobody has received
