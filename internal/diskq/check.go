@@ -28,11 +28,7 @@ type checker struct {
 // that end after a whole record. It reads only what lies beyond the recorded
 // write position, unless the meta file is missing or contradicts the files. It
 // fails only if the files cannot be read or written; damage is set aside and logged.
-func (c checker) check() error {
-	ls, err := c.list()
-	if err != nil {
-		return err
-	}
+func (c checker) check(ls listing) error {
 	for _, path := range ls.temp {
 		if err := removeIfThere(path); err != nil {
 			return err

@@ -309,7 +309,7 @@ func TestRecordedBacklogIsNotRead(t *testing.T) {
 	writeFile(t, f.dataPath(0), data)
 	writeFile(t, f.metaPath(), []byte("7\n0,0\n0,1000\n"))
 	c := checker{files: f, minRecord: o.MinRecord, maxRecord: o.MaxRecord, log: o.Logger}
-	if err := c.check(); err != nil {
+	if err := c.check(listing{meta: true, data: []int64{0}}); err != nil {
 		t.Fatal(err)
 	}
 	want := "12\n0,0\n0," + text(int64(len(data))) + "\n"

@@ -35,12 +35,31 @@ func (f files) dataPath(num int64) string {
 	return filepath.Join(f.dir, fmt.Sprintf("%s.diskqueue.%06d.dat", f.name, num))
 }
 
+// infix follows the queue's name in the name of each of its files.
+const infix = ".diskqueue."
+
 // A listing is what a directory holds of one queue.
 type listing struct {
 	meta bool
 	data []int64  // numbers of the data files, ascending
 	temp []string // paths of unfinished meta files
 }
+
+// add enters a data or meta file by what follows the infix; false means that it
+// is neither. When all are in, sort must be called.
+func (ls *listing) add(rest string) bool {
+	if rest == "meta.dat" {
+		ls.meta = true
+		return true
+	}
+	num, ok := dataNumber(rest)
+	if ok {
+		ls.data = append(ls.data, num)
+	}
+	return ok
+}
+
+func (ls *listing) sort() { slices.Sort(ls.data) }
 
 func (f files) list() (listing, error) {
 	var ls listing
@@ -54,19 +73,12 @@ func (f files) list() (listing, error) {
 		return ls, err
 	}
 	for _, name := range names {
-		rest, ok := strings.CutPrefix(name, f.name+".diskqueue.")
-		if !ok {
-			continue
-		}
-		if rest == "meta.dat" {
-			ls.meta = true
-		} else if num, ok := dataNumber(rest); ok {
-			ls.data = append(ls.data, num)
-		} else if isTemp(rest) {
+		rest, ok := strings.CutPrefix(name, f.name+infix)
+		if ok && !ls.add(rest) && isTemp(rest) {
 			ls.temp = append(ls.temp, filepath.Join(f.dir, name))
 		}
 	}
-	slices.Sort(ls.data)
+	ls.sort()
 	return ls, nil
 }
 
@@ -94,13 +106,9 @@ func isTemp(s string) bool {
 // remove deletes data and meta files, but not what was set aside as bad. The
 // meta file goes last: data files without one would be taken for a queue that
 // was never synced.
-func (f files) remove() error {
-	ls, err := f.list()
-	if errors.Is(err, fs.ErrNotExist) {
+func (f files) remove(ls listing) error {
+	if !ls.meta && len(ls.data)+len(ls.temp) == 0 {
 		return nil
-	}
-	if err != nil {
-		return err
 	}
 	var errs []error
 	for _, num := range ls.data {
@@ -111,6 +119,38 @@ func (f files) remove() error {
 	}
 	errs = append(errs, removeIfThere(f.metaPath()), durable.SyncDir(f.dir))
 	return errors.Join(errs...)
+}
+
+// first returns a number below which no data file is, just after check.
+func (f files) first(ls listing) (int64, error) {
+	if len(ls.data) > 0 {
+		return ls.data[0], nil // what lies before the read position may be there
+	}
+	if !ls.meta {
+		return 0, nil
+	}
+	m, err := f.readMeta()
+	return m.read.file, err
+}
+
+// manyFiles is how many names are tried before it is better to read the directory.
+const manyFiles = 1000
+
+// possible returns a listing with at least the data files of a closed queue
+// whose meta file is up to date; false means that it cannot tell.
+func (f files) possible(first int64) (listing, bool) {
+	if first < 0 {
+		return listing{}, false
+	}
+	m, err := f.readMeta()
+	if err != nil || m.write.file-first >= manyFiles {
+		return listing{}, false
+	}
+	ls := listing{meta: true}
+	for num := first; num <= m.write.file; num++ {
+		ls.data = append(ls.data, num)
+	}
+	return ls, true
 }
 
 func removeIfThere(path string) error {

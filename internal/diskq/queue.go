@@ -26,7 +26,7 @@ var ErrClosed = errors.New("disk queue is closed")
 // records were lost to damage.
 const stallTime = time.Second
 
-// Options are shared by all queues of a data path. All are required.
+// Options are shared by all queues of a data path. All but Names are required.
 type Options struct {
 	Dir             string // must exist; "" is the current directory
 	MaxBytesPerFile int64  // a data file is rolled before it gets larger
@@ -40,6 +40,10 @@ type Options struct {
 	SyncTimeout time.Duration // fsync at least so often while there is activity; positive
 
 	Logger *slog.Logger
+
+	// Names, from List(Dir), spares each queue the reading of the whole directory
+	// when it is first used; nil means that it looks itself.
+	Names *Names
 }
 
 // Queue is one disk queue. All its methods may be called concurrently.
@@ -55,13 +59,14 @@ type Queue struct {
 
 	// Locked in this order; reading and writing are held while the disk works.
 	reading sync.Mutex // receiving from dq, stall; whoever holds it sees no other Read
-	writing sync.Mutex // dq, tail, torn, kept; whoever holds it sees no other change of the queue
+	writing sync.Mutex // dq, tail, torn, first, kept; whoever holds it sees no other change of the queue
 	claims  sync.Mutex // source, claimed, void
 
 	stall   *time.Timer
 	dq      diskqueue.Interface // nil until opened, after Close, and while it cannot be renewed
 	tail    position            // a record boundary; from here cutTailLocked looks for a torn record
 	torn    bool                // a write failed: dq must be renewed before the next
+	first   int64               // no data file has a lower number; -1 if that is not known
 	kept    int64               // while dq is nil: records on disk that depth and claimed count already
 	source  source
 	claimed int64 // records claimed and not yet read, the void ones included
@@ -82,6 +87,7 @@ func New(name string, o Options) *Queue {
 		opts:   o,
 		files:  files{o.Dir, name},
 		stop:   make(chan struct{}),
+		first:  -1,
 		source: source{over: make(chan struct{})},
 	}
 }
@@ -116,7 +122,14 @@ func (q *Queue) openLocked() error {
 	}
 	o := q.opts
 	c := checker{files: q.files, minRecord: o.MinRecord, maxRecord: o.MaxRecord, log: o.Logger}
-	if err := c.check(); err != nil {
+	ls, err := o.Names.list(q.files)
+	if err == nil {
+		err = c.check(ls)
+	}
+	if err == nil {
+		q.first, err = q.files.first(ls)
+	}
+	if err != nil {
 		return fmt.Errorf("opening disk queue %q: %w", q.name, err)
 	}
 	q.dq = diskqueue.New(
@@ -214,7 +227,7 @@ func (q *Queue) renewLocked() error {
 	}
 	err := q.dq.Close()
 	q.kept = q.dq.Depth()
-	q.dq = nil
+	q.dq, q.first = nil, -1
 	q.setSource(nil, 0)
 	if err = errors.Join(err, q.files.sync()); err != nil {
 		q.opts.Logger.Error("disk queue not closed cleanly", "queue", q.name, "error", err)
@@ -372,7 +385,7 @@ func (q *Queue) Empty() error {
 		err = q.dq.Empty()
 		q.torn = q.torn && err != nil // dq goes on with a new file and a new buffer
 	} else {
-		err = q.files.remove()
+		err = q.removeLocked()
 	}
 	q.resetLocked()
 	q.kept = 0
@@ -395,6 +408,9 @@ func (q *Queue) Close() error {
 		return nil
 	}
 	err := q.dq.Close()
+	if err != nil {
+		q.first = -1
+	}
 	q.depth.Store(q.dq.Depth())
 	q.dq = nil
 	if err = errors.Join(err, q.files.sync()); err != nil {
@@ -407,14 +423,36 @@ func (q *Queue) Close() error {
 // is closed already. Files set aside as damaged stay.
 func (q *Queue) Delete() error {
 	defer q.halt()()
-	var err error
 	if q.dq != nil {
-		err = q.dq.Delete() // only stops it
+		if err := q.dq.Close(); err != nil || q.torn {
+			q.first = -1 // the meta file is out of date, or unfinished ones are left
+		}
 		q.dq = nil
 	}
 	q.depth.Store(0)
 	q.kept = 0
-	return errors.Join(err, q.files.remove())
+	return q.removeLocked()
+}
+
+// removeLocked removes the files of a queue that is not open.
+func (q *Queue) removeLocked() error {
+	ls, known := q.files.possible(q.first)
+	if q.opts.Names == nil || !known {
+		var err error
+		ls, err = q.opts.Names.list(q.files)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := q.files.remove(ls); err != nil {
+		q.first = -1
+		return err
+	}
+	q.opts.Names.removed(q.name)
+	return nil
 }
 
 // halt makes every other operation end or fail, and returns with the queue

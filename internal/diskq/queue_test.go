@@ -263,9 +263,23 @@ func TestDeleteRemovesItsOwnFilesOnly(t *testing.T) {
 	}
 	kept := dirNames(t, dir)
 
+	for _, names := range []*Names{nil, listNames(t, dir)} {
+		o.Names = names
+		testDelete(t, o, kept)
+	}
+	if err := New("a", testOptions(filepath.Join(dir, "missing"))).Delete(); err != nil {
+		t.Errorf("Delete without the directory: %v", err)
+	}
+}
+
+func testDelete(t *testing.T, o Options, kept []string) {
+	t.Helper()
 	for state, end := range map[string]func(*Queue) error{
 		"open":         func(q *Queue) error { return q.Delete() },
 		"closed":       func(q *Queue) error { return errors.Join(q.Close(), q.Delete()) },
+		"emptied":      func(q *Queue) error { return errors.Join(q.Empty(), q.Delete()) },
+		"used again":   func(q *Queue) error { return errors.Join(q.Empty(), q.Put([]byte("x")), q.Delete()) },
+		"half read":    func(q *Queue) error { take(q, 5); return q.Delete() },
 		"never opened": func(q *Queue) error { return errors.Join(q.Close(), New("a", o).Delete()) },
 		"deleted":      func(q *Queue) error { return errors.Join(q.Delete(), q.Delete()) },
 	} {
@@ -274,12 +288,9 @@ func TestDeleteRemovesItsOwnFilesOnly(t *testing.T) {
 		if err := end(q); err != nil {
 			t.Errorf("Delete of a queue that is %s: %v", state, err)
 		}
-		if names := dirNames(t, dir); !slices.Equal(names, kept) {
+		if names := dirNames(t, o.Dir); !slices.Equal(names, kept) {
 			t.Errorf("Delete of a queue that is %s left %q, want %q", state, names, kept)
 		}
-	}
-	if err := New("a", testOptions(filepath.Join(dir, "missing"))).Delete(); err != nil {
-		t.Errorf("Delete without the directory: %v", err)
 	}
 }
 
@@ -307,6 +318,9 @@ func TestExistsLooksAtWholeNames(t *testing.T) {
 		}
 		if got, err := Exists(dir, "a"); err != nil || got != want {
 			t.Errorf("Exists(a) with %s = %v, %v, want %v", file, got, err, want)
+		}
+		if got, err := listNames(t, dir).Has("a"); err != nil || got != want {
+			t.Errorf("Has(a) with %s = %v, %v, want %v", file, got, err, want)
 		}
 	}
 	if got, err := Exists(filepath.Join(t.TempDir(), "missing"), "a"); err != nil || got {
