@@ -2,6 +2,7 @@ package nsq
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,7 +24,7 @@ type results struct {
 	mu       sync.Mutex // what follows
 	room     sync.Cond  // there is room again for a doneChan, or stopping is set
 	waiting  map[chan *ProducerTransaction]*ring[*ProducerTransaction]
-	kept     int // in all of waiting
+	kept     atomic.Int64 // in all of waiting; changed under mu
 	stopping bool
 
 	senders sync.WaitGroup
@@ -42,14 +43,14 @@ func newResults() *results {
 // awaitRoom waits while too many answers are kept for ch, or in all; after
 // release it returns at once. It reserves nothing.
 func (r *results) awaitRoom(ch chan *ProducerTransaction) {
-	if ch == nil {
+	if ch == nil || r.kept.Load() < maxKept {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	full := func() bool {
 		q := r.waiting[ch]
-		return r.kept >= maxKeptInAll || q != nil && q.n >= maxKept
+		return r.kept.Load() >= maxKeptInAll || q != nil && q.n >= maxKept
 	}
 	for full() && !r.stopping {
 		r.room.Wait()
@@ -84,7 +85,7 @@ func (r *results) deliver(t *ProducerTransaction) {
 		r.senders.Go(func() { r.send(ch, q, t) })
 	}
 	q.push(t)
-	r.kept++
+	r.kept.Add(1)
 }
 
 // send sends what waits for ch, from first on, until nothing does.
@@ -110,11 +111,11 @@ func (r *results) send(ch chan *ProducerTransaction, q *ring[*ProducerTransactio
 func (r *results) sent(ch chan *ProducerTransaction, q *ring[*ProducerTransaction]) *ProducerTransaction {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if q.n == maxKept || r.kept == maxKeptInAll {
+	if q.n == maxKept || r.kept.Load() == maxKeptInAll {
 		r.room.Broadcast()
 	}
 	q.pop()
-	r.kept--
+	r.kept.Add(-1)
 	next, ok := q.first()
 	if !ok {
 		delete(r.waiting, ch)
