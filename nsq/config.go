@@ -39,8 +39,8 @@ type Config struct {
 	DefaultRequeueDelay time.Duration `opt:"default_requeue_delay" min:"0" max:"60m" default:"90s"`
 
 	// MaxAttempts is how often a message is delivered before it is dropped; 0
-	// means without limit. A handler sees it at least once: the last delivery
-	// is given to one even after its time-out.
+	// means without limit. Of those that arrive here, the last is given to a
+	// handler even after its time-out.
 	MaxAttempts uint16 `opt:"max_attempts" min:"0" max:"65535" default:"5"`
 
 	// With more connections than MaxInFlight, they take turns with a RDY of 1.

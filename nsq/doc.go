@@ -21,10 +21,10 @@
 // Handlers never hold up a connection: heartbeats are answered while every
 // handler is busy. A message that waits for a handler until nsqd gives up on it
 // is dropped, as nsqd delivers it again. That counts as an attempt, and the last
-// of MaxAttempts is given to a handler however late, so that every message is
-// handled at least once; when too many of those wait, no more are asked for. A
-// message may therefore be handled more than once, and a handler must be able to
-// bear that.
+// of MaxAttempts is given to a handler however late, so that no message is given
+// up for having waited here; when too many of those wait, no more are asked for.
+// A message may therefore be handled more than once, and a handler must be able
+// to bear that.
 //
 // A connection that is lost is made again, first after a tenth of a second, then
 // at growing intervals up to LookupdPollInterval.
