@@ -3,6 +3,7 @@ package nsqd
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,8 +51,10 @@ func (p *protocolV2) publishPubs(c *client, payload []byte, count int) error {
 	return nil
 }
 
+// errPublish says why messages could not be kept, in one line.
 func errPublish(code, command string, err error) error {
-	return wire.NewError(code, fmt.Sprintf("%s failed %s", command, err), err)
+	reason := strings.ReplaceAll(err.Error(), "\n", "; ")
+	return wire.NewError(code, command+" failed "+reason, err)
 }
 
 // gatherPub takes PUB: if its message has arrived whole, it joins those that

@@ -14,15 +14,15 @@ import (
 
 // env is what topics, channels and connections need of the daemon around them.
 type env struct {
-	opts    *Options
-	log     *slog.Logger
-	start   time.Time
-	scan    *queueScan
-	health  health
-	changed func() // a topic or channel came or went: metadata must be written
-	panics  atomic.Uint64
-
-	stopping atomic.Bool // connections are about to be closed: nothing is delivered any more
+	opts      *Options
+	log       *slog.Logger
+	start     time.Time
+	scan      *queueScan
+	diskNames *diskq.Names // the queues that the data path holds files of
+	changed   func()       // a topic or channel came or went: metadata must be written
+	health    health
+	panics    atomic.Uint64
+	stopping  atomic.Bool // connections are about to be closed: nothing is delivered any more
 }
 
 // now returns the daemon's monotonic clock in nanoseconds; it never is 0.
@@ -40,6 +40,7 @@ func (e *env) recoverPanic(what string, client net.Addr) {
 func (e *env) diskOptions() diskq.Options {
 	return diskq.Options{
 		Dir:             e.opts.DataPath,
+		Names:           e.diskNames,
 		MaxBytesPerFile: e.opts.MaxBytesPerFile,
 		MinRecord:       wire.MessageHeaderLen,
 		MaxRecord:       int32(min(math.MaxInt32, max(maxStoredMessage, e.opts.MaxMsgSize)+wire.MessageHeaderLen)),

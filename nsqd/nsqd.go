@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/dirlock"
+	"github.com/seed893f581e/nsq/internal/diskq"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -73,6 +74,9 @@ func New(opts *Options) (_ *NSQD, err error) {
 			err = errors.Join(err, n.tcp.close(), n.http.close(), n.flush(), n.dataLock.Unlock())
 		}
 	}()
+	if n.env.diskNames, err = diskq.List(n.opts.DataPath); err != nil {
+		return nil, fmt.Errorf("failed to list data-path: %w", err)
+	}
 	n.log.Info(version.String("nsqd"))
 	n.log.Info(fmt.Sprintf("ID: %d", n.opts.ID))
 	if n.tcp.listener, err = listen(n.opts.TCPAddress); err != nil {

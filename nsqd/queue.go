@@ -56,7 +56,7 @@ func newQueue(e *env, name string, ephemeral bool, newID func() guid) *queue {
 
 // open opens what an earlier run left on disk, if anything.
 func (q *queue) open() error {
-	there, err := diskq.Exists(q.env.opts.DataPath, q.name)
+	there, err := q.env.diskNames.Has(q.name)
 	if err != nil || !there {
 		return err
 	}

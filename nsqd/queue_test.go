@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed893f581e/nsq/internal/diskq"
 )
 
 // testEnv returns what topics and channels need, with a data path of its own
@@ -22,6 +24,10 @@ func testEnv(t testing.TB, memQueueSize int64) *env {
 	opts.MemQueueSize = memQueueSize
 	e := &env{opts: opts, log: slog.New(slog.DiscardHandler), start: time.Now(), changed: func() {}}
 	e.scan = newQueueScan(e)
+	var err error
+	if e.diskNames, err = diskq.List(opts.DataPath); err != nil {
+		t.Fatal(err)
+	}
 	return e
 }
 

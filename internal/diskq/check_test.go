@@ -133,8 +133,8 @@ func TestCrashWithoutMetaFileAfterEmpty(t *testing.T) {
 	}
 	putAll(t, q, records(10, 15)) // in file 1
 	o = crash(t, o)
-	if ok, err := Exists(o.Dir, "orders"); !ok || err != nil {
-		t.Errorf("Exists = %v, %v", ok, err)
+	if ok, err := exists(o.Dir, "orders"); !ok || err != nil {
+		t.Errorf("exists = %v, %v", ok, err)
 	}
 	wantHealthy(t, "orders", o, records(10, 15))
 }

@@ -59,7 +59,7 @@ func (n *Names) Has(name string) (bool, error) {
 	ls, used := n.found[name], n.used[name]
 	n.mu.Unlock()
 	if used {
-		return Exists(n.dir, name)
+		return exists(n.dir, name)
 	}
 	return ls.meta || len(ls.data) > 0, nil
 }

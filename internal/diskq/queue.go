@@ -92,8 +92,8 @@ func New(name string, o Options) *Queue {
 	}
 }
 
-// Exists reports whether dir holds records, or at least positions, of the queue.
-func Exists(dir, name string) (bool, error) {
+// exists reports whether dir holds records, or at least positions, of the queue.
+func exists(dir, name string) (bool, error) {
 	f := files{dir, name}
 	if _, err := os.Stat(f.metaPath()); err == nil {
 		return true, nil
@@ -200,7 +200,10 @@ func (q *Queue) Put(rec []byte) error {
 		return err
 	}
 	if err := q.dq.Put(rec); err != nil {
-		return errors.Join(fmt.Errorf("writing to disk queue %q: %w", q.name, err), q.writeFailedLocked())
+		if cutErr := q.writeFailedLocked(); cutErr != nil { // tried again by the next Put
+			q.opts.Logger.Error("DISKQUEUE: the torn record of a failed write could not be cut off yet", "queue", q.name, "error", cutErr)
+		}
+		return fmt.Errorf("writing to disk queue %q: %w", q.name, err)
 	}
 	q.depth.Add(1)
 	return nil

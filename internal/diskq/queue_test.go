@@ -316,15 +316,15 @@ func TestExistsLooksAtWholeNames(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := Exists(dir, "a"); err != nil || got != want {
-			t.Errorf("Exists(a) with %s = %v, %v, want %v", file, got, err, want)
+		if got, err := exists(dir, "a"); err != nil || got != want {
+			t.Errorf("exists(a) with %s = %v, %v, want %v", file, got, err, want)
 		}
 		if got, err := listNames(t, dir).Has("a"); err != nil || got != want {
 			t.Errorf("Has(a) with %s = %v, %v, want %v", file, got, err, want)
 		}
 	}
-	if got, err := Exists(filepath.Join(t.TempDir(), "missing"), "a"); err != nil || got {
-		t.Errorf("Exists without the directory = %v, %v", got, err)
+	if got, err := exists(filepath.Join(t.TempDir(), "missing"), "a"); err != nil || got {
+		t.Errorf("exists without the directory = %v, %v", got, err)
 	}
 }
 
@@ -349,7 +349,7 @@ func TestEmptyDropsRecordsAndClaims(t *testing.T) {
 	if err := q.Empty(); err != nil {
 		t.Fatalf("Empty of a queue not opened yet: %v", err)
 	}
-	if ok, err := Exists(o.Dir, "orders"); ok || err != nil {
+	if ok, err := exists(o.Dir, "orders"); ok || err != nil {
 		t.Errorf("files left after Empty of a queue not opened yet: %v, %v", ok, err)
 	}
 }
