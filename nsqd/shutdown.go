@@ -3,6 +3,8 @@ package nsqd
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 )
 
 // Exit stops what creates work before what work depends on; a step that fails
@@ -41,14 +43,26 @@ func (n *NSQD) endLoops() error {
 	return nil
 }
 
+// flushWorkers is how many topics are flushed at a time: mostly they wait for
+// the disk to confirm.
+const flushWorkers = 16
+
 // flush writes what topics and channels hold in memory to disk.
 func (n *NSQD) flush() error {
 	n.log.Info("NSQ: closing topics")
-	var errs []error
-	for _, t := range n.topics.close() {
-		if err := t.flush(); err != nil {
-			errs = append(errs, fmt.Errorf("flush: %w", err))
-		}
+	topics := n.topics.close()
+	errs := make([]error, len(topics))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(flushWorkers, len(topics)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(topics)); i = next.Add(1) - 1 {
+				if err := topics[i].flush(); err != nil {
+					errs[i] = fmt.Errorf("flush: %w", err)
+				}
+			}
+		})
 	}
+	workers.Wait()
 	return errors.Join(errs...)
 }
