@@ -16,7 +16,7 @@ func TestMissingLinesAreGivenUp(t *testing.T) {
 		}
 		go func() {
 			j.arriving <- "000003 c"
-			time.Sleep(time.Minute) // a publisher may take its time
+			<-time.After(time.Minute) // a publisher may take its time
 			close(publisher.done)
 			j.arriving <- "000001 a"
 		}()

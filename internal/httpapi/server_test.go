@@ -359,7 +359,7 @@ func TestSlowBodyIsRead(t *testing.T) {
 		r := start(t, nil, func(s *Server) {
 			s.V1("POST", "/read", func(r *http.Request) (any, error) {
 				body, err := io.ReadAll(r.Body)
-				time.Sleep(2 * bodyTimeout) // as a slow handler: the peer has sent everything and waits
+				<-time.After(2 * bodyTimeout) // as a slow handler: the peer has sent everything and waits
 				if r.Context().Err() != nil {
 					t.Error("the request was given up although its peer waits")
 				}
@@ -369,7 +369,7 @@ func TestSlowBodyIsRead(t *testing.T) {
 		conn := r.dial(t)
 		io.WriteString(conn, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n")
 		for _, b := range []byte("hello") {
-			time.Sleep(bodyTimeout - time.Second)
+			<-time.After(bodyTimeout - time.Second)
 			if _, err := conn.Write([]byte{b}); err != nil {
 				t.Fatal(err)
 			}
@@ -391,7 +391,7 @@ func TestPeerThatDoesNotReadIsCut(t *testing.T) {
 		})
 		conn := r.dial(t)
 		io.WriteString(conn, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
-		time.Sleep(writeTimeout + time.Second) // on the fake clock
+		<-time.After(writeTimeout + time.Second) // on the fake clock
 		if n, err := io.Copy(io.Discard, conn); n > 1<<16 || err != nil {
 			t.Errorf("%d bytes were sent, the end was %v", n, err)
 		}
@@ -416,7 +416,7 @@ func TestCloseWaitsForRequestsOnly(t *testing.T) {
 		began := time.Now()
 		closed := make(chan error)
 		go func() { closed <- r.Server.Close() }()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		select {
 		case err := <-closed:
 			t.Fatalf("Close returned %v while a request ran", err)
