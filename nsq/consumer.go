@@ -219,6 +219,7 @@ func (r *Consumer) finishStop() {
 	case <-ended:
 		r.logf(LogLevelInfo, "stopped")
 	case <-deadline:
+		r.queue.abandon() // no handler gets anything after StopChan is closed
 		r.logf(LogLevelWarning, "stopped without waiting any longer for handlers")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,5 +256,33 @@ func TestNoConnectionStarves(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// A program that closes what its handlers use once StopChan is closed must not
+// see one begin after that.
+func TestNoHandlerBeginsAfterStopChanIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var began, stopped atomic.Int32
+		r, s := pipeConsumer(t, func(*Message) error {
+			began.Add(1)
+			<-time.After(20 * time.Second)
+			return nil
+		})
+		r.ChangeMaxInFlight(8)
+		s.expect("RDY 8")
+		for i := range 8 {
+			s.message(uint64(i+1), 5, "x") // the last attempt: kept however late
+		}
+		synctest.Wait()
+		go drainCommands(s)
+		r.Stop()
+		<-r.StopChan
+		stopped.Store(began.Load())
+		<-time.After(time.Hour)
+		if began.Load() != stopped.Load() {
+			t.Errorf("%d messages were handled before the end and %d after", stopped.Load(), began.Load()-stopped.Load())
+		}
+		s.nc.Close()
 	})
 }

@@ -50,6 +50,10 @@ func (q *messageQueue) push(d delivery, now time.Time, limit int) error {
 		q.takeLocked(&q.waiting)
 		q.dropLocked(first)
 	}
+	if q.closed { // abandoned: the consumer has stopped
+		q.dropLocked(d)
+		return nil
+	}
 	if d.c.queued >= limit {
 		return errTooMany
 	}
@@ -125,5 +129,18 @@ func (q *messageQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+	q.ready.Broadcast()
+}
+
+// abandon makes pop return false at once: what still waits is dropped.
+func (q *messageQueue) abandon() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	for _, from := range []*ring[delivery]{&q.last, &q.waiting} {
+		for d, ok := q.takeLocked(from); ok; d, ok = q.takeLocked(from) {
+			q.dropLocked(d)
+		}
+	}
 	q.ready.Broadcast()
 }

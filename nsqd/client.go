@@ -49,7 +49,7 @@ type client struct {
 	waitsForRoom atomic.Bool   // the pump could take messages if there were room in flight
 	writers      atomic.Int32  // writes under way
 	writeArmed   atomic.Int64  // when the write deadline was last set
-	written      atomic.Int64  // when the last write that has ended began
+	written      atomic.Int64  // when the last write ended
 
 	messages atomic.Uint64 // sent
 	finished atomic.Uint64
@@ -174,7 +174,7 @@ func (c *client) write(b []byte) error {
 	}
 	_, err := c.conn.Write(b)
 	if err == nil {
-		c.written.Store(now)
+		c.written.Store(c.env.now())
 	}
 	return err
 }

@@ -77,6 +77,16 @@ func TestBusyWritersAreNotCut(t *testing.T) {
 	})
 }
 
+// A write that waits behind another and then for the peer is within a heartbeat
+// and a quarter, time and again.
+func TestEveryWriteHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if failed := writers(550*time.Millisecond, time.Minute); failed != 0 {
+			t.Errorf("with a peer that takes every write in time, one failed after %v", failed)
+		}
+	})
+}
+
 func TestWaitingWritesDoNotPutTheDeadlineOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		if failed := writers(time.Hour, time.Minute); failed != 1250*time.Millisecond {

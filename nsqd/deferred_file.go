@@ -37,10 +37,11 @@ type deferredMessage struct {
 	s   span
 }
 
-// writeDeferredFile replaces the file. Without messages there is none.
+// writeDeferredFile writes the file. Without messages it does nothing: one that
+// was loaded is gone already, and one that could not be read must stay.
 func writeDeferredFile(name string, messages []deferredMessage) error {
 	if len(messages) == 0 {
-		return removeDeferredFile(name)
+		return nil
 	}
 	var data []byte
 	for _, d := range messages {
@@ -67,9 +68,18 @@ func loadDeferredFile(log *slog.Logger, name string, newID func() guid, use func
 	if damaged == nil {
 		return removeDeferredFile(name)
 	}
+	aside := name + ".bad"
+	for i := 1; exists(aside); i++ { // an earlier one is not overwritten
+		aside = fmt.Sprintf("%s.%d.bad", name, i)
+	}
 	log.Error("NSQ: a file of deferred messages is damaged and was set aside",
-		"file", name, "as", name+".bad", "messages", len(messages), "damage", damaged)
-	return os.Rename(name, name+".bad")
+		"file", name, "as", aside, "messages", len(messages), "damage", damaged)
+	return os.Rename(name, aside)
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
 }
 
 // parseDeferredFile returns the messages before the first damage, and what that

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/nsqd"
@@ -114,6 +115,39 @@ func TestLeftOverTemporaryFilesAreRemoved(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(opts.DataPath, name)); err != nil {
 			t.Errorf("%s, which is not ours, is gone: %v", name, err)
 		}
+	}
+}
+
+// A start that fails, for want of descriptors or by a bad disk, must not cost
+// what it could not read.
+func TestFailedStartKeepsDeferredMessages(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	p := dialRaw(t, d)
+	p.dpub("alone", time.Hour, "x")
+	dialRaw(t, d).sub("t", "c")
+	p.dpub("t", time.Hour, "x")
+	p.mpub("t", "1", "2")
+	nsqtest.Eventually(t, "the channel has its messages", func() bool {
+		counts, _ := d.ChannelCounts("t", "c")
+		return counts == nsqd.Counts{Depth: 2, Deferred: 1}
+	})
+	d.Stop()
+
+	meta := filepath.Join(d.Opts.DataPath, "t:c.diskqueue.meta.dat")
+	if err := errors.Join(os.Rename(meta, meta+".saved"), os.Mkdir(meta, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nsqd.New(d.Opts); err == nil {
+		t.Fatal("a meta file that is a directory was read")
+	}
+	if err := errors.Join(os.Remove(meta), os.Rename(meta+".saved", meta)); err != nil {
+		t.Fatal(err)
+	}
+	d = d.Restart()
+	alone, _ := d.TopicCounts("alone")
+	channel, _ := d.ChannelCounts("t", "c")
+	if (alone != nsqd.Counts{Depth: 1}) || (channel != nsqd.Counts{Depth: 2, OnDisk: 2, Deferred: 1}) {
+		t.Errorf("after the failed start the topic has %+v and the channel %+v", alone, channel)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/diskq"
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -30,6 +31,8 @@ type queue struct {
 	env   *env
 	name  string // of the files
 
+	reopen scanItem // where what is on disk cannot be read
+
 	mu     sync.Mutex // what follows; never held over the disk
 	mem    memoryChan
 	paused bool
@@ -50,6 +53,7 @@ func newQueue(e *env, name string, ephemeral bool, newID func() guid) *queue {
 		q.mem.capacity = max(1, q.mem.capacity) // with no slot and no disk it could keep nothing at all
 	} else {
 		q.disk = diskq.New(name, e.diskOptions())
+		q.reopen.fire = q.tryReopen
 	}
 	return q
 }
@@ -183,12 +187,31 @@ func (q *queue) take(dst []span, n, maxBytes int) (spans []span, inMemory int) {
 	more := q.mem.spans > 0
 	q.mu.Unlock()
 	if got == 0 && q.disk != nil {
+		before := len(dst)
 		dst, more = q.read(dst, n, maxBytes)
+		if len(dst) == before && !more { // nothing there, or not readable now: a put signals by itself
+			if q.disk.Depth() > 0 {
+				q.env.scan.schedule(&q.reopen, q.env.now()+int64(diskRetry))
+			}
+			return dst, 0
+		}
 	}
 	if more || q.disk != nil && q.disk.Depth() > 0 {
 		q.signal()
 	}
 	return dst, got
+}
+
+// diskRetry is how soon a disk queue that cannot be read is tried again.
+const diskRetry = time.Second
+
+// tryReopen is what the scan fires for a disk queue that could not be read.
+func (q *queue) tryReopen(int64) (next int64) {
+	if err := q.disk.Open(); err != nil && !errors.Is(err, diskq.ErrClosed) {
+		q.env.log.Error("DISKQUEUE: cannot be read, will try again", "queue", q.name, "in", diskRetry, "error", err)
+	}
+	q.signal() // the next take sees, and has us tried again if need be
+	return 0
 }
 
 // read appends the next messages from disk to dst, as take does. How large
@@ -274,6 +297,7 @@ func (q *queue) empty() error {
 
 // close refuses further puts and takes and returns what memory held.
 func (q *queue) close() []span {
+	q.env.scan.forget(&q.reopen)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true

@@ -42,7 +42,7 @@ func (s *tcpServer) serve() error {
 			return nil
 		}
 		if err != nil {
-			if !isTransient(err) {
+			if isPermanent(err) {
 				return err
 			}
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
@@ -66,15 +66,11 @@ func (s *tcpServer) serve() error {
 	}
 }
 
-// isTransient reports whether an accept may succeed later: the process or the
-// system is short of something, or the peer was gone already.
-func isTransient(err error) bool {
-	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+// isPermanent reports whether the listener itself is broken. Anything else
+// passes: the process or the system is short of something, the peer or the
+// network was gone.
+func isPermanent(err error) bool {
+	return errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.ENOTSOCK) || errors.Is(err, syscall.EINVAL)
 }
 
 // add makes conn known, and stop wait for its handler. It refuses once the

@@ -235,8 +235,10 @@ func (f files) probe() error {
 	if err != nil {
 		return err
 	}
-	_, err = tmp.Write(make([]byte, roomForMeta))
-	return errors.Join(err, tmp.Sync(), tmp.Close(), os.Remove(tmp.Name()))
+	if _, err = tmp.Write(make([]byte, roomForMeta)); err == nil {
+		err = tmp.Sync()
+	}
+	return errors.Join(err, tmp.Close(), os.Remove(tmp.Name()))
 }
 
 // writeMeta replaces the meta file as a whole and durably.

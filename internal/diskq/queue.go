@@ -270,14 +270,15 @@ func (q *Queue) Depth() int64 {
 }
 
 // Claim takes up to limit records out of Depth and returns how many it took. The
-// caller must then Read as many, or Close. Claim never waits for the disk.
+// caller must then Read as many, or Close. Claim never waits for the disk. While
+// a queue cannot be opened again after a failed write it gives none: Open tries.
 func (q *Queue) Claim(limit int) int {
 	if q.depth.Load() == 0 {
 		return 0
 	}
 	q.claims.Lock()
 	defer q.claims.Unlock()
-	if q.isClosed() {
+	if q.isClosed() || q.source.records == nil {
 		return 0
 	}
 	n := min(int64(limit), q.depth.Load())
@@ -292,8 +293,9 @@ func (q *Queue) Claim(limit int) int {
 // Read receives that many claimed records in order, appends them to dst and
 // returns it. The records belong to the caller. As they are on disk already, it
 // takes microseconds each. It returns fewer only if the queue was emptied,
-// closed or deleted since they were claimed, or if records were lost to damage,
-// which is logged. Claims are interchangeable: after Empty the first to Read may
+// closed or deleted since they were claimed, if it cannot be opened again after
+// a failed write (the claims are then given back), or if records were lost to
+// damage, which is logged. Claims are interchangeable: after Empty the first to Read may
 // be the one who gets less.
 func (q *Queue) Read(claimed int, dst [][]byte) [][]byte {
 	q.reading.Lock()
@@ -324,7 +326,10 @@ func (q *Queue) Read(claimed int, dst [][]byte) [][]byte {
 		case <-q.stall.C:
 			missing = q.settle(got, missing-got)
 			got = 0
-			q.writeOff()
+			if !q.writeOff() {
+				q.unclaim(missing)
+				return dst
+			}
 			missing = q.settle(0, missing)
 			q.stall.Reset(stallTime)
 		}
@@ -344,22 +349,33 @@ func (q *Queue) settle(received, missing int64) int64 {
 	return missing - gone
 }
 
+// unclaim gives claims back that cannot be served now.
+func (q *Queue) unclaim(n int64) {
+	q.claims.Lock()
+	defer q.claims.Unlock()
+	q.claimed -= n
+	q.depth.Add(n)
+}
+
 // writeOff corrects the counters if nothing is left in the queue that could
-// serve the claims, of which there must be some. Reading must be held and all
-// that was received be settled.
-func (q *Queue) writeOff() {
+// serve the claims, of which there must be some. It reports false if the queue
+// is not open and cannot be opened. Reading must be held and all that was
+// received be settled.
+func (q *Queue) writeOff() bool {
 	q.writing.Lock()
 	defer q.writing.Unlock()
 	if q.dq == nil && !q.isClosed() {
 		if err := q.openLocked(); err != nil {
 			q.opts.Logger.Error("disk queue cannot be read", "queue", q.name, "error", err)
+			return false
 		}
 	}
 	if q.dq == nil || q.dq.Depth() != 0 {
-		return // no disk, or a slow one
+		return true // closed, or a slow disk
 	}
 	lost := q.resetLocked()
 	q.opts.Logger.Error("disk queue lost records to damage", "queue", q.name, "records", lost)
+	return true
 }
 
 // resetLocked is for when the queue holds nothing: it makes the depth 0 and all
