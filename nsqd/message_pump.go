@@ -19,8 +19,8 @@ func (p *protocolV2) messagePump(c *client) error {
 	defer pump.ticker.Stop()
 	woken := false // by the channel's token, which must be used or passed on
 	for {
-		ch := c.channel.Load()
 		room := c.room()
+		ch := c.channel.Load() // after room: with RDY there is a channel
 		if room > 0 {
 			sent, err := pump.deliver(ch, room)
 			if err != nil {
