@@ -41,10 +41,10 @@ func (s *httpServer) routes() {
 	s.server.V1("POST", "/mpub", s.mpub)
 
 	s.server.V1("POST", "/topic/create", s.createTopic)
-	s.server.V1("POST", "/topic/delete", s.deleteTopic)
-	s.server.V1("POST", "/topic/empty", s.emptyTopic)
-	s.server.V1("POST", "/topic/pause", s.pauseTopic(true))
-	s.server.V1("POST", "/topic/unpause", s.pauseTopic(false))
+	s.server.V1("POST", "/topic/delete", s.onTopic(topicParam, s.deleteTopic))
+	s.server.V1("POST", "/topic/empty", s.onTopic(newTopicParam, s.emptyTopic))
+	s.server.V1("POST", "/topic/pause", s.onTopic(topicParam, s.pauseTopic))
+	s.server.V1("POST", "/topic/unpause", s.onTopic(topicParam, s.unpauseTopic))
 
 	s.server.V1("POST", "/channel/create", s.createChannel)
 	s.server.V1("POST", "/channel/delete", s.onChannel(s.deleteChannel))

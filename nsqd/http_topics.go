@@ -26,7 +26,8 @@ func topicParam(r *http.Request) (q httpapi.Query, name string, err error) {
 	return q, name, nil
 }
 
-// newTopicParam returns the name of a topic that is to be created if needed.
+// newTopicParam returns the topic's name where an invalid one is an error of its
+// own: for what creates topics, and /topic/empty.
 func newTopicParam(r *http.Request) (q httpapi.Query, name string, err error) {
 	q, name, err = topicParam(r)
 	if err == nil && !wire.ValidName(name) {
@@ -80,43 +81,11 @@ func (s *httpServer) createTopic(r *http.Request) (any, error) {
 	return nil, s.save(t.ephemeral)
 }
 
-// deleteTopic answers when the topic is gone, whoever deletes it.
-func (s *httpServer) deleteTopic(r *http.Request) (any, error) {
-	_, name, err := topicParam(r)
-	if err != nil {
-		return nil, err
-	}
-	t := s.n.topics.existing(name)
-	if t == nil {
-		return nil, errTopicNotFound
-	}
-	if t.exit(false) {
-		err = s.n.topics.drop(t)
-	} else {
-		<-t.gone
-	}
-	return nil, errors.Join(err, s.save(t.ephemeral))
-}
-
-// emptyTopic drops the messages that no channel has got yet.
-func (s *httpServer) emptyTopic(r *http.Request) (any, error) {
-	_, name, err := newTopicParam(r)
-	if err != nil {
-		return nil, err
-	}
-	t := s.n.topics.existing(name)
-	if t == nil {
-		return nil, errTopicNotFound
-	}
-	if err = t.queue.empty(); errors.Is(err, diskq.ErrClosed) {
-		err = errTopicNotFound // it is being deleted
-	}
-	return nil, err
-}
-
-func (s *httpServer) pauseTopic(paused bool) httpapi.Handler {
+// onTopic returns a handler for what is done with a topic that exists; param
+// says how its name is given.
+func (s *httpServer) onTopic(param func(*http.Request) (httpapi.Query, string, error), do func(*topic) error) httpapi.Handler {
 	return func(r *http.Request) (any, error) {
-		_, name, err := topicParam(r)
+		_, name, err := param(r)
 		if err != nil {
 			return nil, err
 		}
@@ -124,9 +93,38 @@ func (s *httpServer) pauseTopic(paused bool) httpapi.Handler {
 		if t == nil {
 			return nil, errTopicNotFound
 		}
-		t.setPaused(paused)
-		return nil, s.save(t.ephemeral)
+		return nil, do(t)
 	}
+}
+
+// deleteTopic returns when the topic is gone, whoever deletes it.
+func (s *httpServer) deleteTopic(t *topic) error {
+	var err error
+	if t.exit(false) {
+		err = s.n.topics.drop(t)
+	} else {
+		<-t.gone
+	}
+	return errors.Join(err, s.save(t.ephemeral))
+}
+
+// emptyTopic drops the messages that no channel has got yet.
+func (s *httpServer) emptyTopic(t *topic) error {
+	err := t.queue.empty()
+	if errors.Is(err, diskq.ErrClosed) {
+		return errTopicNotFound // it is being deleted
+	}
+	return err
+}
+
+func (s *httpServer) pauseTopic(t *topic) error {
+	t.setPaused(true)
+	return s.save(t.ephemeral)
+}
+
+func (s *httpServer) unpauseTopic(t *topic) error {
+	t.setPaused(false)
+	return s.save(t.ephemeral)
 }
 
 func (s *httpServer) createChannel(r *http.Request) (any, error) {
