@@ -186,15 +186,23 @@ func (ch *channel) owner(id guid) *client {
 	return nil
 }
 
-// empty drops everything: what is in flight and deferred first, so that none of
-// it comes back into the queue after that was emptied.
+// empty drops everything: queued, deferred and in flight. What is queued goes
+// first, or consumers whose messages in flight are dropped would take it; what
+// came back into the queue meanwhile goes last.
 func (ch *channel) empty() error {
-	for _, c := range ch.consumers() {
+	err := ch.queue.empty()
+	ch.deferred.clear()
+	consumers := ch.consumers()
+	for _, c := range consumers {
 		c.inflight.drain()
+	}
+	if total, _ := ch.queue.depth(); total > 0 {
+		err = errors.Join(err, ch.queue.empty())
+	}
+	for _, c := range consumers {
 		c.roomChanged()
 	}
-	ch.deferred.clear()
-	return ch.queue.empty()
+	return err
 }
 
 // delete drops everything and closes the consumers' connections. The caller
