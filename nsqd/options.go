@@ -2,6 +2,7 @@ package nsqd
 
 import (
 	"crypto/md5"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -34,11 +35,31 @@ type Options struct {
 
 	TCPAddress        string `flag:"tcp-address" usage:"listen for clients on this host:port or unix socket"`
 	HTTPAddress       string `flag:"http-address" usage:"listen for HTTP on this host:port or unix socket; empty for none"`
+	HTTPSAddress      string `flag:"https-address" usage:"listen for HTTPS on this host:port where there is a certificate; empty for none"`
 	BroadcastAddress  string `flag:"broadcast-address" usage:"host under which clients reach this node"`
 	BroadcastTCPPort  int    `flag:"broadcast-tcp-port" usage:"TCP port under which clients reach this node; 0 for the port listened on"`
 	BroadcastHTTPPort int    `flag:"broadcast-http-port" usage:"HTTP port under which clients reach this node; 0 for the port listened on"`
 	TopologyRegion    string `flag:"topology-region" usage:"region in which this node runs"`
 	TopologyZone      string `flag:"topology-zone" usage:"zone in which this node runs"`
+	MaxConnections    int    `flag:"max-connections" usage:"clients and HTTP connections at a time; 0 for as many as the limit of open files allows beside a reserve for queues"`
+
+	LookupdTCPAddresses []string `flag:"lookupd-tcp-address" cfg:"nsqlookupd_tcp_addresses" usage:"host:port of an nsqlookupd; may be given several times"`
+
+	AuthHTTPAddresses        []string      `flag:"auth-http-address" cfg:"auth_http_addresses" usage:"host:port or URL of an auth server, which then decides what clients may do; may be given several times"`
+	AuthHTTPRequestMethod    string        `flag:"auth-http-request-method" usage:"how auth servers are asked: get or post; post keeps secrets out of their access logs"`
+	AuthRequired             bool          `flag:"auth-required" usage:"publishing over HTTP needs a secret that the auth servers accept, too"`
+	HTTPClientConnectTimeout time.Duration `flag:"http-client-connect-timeout" usage:"time in which an auth server or nsqlookupd must accept a connection"`
+	HTTPClientRequestTimeout time.Duration `flag:"http-client-request-timeout" usage:"time in which an auth server or nsqlookupd must answer"`
+
+	TLSCert             string      `flag:"tls-cert" usage:"PEM file of the certificate (chain) with which clients and HTTPS are served"`
+	TLSKey              string      `flag:"tls-key" usage:"PEM file of the certificate's key"`
+	TLSClientAuthPolicy string      `flag:"tls-client-auth-policy" usage:"certificates of clients: require for any, require-verify for one of --tls-root-ca-file; either implies --tls-required"`
+	TLSRootCAFile       string      `flag:"tls-root-ca-file" usage:"PEM file of the authorities that certificates of clients and auth servers are checked against"`
+	TLSRequired         TLSRequired `flag:"tls-required" usage:"clients must use TLS: true, false, or tcp-https to except plain HTTP"`
+	TLSMinVersion       TLSVersion  `flag:"tls-min-version" usage:"oldest TLS version that is accepted: tls1.0, tls1.1, tls1.2 or tls1.3"`
+	Deflate             bool        `flag:"deflate" usage:"offer deflate compression to clients"`
+	MaxDeflateLevel     int         `flag:"max-deflate-level" usage:"highest deflate level that a client may ask for, [1,9]"`
+	Snappy              bool        `flag:"snappy" usage:"offer snappy compression to clients"`
 
 	DataPath        string        `flag:"data-path" usage:"existing directory for queues and metadata; empty for the current directory"`
 	MemQueueSize    int64         `flag:"mem-queue-size" usage:"messages that each topic and each channel keeps in memory before it uses the disk"`
@@ -62,6 +83,18 @@ type Options struct {
 	MinOutputBufferTimeout time.Duration `flag:"min-output-buffer-timeout" usage:"shortest output buffer timeout that a client may ask for"`
 	OutputBufferTimeout    time.Duration `flag:"output-buffer-timeout" usage:"longest time that a message waits in an output buffer, where the client asks for none"`
 	MaxChannelConsumers    int           `flag:"max-channel-consumers" usage:"consumers that a channel may have; 0 for any number"`
+
+	StatsdAddress          string        `flag:"statsd-address" usage:"host:port of a statsd daemon to which statistics are sent over UDP; empty for none"`
+	StatsdPrefix           string        `flag:"statsd-prefix" usage:"start of every statsd name; %s becomes broadcast address and HTTP port"`
+	StatsdInterval         time.Duration `flag:"statsd-interval" usage:"time between two rounds of statsd metrics"`
+	StatsdMemStats         bool          `flag:"statsd-mem-stats" usage:"send memory and garbage collection statistics to statsd"`
+	StatsdUDPPacketSize    int           `flag:"statsd-udp-packet-size" usage:"size in bytes up to which metrics share a packet"`
+	StatsdExcludeEphemeral bool          `flag:"statsd-exclude-ephemeral" usage:"send no metrics of ephemeral topics and channels"`
+
+	E2EProcessingLatencyPercentiles []float64     `flag:"e2e-processing-latency-percentile" cfg:"e2e_processing_latency_percentiles" usage:"percentiles in (0,1] of the time from publish to FIN that are kept, with commas or given several times"`
+	E2EProcessingLatencyWindowTime  time.Duration `flag:"e2e-processing-latency-window-time" usage:"time that these percentiles cover"`
+
+	Experiments []string `flag:"enable-experiment" usage:"experiment to enable: topology-aware-consumption; may be given several times"`
 }
 
 // NewOptions returns the defaults.
@@ -77,7 +110,17 @@ func NewOptions() *Options {
 
 		TCPAddress:       "0.0.0.0:4150",
 		HTTPAddress:      "0.0.0.0:4151",
+		HTTPSAddress:     "0.0.0.0:4152",
 		BroadcastAddress: hostname,
+
+		AuthHTTPRequestMethod:    "get",
+		HTTPClientConnectTimeout: 2 * time.Second,
+		HTTPClientRequestTimeout: 5 * time.Second,
+
+		TLSMinVersion:   tls.VersionTLS12,
+		Deflate:         true,
+		MaxDeflateLevel: 6,
+		Snappy:          true,
 
 		MemQueueSize:    10000,
 		MaxBytesPerFile: 100 << 20,
@@ -99,6 +142,13 @@ func NewOptions() *Options {
 		MaxOutputBufferTimeout: 30 * time.Second,
 		MinOutputBufferTimeout: 25 * time.Millisecond,
 		OutputBufferTimeout:    250 * time.Millisecond,
+
+		StatsdPrefix:        "nsq.%s",
+		StatsdInterval:      time.Minute,
+		StatsdMemStats:      true,
+		StatsdUDPPacketSize: 508,
+
+		E2EProcessingLatencyWindowTime: 10 * time.Minute,
 	}
 }
 
@@ -137,6 +187,23 @@ func (o *Options) Validate() error {
 	check(o.MinOutputBufferTimeout >= 0, "--min-output-buffer-timeout must not be negative, is %s", o.MinOutputBufferTimeout)
 	check(o.MaxOutputBufferTimeout >= 0, "--max-output-buffer-timeout must not be negative, is %s", o.MaxOutputBufferTimeout)
 	check(o.OutputBufferTimeout > 0, "--output-buffer-timeout must be positive, is %s", o.OutputBufferTimeout)
+	check(o.MaxConnections >= 0, "--max-connections must not be negative, is %d", o.MaxConnections)
+	check(o.HTTPClientConnectTimeout > 0, "--http-client-connect-timeout must be positive, is %s", o.HTTPClientConnectTimeout)
+	check(o.HTTPClientRequestTimeout > 0, "--http-client-request-timeout must be positive, is %s", o.HTTPClientRequestTimeout)
+	check(o.AuthHTTPRequestMethod == "get" || o.AuthHTTPRequestMethod == "post", "--auth-http-request-method must be post or get, is %q", o.AuthHTTPRequestMethod)
+	check(!o.AuthRequired || len(o.AuthHTTPAddresses) > 0, "--auth-required needs an --auth-http-address")
+	check((o.TLSCert == "") == (o.TLSKey == ""), "--tls-cert and --tls-key must be given together")
+	check(o.TLSClientAuthPolicy == "" || o.TLSClientAuthPolicy == "require" || o.TLSClientAuthPolicy == "require-verify",
+		"--tls-client-auth-policy must be require or require-verify, is %q", o.TLSClientAuthPolicy)
+	check(o.TLSCert != "" || (o.TLSRequired == TLSNotRequired && o.TLSClientAuthPolicy == ""),
+		"cannot require TLS client connections without TLS key and cert")
+	check(o.MaxDeflateLevel >= 1 && o.MaxDeflateLevel <= 9, "--max-deflate-level must be [1,9], is %d", o.MaxDeflateLevel)
+	check(o.StatsdInterval >= time.Second, "--statsd-interval must not be less than 1s, is %s", o.StatsdInterval)
+	check(o.StatsdUDPPacketSize > 0 && o.StatsdUDPPacketSize <= 65507, "--statsd-udp-packet-size must be [1,65507], is %d", o.StatsdUDPPacketSize)
+	for _, p := range o.E2EProcessingLatencyPercentiles {
+		check(p > 0 && p <= 1, "invalid E2E processing latency percentile: %v", p)
+	}
+	check(o.E2EProcessingLatencyWindowTime > 0, "--e2e-processing-latency-window-time must be positive, is %s", o.E2EProcessingLatencyWindowTime)
 	check(o.MaxChannelConsumers >= 0, "--max-channel-consumers must not be negative, is %d", o.MaxChannelConsumers)
 	return errors.Join(errs...)
 }

@@ -22,16 +22,18 @@ import (
 var (
 	stringFlags = []string{
 		"log-prefix", "tcp-address", "http-address", "broadcast-address",
-		"topology-region", "topology-zone", "data-path",
+		"topology-region", "topology-zone", "data-path", "https-address", "auth-http-request-method",
+		"tls-cert", "tls-key", "tls-client-auth-policy", "tls-root-ca-file", "statsd-address", "statsd-prefix",
 	}
 	intFlags = []string{
 		"node-id", "broadcast-tcp-port", "broadcast-http-port", "mem-queue-size", "max-bytes-per-file", "sync-every",
 		"queue-scan-worker-pool-max", "queue-scan-selection-count", "max-msg-size", "max-body-size", "max-rdy-count",
-		"max-output-buffer-size", "max-channel-consumers",
+		"max-output-buffer-size", "max-channel-consumers", "max-connections", "max-deflate-level", "statsd-udp-packet-size",
 	}
 	durationFlags = []string{
 		"sync-timeout", "msg-timeout", "max-msg-timeout", "max-req-timeout", "max-heartbeat-interval",
-		"max-output-buffer-timeout", "min-output-buffer-timeout", "output-buffer-timeout",
+		"max-output-buffer-timeout", "min-output-buffer-timeout", "output-buffer-timeout", "http-client-connect-timeout", "http-client-request-timeout",
+		"statsd-interval", "e2e-processing-latency-window-time",
 	}
 )
 
