@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,7 +37,16 @@ var (
 		"max-output-buffer-timeout", "min-output-buffer-timeout", "output-buffer-timeout", "http-client-connect-timeout", "http-client-request-timeout",
 		"statsd-interval", "e2e-processing-latency-window-time",
 	}
+	boolFlags      = []string{"auth-required", "deflate", "snappy", "statsd-mem-stats", "statsd-exclude-ephemeral"}
+	listFlags      = []string{"lookupd-tcp-address", "auth-http-address", "enable-experiment"}
+	floatListFlags = []string{"e2e-processing-latency-percentile"}
+	wordFlags      = []string{"log-level", "tls-required", "tls-min-version"}
 )
+
+// optionFlags are all flags that set an option.
+func optionFlags() []string {
+	return slices.Concat(stringFlags, intFlags, durationFlags, boolFlags, listFlags, floatListFlags, wordFlags)
+}
 
 // value is one way to set an option, and what it comes to; nil for an error.
 type value struct {
@@ -50,6 +61,21 @@ func flagValues() map[string][]value {
 			{"error", level(slog.LevelError)}, {"fatal", level(logging.LevelFatal)},
 			{"", nil}, {"warning", nil}, {"4", nil},
 		},
+		"tls-required": {
+			{"TCP-https", nsqd.TLSRequiredExceptHTTP}, {"true", nsqd.TLSRequiredAlways}, {"0", nsqd.TLSNotRequired}, {"yes", nil}, {"", nil},
+		},
+		"tls-min-version": {
+			{"TLS1.3", nsqd.TLSVersion(tls.VersionTLS13)}, {"tls1.0", nsqd.TLSVersion(tls.VersionTLS10)}, {"", nsqd.TLSVersion(tls.VersionTLS12)}, {"ssl3.0", nil}, {"1.2", nil},
+		},
+	}
+	for _, name := range boolFlags {
+		values[name] = []value{{"false", false}, {"T", true}, {"0", false}, {"", nil}, {"maybe", nil}, {"2", nil}}
+	}
+	for _, name := range listFlags {
+		values[name] = []value{{"a:1", []string{"a:1"}}, {"a,b", []string{"a,b"}}}
+	}
+	for _, name := range floatListFlags {
+		values[name] = []value{{"0.5", []float64{0.5}}, {"0.5,1,0.99", []float64{0.5, 1, 0.99}}, {"", nil}, {"x", nil}, {"0.5,", nil}}
 	}
 	for _, name := range stringFlags {
 		values[name] = []value{{"", ""}, {"some text", "some text"}, {"0.0.0.0:1", "0.0.0.0:1"}}
@@ -67,6 +93,21 @@ func flagValues() map[string][]value {
 func fileValues() map[string][]value {
 	values := map[string][]value{
 		"log-level": {{`"debug"`, level(slog.LevelDebug)}, {`"FATAL"`, level(logging.LevelFatal)}, {`"x"`, nil}, {`""`, nil}, {"1", nil}, {"true", nil}},
+		"tls-required": {
+			{"false", nsqd.TLSNotRequired}, {"true", nsqd.TLSRequiredAlways}, {`"tcp-https"`, nsqd.TLSRequiredExceptHTTP}, {`"1"`, nsqd.TLSRequiredAlways}, {"1", nil}, {`"x"`, nil},
+		},
+		"tls-min-version": {
+			{`""`, nsqd.TLSVersion(tls.VersionTLS12)}, {`"tls1.1"`, nsqd.TLSVersion(tls.VersionTLS11)}, {`"ssl3.0"`, nil}, {"1.2", nil}, {"true", nil},
+		},
+	}
+	for _, name := range boolFlags {
+		values[name] = []value{{"false", false}, {"true", true}, {`"0"`, false}, {"1", nil}, {`"maybe"`, nil}, {`""`, nil}}
+	}
+	for _, name := range listFlags {
+		values[name] = []value{{`[]`, []string(nil)}, {`["b:2", "c:3"]`, []string{"b:2", "c:3"}}, {`"d, e"`, []string{"d", "e"}}, {"5", nil}, {"[5]", nil}}
+	}
+	for _, name := range floatListFlags {
+		values[name] = []value{{"[]", []float64(nil)}, {"[1.0, 0.95]", []float64{1, 0.95}}, {`"0.9, 1"`, []float64{0.9, 1}}, {"0.5", nil}, {`["x"]`, nil}}
 	}
 	for _, name := range stringFlags {
 		values[name] = []value{{`""`, ""}, {`"some text"`, "some text"}, {"5", nil}, {"true", nil}, {`["a"]`, nil}}
@@ -100,8 +141,15 @@ func option(t *testing.T, o *nsqd.Options, flagName string) any {
 }
 
 func keyOf(flagName string) string {
-	if flagName == "node-id" {
+	switch flagName {
+	case "node-id":
 		return "id"
+	case "lookupd-tcp-address":
+		return "nsqlookupd_tcp_addresses"
+	case "auth-http-address":
+		return "auth_http_addresses"
+	case "e2e-processing-latency-percentile":
+		return "e2e_processing_latency_percentiles"
 	}
 	return strings.ReplaceAll(flagName, "-", "_")
 }
@@ -109,11 +157,16 @@ func keyOf(flagName string) string {
 func TestEveryFlag(t *testing.T) {
 	for name, values := range flagValues() {
 		for _, v := range values {
-			for _, args := range [][]string{{"--" + name + "=" + v.text}, {"-" + name, v.text}} {
+			forms := [][]string{{"--" + name + "=" + v.text}, {"-" + name, v.text}}
+			if slices.Contains(boolFlags, name) || name == "tls-required" { // need the "="
+				forms = forms[:1]
+			}
+			for _, args := range forms {
 				var stderr bytes.Buffer
 				c, err := parse(args, &stderr)
 				if v.want == nil {
-					if err == nil || !strings.HasPrefix(stderr.String(), `invalid value "`+v.text+`" for flag -`+name+": ") || !strings.Contains(stderr.String(), "\nUsage of nsqd:\n") {
+					wrong := fmt.Sprintf("value %q for ", v.text)
+					if err == nil || !strings.HasPrefix(stderr.String(), "invalid ") || !strings.Contains(stderr.String(), wrong) || !strings.Contains(stderr.String(), "-"+name+": ") || !strings.Contains(stderr.String(), "\nUsage of nsqd:\n") {
 						t.Errorf("%q: got %v and %q, want an error and the usage", args, err, stderr.String())
 					}
 					continue
@@ -125,7 +178,7 @@ func TestEveryFlag(t *testing.T) {
 				if _, err := c.resolve(); err != nil {
 					t.Errorf("%q: %v", args, err)
 				}
-				if got := option(t, c.options, name); got != v.want {
+				if got := option(t, c.options, name); !reflect.DeepEqual(got, v.want) {
 					t.Errorf("%q: got %v, want %v", args, got, v.want)
 				}
 			}
@@ -141,7 +194,7 @@ func TestEveryKeyOfTheFile(t *testing.T) {
 			switch {
 			case v.want == nil && (err == nil || !strings.Contains(err.Error(), " - line 1: failed parsing "+keyOf(name)+" ")):
 				t.Errorf("%s: got %v, want an error that names the line, the key and the value", line, err)
-			case v.want != nil && (err != nil || warnings != nil || option(t, o, name) != v.want):
+			case v.want != nil && (err != nil || warnings != nil || !reflect.DeepEqual(option(t, o, name), v.want)):
 				t.Errorf("%s: got %v, %v, %v, want %v", line, option(t, o, name), warnings, err, v.want)
 			}
 		}
@@ -151,11 +204,11 @@ func TestEveryKeyOfTheFile(t *testing.T) {
 func TestFlagGoesBeforeTheFile(t *testing.T) {
 	for name, values := range flagValues() {
 		fromFlag, inFile := values[0], fileValues()[name][1]
-		if fromFlag.want == inFile.want {
+		if reflect.DeepEqual(fromFlag.want, inFile.want) {
 			t.Fatalf("%s: the table has %v twice, so this proves nothing", name, fromFlag.want)
 		}
 		o, _, err := fromFile(t, keyOf(name)+" = "+inFile.text, "--"+name+"="+fromFlag.text)
-		if err != nil || option(t, o, name) != fromFlag.want {
+		if err != nil || !reflect.DeepEqual(option(t, o, name), fromFlag.want) {
 			t.Errorf("%s: got %v, %v, want %v", name, option(t, o, name), err, fromFlag.want)
 		}
 	}
@@ -174,7 +227,7 @@ func TestTheTablesNameEveryFlag(t *testing.T) {
 			t.Errorf("--%s has no usage text", f.Name)
 		}
 	})
-	want := slices.Concat(stringFlags, intFlags, durationFlags, []string{"log-level", "version", "config", "verbose", "worker-id"})
+	want := slices.Concat(optionFlags(), []string{"version", "config", "verbose", "worker-id"})
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("flags are %q, want %q", got, want)
@@ -259,7 +312,7 @@ func TestExampleFileIsCompleteAndHoldsTheDefaults(t *testing.T) {
 		keys = append(keys, string(m[1]))
 	}
 	var want []string
-	for _, name := range slices.Concat(stringFlags, intFlags, durationFlags, []string{"log-level"}) {
+	for _, name := range optionFlags() {
 		want = append(want, keyOf(name))
 	}
 	slices.Sort(keys)

@@ -94,7 +94,7 @@ func toDuration(v any) (time.Duration, error) {
 }
 
 func toStrings(v any) ([]string, error) {
-	list := []string{}
+	var list []string
 	switch v := v.(type) {
 	case string:
 		for word := range strings.SplitSeq(v, ",") {
@@ -121,11 +121,11 @@ func toFloats(v any) ([]float64, error) {
 	switch v := v.(type) {
 	case string:
 		if v == "" {
-			return []float64{}, nil
+			return []float64(nil), nil
 		}
 		return parseFloats(v)
 	case []any:
-		list := []float64{}
+		var list []float64
 		for _, element := range v {
 			f, ok := element.(float64)
 			if !ok {
