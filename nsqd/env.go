@@ -53,24 +53,3 @@ func (e *env) diskOptions() diskq.Options {
 // maxStoredMessage is the size up to which a message is read back from disk
 // even when today's --max-msg-size is smaller.
 const maxStoredMessage = 64 << 20
-
-// health is the result of the most recent write to any disk queue.
-type health struct {
-	err atomic.Pointer[error]
-}
-
-func (h *health) set(err error) {
-	if err != nil {
-		h.err.Store(&err)
-	} else if h.err.Load() != nil {
-		h.err.Store(nil)
-	}
-}
-
-// Err returns the error of the most recent write, nil if it succeeded.
-func (h *health) Err() error {
-	if err := h.err.Load(); err != nil {
-		return *err
-	}
-	return nil
-}

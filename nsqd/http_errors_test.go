@@ -107,8 +107,10 @@ func TestHTTPWithoutDisk(t *testing.T) {
 	if err := os.Rename(aside, n.opts.DataPath); err != nil {
 		t.Fatal(err)
 	}
-	if got := answer(t, "POST", url+"/pub?topic=after", "x"); got != "200 OK" {
-		t.Errorf("with the disk back: %s", got)
+	for _, topic := range []string{"t", "before2", "after"} {
+		if got := answer(t, "POST", url+"/pub?topic="+topic, "x"); got != "200 OK" {
+			t.Errorf("with the disk back: %s", got)
+		}
 	}
 	if got := answer(t, "GET", url+"/ping", ""); got != "200 OK" {
 		t.Errorf("/ping: %s", got)

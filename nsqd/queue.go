@@ -125,7 +125,7 @@ func (q *queue) spill(s span, stored bool) error {
 		if errors.Is(err, diskq.ErrClosed) {
 			err = errExiting
 		} else {
-			q.env.health.set(err)
+			q.env.health.set(q.name, err)
 		}
 		if err != nil {
 			if !stored {
@@ -333,5 +333,6 @@ func (q *queue) delete() error {
 	if q.disk == nil {
 		return nil
 	}
+	q.env.health.set(q.name, nil)
 	return q.disk.Delete()
 }
