@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -49,16 +48,11 @@ func New(opts *Options) (_ *NSQD, err error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	own := *opts
-	if own.DataPath == "" {
-		if own.DataPath, err = os.Getwd(); err != nil {
-			return nil, err
-		}
+	own, err := opts.effective()
+	if err != nil {
+		return nil, err
 	}
-	if own.Logger == nil {
-		own.Logger = slog.New(slog.DiscardHandler)
-	}
-	n := &NSQD{opts: &own, log: own.Logger, started: time.Now(), exiting: make(chan struct{}), exited: make(chan struct{})}
+	n := &NSQD{opts: own, log: own.Logger, started: time.Now(), exiting: make(chan struct{}), exited: make(chan struct{})}
 	n.ctx, n.stopLoops = context.WithCancel(context.Background())
 	n.env = &env{opts: n.opts, log: n.log, start: n.started}
 	n.env.scan = newQueueScan(n.env)
@@ -79,6 +73,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	}
 	n.log.Info(version.String("nsqd"))
 	n.log.Info(fmt.Sprintf("ID: %d", n.opts.ID))
+	n.opts.logDoubts()
 	if n.tcp.listener, err = listen(n.opts.TCPAddress); err != nil {
 		return nil, err
 	}
@@ -98,11 +93,10 @@ func New(opts *Options) (_ *NSQD, err error) {
 	return n, nil
 }
 
-// listen opens a TCP listener for host:port, or one on a unix socket for
-// anything else.
+// listen opens a TCP listener for host:port, or one on a unix socket.
 func listen(address string) (net.Listener, error) {
 	network := "tcp"
-	if _, _, err := net.SplitHostPort(address); err != nil {
+	if isSocketPath(address) {
 		network = "unix"
 	} else if host, _, _ := net.SplitHostPort(address); isIPv4(host) {
 		network = "tcp4" // so that the log shows the dotted address that was given

@@ -3,15 +3,12 @@ package nsqd
 import (
 	"crypto/md5"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"hash/crc32"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/logging"
-	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // Fixed by the protocol, without a flag.
@@ -36,7 +33,7 @@ type Options struct {
 	TCPAddress        string `flag:"tcp-address" usage:"listen for clients on this host:port or unix socket"`
 	HTTPAddress       string `flag:"http-address" usage:"listen for HTTP on this host:port or unix socket; empty for none"`
 	HTTPSAddress      string `flag:"https-address" usage:"listen for HTTPS on this host:port where there is a certificate; empty for none"`
-	BroadcastAddress  string `flag:"broadcast-address" usage:"host under which clients reach this node"`
+	BroadcastAddress  string `flag:"broadcast-address" usage:"host under which clients reach this node; empty for the hostname"`
 	BroadcastTCPPort  int    `flag:"broadcast-tcp-port" usage:"TCP port under which clients reach this node; 0 for the port listened on"`
 	BroadcastHTTPPort int    `flag:"broadcast-http-port" usage:"HTTP port under which clients reach this node; 0 for the port listened on"`
 	TopologyRegion    string `flag:"topology-region" usage:"region in which this node runs"`
@@ -99,19 +96,15 @@ type Options struct {
 
 // NewOptions returns the defaults.
 func NewOptions() *Options {
-	hostname, err := os.Hostname()
-	if err != nil {
-		hostname = "localhost"
-	}
 	return &Options{
-		ID:        defaultNodeID(hostname),
+		ID:        defaultNodeID(hostname()),
 		LogLevel:  logging.Level(slog.LevelInfo),
 		LogPrefix: "[nsqd] ",
 
 		TCPAddress:       "0.0.0.0:4150",
 		HTTPAddress:      "0.0.0.0:4151",
 		HTTPSAddress:     "0.0.0.0:4152",
-		BroadcastAddress: hostname,
+		BroadcastAddress: hostname(),
 
 		AuthHTTPRequestMethod:    "get",
 		HTTPClientConnectTimeout: 2 * time.Second,
@@ -152,63 +145,15 @@ func NewOptions() *Options {
 	}
 }
 
+func hostname() string {
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "localhost"
+}
+
 // defaultNodeID is crc32(md5(hostname)) mod 1024, as nodes have always derived it.
 func defaultNodeID(hostname string) int64 {
 	sum := md5.Sum([]byte(hostname))
 	return int64(crc32.ChecksumIEEE(sum[:]) % 1024)
 }
-
-// Validate reports every mistake at once, in the words of the command line.
-func (o *Options) Validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	check(o.ID >= 0 && o.ID < 1024, "--node-id must be [0,1024), is %d", o.ID)
-	check(o.TCPAddress != "", "--tcp-address must not be empty")
-	check(validPort(o.BroadcastTCPPort), "--broadcast-tcp-port must be [0,65535], is %d", o.BroadcastTCPPort)
-	check(validPort(o.BroadcastHTTPPort), "--broadcast-http-port must be [0,65535], is %d", o.BroadcastHTTPPort)
-	check(o.MemQueueSize >= 0, "--mem-queue-size must not be negative, is %d", o.MemQueueSize)
-	check(o.MaxBytesPerFile > 0, "--max-bytes-per-file must be positive, is %d", o.MaxBytesPerFile)
-	check(o.SyncEvery >= 0, "--sync-every must not be negative, is %d", o.SyncEvery)
-	check(o.SyncTimeout > 0, "--sync-timeout must be positive, is %s", o.SyncTimeout)
-	check(o.QueueScanWorkerPoolMax > 0, "--queue-scan-worker-pool-max must be positive, is %d", o.QueueScanWorkerPoolMax)
-	check(o.QueueScanSelectionCount >= 0, "--queue-scan-selection-count must not be negative, is %d", o.QueueScanSelectionCount)
-	check(o.MsgTimeout > 0, "--msg-timeout must be positive, is %s", o.MsgTimeout)
-	check(o.MaxMsgTimeout > 0, "--max-msg-timeout must be positive, is %s", o.MaxMsgTimeout) // less than msg-timeout is fine: it bounds what clients ask for
-	check(o.MaxMsgSize > 0 && o.MaxMsgSize <= maxMsgSizeLimit, "--max-msg-size must be [1,%d], is %d", maxMsgSizeLimit, o.MaxMsgSize)
-	check(o.MaxBodySize > wire.SizeLen && o.MaxBodySize <= maxMsgSizeLimit, "--max-body-size must be [%d,%d], is %d", wire.SizeLen+1, maxMsgSizeLimit, o.MaxBodySize)
-	check(o.MaxReqTimeout >= 0, "--max-req-timeout must not be negative, is %s", o.MaxReqTimeout)
-	check(o.MaxHeartbeatInterval >= minHeartbeatInterval, "--max-heartbeat-interval must not be less than %s, is %s", minHeartbeatInterval, o.MaxHeartbeatInterval)
-	check(o.MaxRdyCount > 0, "--max-rdy-count must be positive, is %d", o.MaxRdyCount)
-	check(o.MaxOutputBufferSize >= minOutputBufferSize, "--max-output-buffer-size must not be less than %d, is %d", minOutputBufferSize, o.MaxOutputBufferSize)
-	check(o.MinOutputBufferTimeout >= 0, "--min-output-buffer-timeout must not be negative, is %s", o.MinOutputBufferTimeout)
-	check(o.MaxOutputBufferTimeout >= 0, "--max-output-buffer-timeout must not be negative, is %s", o.MaxOutputBufferTimeout)
-	check(o.OutputBufferTimeout > 0, "--output-buffer-timeout must be positive, is %s", o.OutputBufferTimeout)
-	check(o.MaxConnections >= 0, "--max-connections must not be negative, is %d", o.MaxConnections)
-	check(o.HTTPClientConnectTimeout > 0, "--http-client-connect-timeout must be positive, is %s", o.HTTPClientConnectTimeout)
-	check(o.HTTPClientRequestTimeout > 0, "--http-client-request-timeout must be positive, is %s", o.HTTPClientRequestTimeout)
-	check(o.AuthHTTPRequestMethod == "get" || o.AuthHTTPRequestMethod == "post", "--auth-http-request-method must be post or get, is %q", o.AuthHTTPRequestMethod)
-	check(!o.AuthRequired || len(o.AuthHTTPAddresses) > 0, "--auth-required needs an --auth-http-address")
-	check((o.TLSCert == "") == (o.TLSKey == ""), "--tls-cert and --tls-key must be given together")
-	check(o.TLSClientAuthPolicy == "" || o.TLSClientAuthPolicy == "require" || o.TLSClientAuthPolicy == "require-verify",
-		"--tls-client-auth-policy must be require or require-verify, is %q", o.TLSClientAuthPolicy)
-	check(o.TLSCert != "" || (o.TLSRequired == TLSNotRequired && o.TLSClientAuthPolicy == ""),
-		"cannot require TLS client connections without TLS key and cert")
-	check(o.MaxDeflateLevel >= 1 && o.MaxDeflateLevel <= 9, "--max-deflate-level must be [1,9], is %d", o.MaxDeflateLevel)
-	check(o.StatsdInterval >= time.Second, "--statsd-interval must not be less than 1s, is %s", o.StatsdInterval)
-	check(o.StatsdUDPPacketSize > 0 && o.StatsdUDPPacketSize <= 65507, "--statsd-udp-packet-size must be [1,65507], is %d", o.StatsdUDPPacketSize)
-	for _, p := range o.E2EProcessingLatencyPercentiles {
-		check(p > 0 && p <= 1, "invalid E2E processing latency percentile: %v", p)
-	}
-	check(o.E2EProcessingLatencyWindowTime > 0, "--e2e-processing-latency-window-time must be positive, is %s", o.E2EProcessingLatencyWindowTime)
-	check(o.MaxChannelConsumers >= 0, "--max-channel-consumers must not be negative, is %d", o.MaxChannelConsumers)
-	return errors.Join(errs...)
-}
-
-// maxMsgSizeLimit keeps every size, headers included, within the int32 of the protocol.
-const maxMsgSizeLimit = 1 << 30
-
-func validPort(p int) bool { return p >= 0 && p <= 65535 }

@@ -69,7 +69,7 @@ func playFile(t *testing.T, network, file string) {
 	if err := config.Parse(fs, script.options); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := config.Resolve(opts, fs, ""); err != nil {
+	if _, _, err := config.Resolve(opts, fs, config.File{}); err != nil {
 		t.Fatal(err)
 	}
 	n := nsqtest.Start(t, opts)

@@ -40,35 +40,57 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 
-	// Asked for before anything is opened: what comes while we start is obeyed once we run.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	p := newProgram(ctx, cmd, stderr)
-	if err := svc.Run(p, os.Interrupt, syscall.SIGTERM); err != nil {
+	p := newProgram(cmd, stderr)
+	if err := svc.Run(p, stopSignals...); err != nil {
 		p.fatal(err)
 		return 1
 	}
 	return 0
 }
 
+// stopSignals end the program. go-svc acts on them once it runs, and the
+// program itself on those that come earlier.
+var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
+// broker is what the program runs: an *nsqd.NSQD.
+type broker interface {
+	Main() error
+	Exit() error
+}
+
 // program is the broker as the service that go-svc runs: Init, Start, Stop.
 type program struct {
 	cmd    *commandLine
 	stderr io.Writer
+	level  slog.LevelVar // of the log; changes at run time
 	log    *slog.Logger
-	nsqd   *nsqd.NSQD
+	broker broker
 
-	ctx    context.Context // done when it is time to stop
-	failed context.CancelFunc
-	hangup chan os.Signal
+	ctx  context.Context // done when it is time to stop
+	stop context.CancelFunc
 
-	running sync.WaitGroup
-	mainErr error // why Main returned; written before running is done
+	interrupt chan os.Signal // stopSignals
+	hangup    chan os.Signal
+
+	running sync.WaitGroup // Main
+	mainErr error          // why Main returned; written before running is done
+
+	watching sync.WaitGroup // watchSignals
+	stopped  chan struct{}  // closed when the broker has stopped
 }
 
-func newProgram(ctx context.Context, cmd *commandLine, stderr io.Writer) *program {
-	p := &program{cmd: cmd, stderr: stderr, hangup: make(chan os.Signal, 1)}
-	p.ctx, p.failed = context.WithCancel(ctx)
+// newProgram catches signals from now on: what comes while the program starts
+// is obeyed once it runs.
+func newProgram(cmd *commandLine, stderr io.Writer) *program {
+	p := &program{
+		cmd:       cmd,
+		stderr:    stderr,
+		interrupt: make(chan os.Signal, 1),
+		hangup:    make(chan os.Signal, 1),
+		stopped:   make(chan struct{}),
+	}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	signal.Notify(p.interrupt, stopSignals...)
 	signal.Notify(p.hangup, syscall.SIGHUP)
 	p.openLog()
 	return p
@@ -77,7 +99,8 @@ func newProgram(ctx context.Context, cmd *commandLine, stderr io.Writer) *progra
 // openLog makes the log as the options say at present.
 func (p *program) openLog() {
 	o := p.cmd.options
-	p.log = slog.New(logging.NewHandler(p.stderr, o.LogPrefix, o.LogLevel))
+	p.level.Set(o.LogLevel.Level())
+	p.log = slog.New(logging.NewHandler(p.stderr, o.LogPrefix, &p.level))
 }
 
 // Context tells go-svc when to stop, besides the signals it gets itself.
@@ -95,39 +118,60 @@ func (p *program) Init(svc.Environment) error {
 		return err
 	}
 	p.cmd.options.Logger = p.log
-	if p.nsqd, err = nsqd.New(p.cmd.options); err != nil && !errors.Is(err, nsqd.ErrLoad) {
-		const prefix = "failed to instantiate nsqd - "
-		return errors.New(prefix + strings.ReplaceAll(err.Error(), "\n", "\n"+prefix))
+	n, err := nsqd.New(p.cmd.options)
+	switch {
+	case errors.Is(err, nsqd.ErrLoad):
+		return err
+	case err != nil:
+		return notInstantiated(err)
 	}
-	return err
+	p.broker = n
+	return nil
 }
 
 // Start runs the broker in the background.
 func (p *program) Start() error {
 	p.running.Go(func() {
-		defer p.failed()
-		p.mainErr = p.nsqd.Main()
+		defer p.stop()
+		p.mainErr = p.broker.Main()
 	})
-	p.running.Go(p.watchHangup)
+	p.watching.Go(p.watchSignals)
 	return nil
 }
 
-// watchHangup keeps a closed terminal or a log rotation from killing the broker.
-func (p *program) watchHangup() {
+// watchSignals answers signals until the broker has stopped.
+func (p *program) watchSignals() {
+	stopping := false
 	for {
 		select {
+		case s := <-p.interrupt:
+			if stopping {
+				p.log.Info("already stopping", "signal", s)
+				continue
+			}
+			stopping = true
+			p.log.Info("stopping", "signal", s)
+			p.stop()
 		case <-p.hangup:
-			p.log.Info("SIGHUP: ignored, there is nothing to reload")
-		case <-p.ctx.Done():
+			p.reload()
+		case <-p.stopped:
 			return
 		}
 	}
 }
 
-// Stop stops the broker and returns its first failure.
+// reload keeps a closed terminal or a log rotation from killing the broker.
+func (p *program) reload() {
+	p.log.Info("SIGHUP: ignored, there is nothing to reload")
+}
+
+// Stop stops the broker and returns its first failure. Signals that come after
+// it change nothing any more.
 func (p *program) Stop() error {
-	err := p.nsqd.Exit()
+	err := p.broker.Exit()
 	p.running.Wait()
+	close(p.stopped)
+	p.watching.Wait()
 	return cmp.Or(p.mainErr, err)
 }
 

@@ -78,7 +78,8 @@ func TestFailuresToStartExitWith1(t *testing.T) {
 			"failed to instantiate nsqd - --sync-timeout must be positive",
 		}},
 		{[]string{"--data-path=" + missing}, []string{"failed to instantiate nsqd - failed to lock data-path: open " + missing + ": "}},
-		{[]string{"--tcp-address=127.0.0.1:99999"}, []string{"failed to instantiate nsqd - listen (127.0.0.1:99999) failed - listen tcp"}},
+		{[]string{"--tcp-address=127.0.0.1:99999"}, []string{"failed to instantiate nsqd - --tcp-address must have a port in [0,65535]"}},
+		{[]string{"--tcp-address=192.0.2.1:4150"}, []string{"failed to instantiate nsqd - listen (192.0.2.1:4150) failed - listen tcp 192.0.2.1:4150: "}},
 	} {
 		r := tooltest.Run(t, nil, "nsqd", c.args...)
 		got := strings.Split(fatals(r.Stderr), "\n")

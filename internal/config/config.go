@@ -8,46 +8,38 @@
 // Fields may be bool, int, int64, string, time.Duration, []string, []float64
 // or a type whose pointer is a flag.Value. A flag goes before the file, the
 // file before the default, and a list is never mixed from two of them.
+//
+// The options check themselves and report a Mistake for each value that is out
+// of range; Origins.Explain then adds the line of the file that it came from.
 package config
 
 import (
 	"flag"
-	"fmt"
 	"reflect"
 	"strings"
 
 	"github.com/mreiferson/go-options"
 )
 
-// Parse reads the arguments of a program, without its name. Every mistake,
-// left-over arguments included, is printed to the output of fs with the usage
-// and returned; -h returns flag.ErrHelp.
-func Parse(fs *flag.FlagSet, args []string) error {
-	if err := fs.Parse(args); err != nil {
-		return err
-	}
-	if fs.NArg() == 0 {
-		return nil
-	}
-	err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	fmt.Fprintln(fs.Output(), err)
-	fs.Usage()
-	return err
+// File is the config file of a program.
+type File struct {
+	Path   string // "" for none
+	Strict bool   // a key that means nothing is an error, not a warning
 }
 
 // Resolve sets the fields of opts, a pointer to the struct that fs was
-// Registered with, after fs was parsed. path names the TOML file, "" for none.
-// The error tells everything that is wrong with the file, one line for each
-// mistake; opts is then unchanged. Warnings name the keys that mean nothing.
-func Resolve(opts any, fs *flag.FlagSet, path string) (warnings []string, err error) {
+// Registered with, after fs was parsed. Warnings name the keys of the file that
+// mean nothing. The error tells everything that is wrong with the file, one
+// line for each mistake; the options concerned keep their defaults then, and
+// the others can still be checked with the help of Origins, which is never nil.
+func Resolve(opts any, fs *flag.FlagSet, file File) (origins *Origins, warnings []string, err error) {
+	origins = newOrigins(fs, file.Path)
 	var values map[string]any
-	if path != "" {
-		if values, warnings, err = load(path, fieldsOf(opts)); err != nil {
-			return warnings, err
-		}
+	if file.Path != "" {
+		values, warnings, err = load(file, fieldsOf(opts), origins)
 	}
 	options.Resolve(opts, fs, values)
-	return warnings, nil
+	return origins, warnings, err
 }
 
 // field is one option.

@@ -70,11 +70,11 @@ func resolve(t *testing.T, text string, args ...string) (opts *testOptions, warn
 	if err := Parse(fs, args); err != nil {
 		t.Fatal(err)
 	}
-	path := ""
+	var file File
 	if text != "" {
-		path = writeFile(t, text)
+		file.Path = writeFile(t, text)
 	}
-	warnings, err = Resolve(opts, fs, path)
+	_, warnings, err = Resolve(opts, fs, file)
 	return opts, warnings, err
 }
 
@@ -195,9 +195,11 @@ func TestFileValues(t *testing.T) {
 		`strings = "a, b"`:     func(o *testOptions) { o.Strings = []string{"a", "b"} },
 		`strings = []`:         func(o *testOptions) { o.Strings = nil },
 		`strings = ""`:         func(o *testOptions) { o.Strings = nil },
+		`floats = [1, 0.99]`:   func(o *testOptions) { o.Floats = []float64{1, 0.99} },
 		`floats = [1.0, 0.99]`: func(o *testOptions) { o.Floats = []float64{1, 0.99} },
 		`floats = "1, 0.99"`:   func(o *testOptions) { o.Floats = []float64{1, 0.99} },
 		`floats = ""`:          func(o *testOptions) { o.Floats = nil },
+		`floats = []`:          func(o *testOptions) { o.Floats = nil },
 		`word = "on"`:          func(o *testOptions) { o.Word = "on" },
 		`switch = true`:        func(o *testOptions) { o.Switch = "true" },
 		`switch = "tcp"`:       func(o *testOptions) { o.Switch = "tcp" },
@@ -211,7 +213,7 @@ func TestFileValues(t *testing.T) {
 }
 
 func TestFileErrorsNameLineKeyAndValue(t *testing.T) {
-	for text, want := range map[string]string{
+	for text, message := range map[string]string{
 		`bool = 0`:                        `bool 0: must be true or false`,
 		`bool = "maybe"`:                  `bool maybe: must be true or false`,
 		`an_int = 5.0`:                    `an_int 5: must be an integer or a string of digits`,
@@ -227,8 +229,8 @@ func TestFileErrorsNameLineKeyAndValue(t *testing.T) {
 		`duration = 9223372036854775807`:  `duration 9223372036854775807: must be a duration like "5s" or an integer of milliseconds`,
 		`strings = 5`:                     `strings 5: must be an array of strings or one string with commas`,
 		`strings = ["a", 5]`:              `strings [a 5]: must be an array of strings or one string with commas`,
-		`floats = 0.5`:                    `floats 0.5: must be an array of floats (1.0, not 1) or one string with commas`,
-		`floats = [1, 0.5]`:               `floats [1 0.5]: must be an array of floats (1.0, not 1) or one string with commas`,
+		`floats = 0.5`:                    `floats 0.5: must be an array of numbers or one string with commas`,
+		`floats = ["1", 0.5]`:             `floats [1 0.5]: must be an array of numbers or one string with commas`,
 		`floats = "0.5, x"`:               `floats "0.5, x": " x" is not a number`,
 		`word = "maybe"`:                  `word maybe: unknown word "maybe"`,
 		`word = "two words"`:              `word "two words": unknown word "two words"`,
@@ -236,11 +238,12 @@ func TestFileErrorsNameLineKeyAndValue(t *testing.T) {
 		`switch = 1`:                      `switch 1: must be a string`,
 	} {
 		got, _, err := resolve(t, "# comment\n\n"+text+"\n", "--string=flag")
-		if err == nil || !strings.HasSuffix(err.Error(), " - line 3: failed parsing "+want) {
-			t.Errorf("%s: got %v, want line 3: failed parsing %s", text, err, want)
+		if err == nil || !strings.HasSuffix(err.Error(), " - line 3: failed parsing "+message) {
+			t.Errorf("%s: got %v, want line 3: failed parsing %s", text, err, message)
 		}
-		if !reflect.DeepEqual(got, defaults()) {
-			t.Errorf("%s: failed, yet changed the options to %+v", text, got)
+		want := defaults()
+		if want.String = "flag"; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: the options are %+v, want %+v", text, got, want)
 		}
 	}
 }
@@ -314,6 +317,112 @@ an_int = 5.5
 	}
 }
 
+func TestUnknownKeysAreErrorsWhenStrict(t *testing.T) {
+	path := writeFile(t, "an_int = 5\nan-int = 5\nbool = 0\n[section]\n")
+	opts := defaults()
+	_, warnings, err := Resolve(opts, flagSet(opts), File{Path: path, Strict: true})
+	want := "failed to load config file " + path + ` - line 2: unknown key "an-int", did you mean "an_int"?
+failed to load config file ` + path + ` - line 3: failed parsing bool 0: must be true or false
+failed to load config file ` + path + ` - line 4: unknown key "section"`
+	if warnings != nil || err == nil || err.Error() != want {
+		t.Errorf("got %q and %v, want %s", warnings, err, want)
+	}
+}
+
+func TestMistakesNameWhereTheValueComesFrom(t *testing.T) {
+	one := &Mistake{[]string{"an-int"}, "--an-int must be less than 5"}
+	two := &Mistake{[]string{"an-int", "an-int64", "string"}, "these do not go together"}
+	other := errors.New("something else")
+	for _, c := range []struct {
+		file string // FILE in want
+		args []string
+		err  error
+		want string
+	}{
+		{"", nil, nil, ""},
+		{"", nil, other, "something else"},
+		{"", nil, one, "--an-int must be less than 5"},
+		{"", []string{"--an-int=7"}, one, "--an-int must be less than 5"},
+		{"\nan_int = 7", nil, one, "--an-int must be less than 5 (config file FILE - line 2: an_int)"},
+		{"\nan_int = 7", []string{"--an-int=7"}, one, "--an-int must be less than 5"},
+		{"\nan_int = 7.5", nil, one, ""},
+		{"\nan_int = 7.5", []string{"--an-int=7"}, one, "--an-int must be less than 5"},
+		{"not toml", nil, one, ""},
+		{"not toml", []string{"--an-int=7"}, one, "--an-int must be less than 5"},
+		{"not toml", []string{"--an-int=7"}, two, ""},
+		{"string = 'x'\nrenamed = 3", nil, two, "these do not go together (config file FILE - line 2: renamed, config file FILE - line 1: string)"},
+		{"renamed = 3", []string{"--an-int=7"}, two, "these do not go together (--an-int, config file FILE - line 1: renamed)"},
+		{"renamed = 3", nil, errors.Join(one, two, other), "--an-int must be less than 5\nthese do not go together (config file FILE - line 1: renamed)\nsomething else"},
+		{"renamed = true", nil, errors.Join(one, two), "--an-int must be less than 5"},
+	} {
+		opts := defaults()
+		fs := flagSet(opts)
+		if err := Parse(fs, c.args); err != nil {
+			t.Fatal(err)
+		}
+		var file File
+		if c.file != "" {
+			file.Path = writeFile(t, c.file)
+		}
+		origins, _, _ := Resolve(opts, fs, file) // what is wrong with the file is another test
+		got := ""
+		if err := origins.Explain(c.err); err != nil {
+			got = err.Error()
+		}
+		if c.want = strings.ReplaceAll(c.want, "FILE", file.Path); got != c.want {
+			t.Errorf("%q, %q: %v becomes %q, want %q", c.file, c.args, c.err, got, c.want)
+		}
+	}
+}
+
+func TestEveryWrongArgumentIsReported(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--an-int=x", "--bool=maybe", "--an-int64=5", "--duration", "5"}, []string{
+			`invalid value "x" for flag -an-int: parse error`,
+			`invalid boolean value "maybe" for -bool: parse error`,
+			`invalid value "5" for flag -duration: parse error`,
+		}},
+		{[]string{"--nonsense", "5", "--an-int=x", "extra", "--not=reached"}, []string{
+			"flag provided but not defined: -nonsense",
+			`invalid value "x" for flag -an-int: parse error`,
+			"flag provided but not defined: -not",
+		}},
+		{[]string{"--an-int=x", "---", "--=", "--string"}, []string{
+			`invalid value "x" for flag -an-int: parse error`,
+			"bad flag syntax: ---",
+			"bad flag syntax: --=",
+			"flag needs an argument: -string",
+		}},
+		{[]string{"--nonsense", "--string", "text", "extra"}, []string{
+			"flag provided but not defined: -nonsense",
+			`unexpected argument "extra"`,
+		}},
+	} {
+		var out bytes.Buffer
+		fs := flagSet(defaults())
+		fs.SetOutput(&out)
+		err := Parse(fs, c.args)
+		if want := strings.Join(c.want, "\n"); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", c.args, err, want)
+		}
+		if n := strings.Count(out.String(), "Usage of"); n != 1 {
+			t.Errorf("%q: printed the usage %d times", c.args, n)
+		}
+	}
+}
+
+func TestHelpAmongMistakesIsHelp(t *testing.T) {
+	var out bytes.Buffer
+	fs := flagSet(defaults())
+	fs.SetOutput(&out)
+	if err := Parse(fs, []string{"--nonsense", "--help"}); !errors.Is(err, flag.ErrHelp) || !strings.HasPrefix(out.String(), "Usage of test:\n") {
+		t.Errorf("got %v and %q, want %v and the usage", err, out.String(), flag.ErrHelp)
+	}
+}
+
 func TestUnreadableFiles(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing.cfg")
 	for path, want := range map[string]string{
@@ -321,7 +430,7 @@ func TestUnreadableFiles(t *testing.T) {
 		writeFile(t, "a = 1\n b ="):  "toml: line 2",
 		writeFile(t, "a = 1\na = 2"): "toml: line 2",
 	} {
-		_, err := Resolve(defaults(), flagSet(defaults()), path)
+		_, _, err := Resolve(defaults(), flagSet(defaults()), File{Path: path})
 		if want = "failed to load config file " + path + " - " + want; err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s...", err, want)
 		}
@@ -338,8 +447,11 @@ func FuzzResolve(f *testing.F) {
 			t.Fatal(err)
 		}
 		opts := defaults()
-		if _, err := Resolve(opts, flagSet(opts), path); err != nil && !reflect.DeepEqual(opts, defaults()) {
-			t.Errorf("failed with %v, yet changed the options to %+v", err, opts)
+		origins, warnings, err := Resolve(opts, flagSet(opts), File{Path: path})
+		_, strictly, strictErr := Resolve(defaults(), flagSet(opts), File{Path: path, Strict: true})
+		if strictly != nil || (strictErr != nil) != (err != nil || warnings != nil) {
+			t.Errorf("got %q and %v, but %q and %v when strict", warnings, err, strictly, strictErr)
 		}
+		_ = origins.Explain(&Mistake{Flags: []string{"bool", "an-int"}, Text: "fuzz"})
 	})
 }

@@ -17,7 +17,7 @@ var (
 	errString   = errors.New("must be a string")
 	errDuration = errors.New(`must be a duration like "5s" or an integer of milliseconds`)
 	errStrings  = errors.New("must be an array of strings or one string with commas")
-	errFloats   = errors.New("must be an array of floats (1.0, not 1) or one string with commas")
+	errFloats   = errors.New("must be an array of numbers or one string with commas")
 )
 
 // convert turns a TOML value into a value of the field's type.
@@ -120,18 +120,21 @@ func toStrings(v any) ([]string, error) {
 func toFloats(v any) ([]float64, error) {
 	switch v := v.(type) {
 	case string:
-		if v == "" {
+		if strings.TrimSpace(v) == "" {
 			return []float64(nil), nil
 		}
 		return parseFloats(v)
 	case []any:
 		var list []float64
 		for _, element := range v {
-			f, ok := element.(float64)
-			if !ok {
+			switch f := element.(type) {
+			case float64:
+				list = append(list, f)
+			case int64:
+				list = append(list, float64(f))
+			default:
 				return nil, errFloats
 			}
-			list = append(list, f)
 		}
 		return list, nil
 	default:

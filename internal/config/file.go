@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -15,61 +14,89 @@ import (
 // load reads a TOML file into values that have the types of the fields, so
 // that go-options, which would end the program over a wrong type and turns
 // integers into inverted booleans, has nothing left to convert.
-func load(path string, fields []field) (values map[string]any, warnings []string, err error) {
-	fail := func(err error) error { return fmt.Errorf("failed to load config file %s - %w", path, err) }
-	text, err := os.ReadFile(path)
+func load(file File, fields []field, origins *Origins) (values map[string]any, warnings []string, err error) {
+	fail := func(err error) error { return fmt.Errorf("failed to load config file %s - %w", file.Path, err) }
+	entries, err := read(file.Path, fields)
 	if err != nil {
+		origins.unread = true
 		return nil, nil, fail(err)
 	}
-	var keys map[string]toml.Primitive
-	meta, err := toml.Decode(string(text), &keys)
-	if err != nil {
-		return nil, nil, fail(err)
-	}
-
 	values = make(map[string]any)
-	var unknown, wrong []problem
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		e := entry{key: key}
-		if i := slices.IndexFunc(fields, func(f field) bool { return f.key == key }); i >= 0 {
-			e.field = &fields[i]
-		}
-		switch err := meta.PrimitiveDecode(keys[key], &e); {
-		case err == nil:
-			values[key] = e.value
-		case e.field == nil:
-			unknown = append(unknown, at(err, e.hint(fields)))
-		default:
-			wrong = append(wrong, at(err, ""))
-		}
-	}
 	var errs []error
-	for _, p := range inOrder(wrong) {
-		errs = append(errs, fail(p))
-	}
-	for _, p := range inOrder(unknown) {
-		warnings = append(warnings, fmt.Sprintf("config file %s - %s", path, p))
+	for _, e := range entries {
+		switch {
+		case e.field == nil && file.Strict:
+			errs = append(errs, fail(e.at("unknown key %q%s", e.key, e.hint(fields))))
+		case e.field == nil:
+			warning := e.at("unknown key %q is ignored%s", e.key, e.hint(fields))
+			warnings = append(warnings, fmt.Sprintf("config file %s - %v", file.Path, warning))
+		case e.err != nil:
+			errs = append(errs, fail(e.at("failed parsing %s %s: %w", e.key, literal(e.raw), e.err)))
+		default:
+			values[e.key] = e.value
+		}
+		if e.field != nil {
+			origins.inFile[e.field.flag] = setting{key: e.key, line: e.line, wrong: e.err != nil}
+		}
 	}
 	return values, warnings, errors.Join(errs...)
 }
 
-// entry is one key of the file while it is decoded. It fails instead of
-// returning what it found, because only then does the TOML package tell where.
-type entry struct {
-	key   string
-	field *field // nil for a key that means nothing
-	value any
+// read returns the keys of the file in their order.
+func read(path string, fields []field) ([]*entry, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var keys map[string]toml.Primitive
+	meta, err := toml.Decode(string(text), &keys)
+	if err != nil {
+		return nil, err
+	}
+	var entries []*entry
+	for key, primitive := range keys {
+		e := &entry{key: key}
+		if i := slices.IndexFunc(fields, func(f field) bool { return f.key == key }); i >= 0 {
+			e.field = &fields[i]
+		}
+		if at, ok := errors.AsType[toml.ParseError](meta.PrimitiveDecode(primitive, e)); ok {
+			e.line = at.Position.Line
+		}
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.key, b.key)) })
+	return entries, nil
 }
 
+// entry is one key of the file.
+type entry struct {
+	key   string
+	line  int    // 0 if that is not known
+	field *field // nil for a key that means nothing
+	raw   any    // as TOML has it
+	value any    // of the field's type
+	err   error  // why there is no value
+}
+
+// errLocate makes the TOML package tell the line, as it does for errors only.
+var errLocate = errors.New("here")
+
+// UnmarshalTOML takes the value and always fails, with errLocate.
 func (e *entry) UnmarshalTOML(v any) error {
-	if e.field == nil {
-		return fmt.Errorf("unknown key %q is ignored", e.key)
+	e.raw = v
+	if e.field != nil {
+		e.value, e.err = convert(v, e.field.value)
 	}
-	var err error
-	if e.value, err = convert(v, e.field.value); err != nil {
-		return fmt.Errorf("failed parsing %s %s: %w", e.key, literal(v), err)
+	return errLocate
+}
+
+// at is an error that begins with the line.
+func (e *entry) at(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if e.line == 0 {
+		return err
 	}
-	return nil
+	return fmt.Errorf("line %d: %w", e.line, err)
 }
 
 // hint helps those who wrote the flag's name where the key has another.
@@ -80,29 +107,4 @@ func (e *entry) hint(fields []field) string {
 		}
 	}
 	return ""
-}
-
-// problem is what is wrong with one line, 0 if that is not known.
-type problem struct {
-	line int
-	text string
-}
-
-func at(err error, more string) problem {
-	if p, ok := errors.AsType[toml.ParseError](err); ok {
-		return problem{p.Position.Line, p.Message + more}
-	}
-	return problem{0, err.Error() + more}
-}
-
-func (p problem) Error() string {
-	if p.line == 0 {
-		return p.text
-	}
-	return fmt.Sprintf("line %d: %s", p.line, p.text)
-}
-
-func inOrder(problems []problem) []problem {
-	slices.SortStableFunc(problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
-	return problems
 }

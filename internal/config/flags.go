@@ -1,13 +1,62 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// Parse reads the arguments of a program, without its name, into a set of flags
+// that is to continue on errors. All mistakes, left-over arguments included,
+// are printed to the output of fs, followed by the usage, and returned, one line
+// each; -h returns flag.ErrHelp.
+func Parse(fs *flag.FlagSet, args []string) error {
+	err := parseAll(fs, args)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, flag.ErrHelp):
+		fmt.Fprintln(fs.Output(), err)
+	}
+	fs.Usage()
+	return err
+}
+
+// parseAll goes on after each mistake, where fs alone would stop.
+func parseAll(fs *flag.FlagSet, args []string) error {
+	out := fs.Output()
+	fs.SetOutput(io.Discard) // else each mistake prints the usage
+	defer fs.SetOutput(out)
+
+	var errs []error
+	for {
+		err := fs.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			return flag.ErrHelp
+		}
+		if err == nil {
+			break
+		}
+		errs = append(errs, err)
+		rest := fs.Args()
+		if len(rest) == len(args) { // bad syntax is not taken off
+			rest = rest[1:]
+		}
+		if len(rest) > 0 && !strings.HasPrefix(rest[0], "-") { // the value of what nobody knows
+			rest = rest[1:]
+		}
+		args = rest
+	}
+	if fs.NArg() > 0 {
+		errs = append(errs, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
+	}
+	return errors.Join(errs...)
+}
 
 // Register defines the flags of an options struct, with its present values as
 // the defaults. opts points to the struct; nothing is stored in it before

@@ -59,8 +59,12 @@ func (l Level) String() string {
 	return slog.Level(l).String()
 }
 
-// Set reads what ParseLevel reads.
+// Set reads what ParseLevel reads. The empty word means info.
 func (l *Level) Set(word string) error {
+	if word == "" {
+		*l = Level(slog.LevelInfo)
+		return nil
+	}
 	level, err := ParseLevel(word)
 	if err == nil {
 		*l = Level(level)
