@@ -1,14 +1,11 @@
 package nsqd
 
 import (
-	"bufio"
 	"context"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // The states of a connection, with the numbers that /stats shows.
@@ -29,12 +26,14 @@ type client struct {
 	stop      context.CancelCauseFunc
 
 	// Used by IOLoop only.
-	br      *bufio.Reader
+	br      *readBuffer
 	out     []byte // replies that are not written yet
 	pending publish
 	commit  func() error // publishes what is pending
 	failed  error        // of a commit in the middle of a read
 	newLine bool         // the next read waits for a command line: its deadline starts
+	inBody  bool         // of a command whose line was read
+	endless bool         // no deadline is set, as nothing of a command has come
 	freed   bool         // messages were finished since the pump was last told
 
 	settings atomic.Pointer[settings]
@@ -83,7 +82,7 @@ func newClient(e *env, conn net.Conn) *client {
 	}
 	c.ctx, c.stop = context.WithCancelCause(context.Background())
 	context.AfterFunc(c.ctx, func() { conn.Close() }) // whoever stops us also ends our Read
-	c.br = bufio.NewReaderSize(connReader{c}, wire.MaxLineLen)
+	c.br = newReadBuffer(connReader{c})
 	c.expiry.fire = func(now int64) int64 { return c.channel.Load().timeOut(c, now) }
 	host, _, _ := net.SplitHostPort(conn.RemoteAddr().String()) // empty for a unix socket
 	c.settings.Store(&settings{
@@ -111,21 +110,33 @@ func (r connReader) Read(p []byte) (int, error) {
 		c.failed = err
 		return 0, err
 	}
-	if c.newLine {
+	if len(p) <= minReadBuffer && cap(c.out) > minReadBuffer {
+		c.out = nil // what many replies needed goes when a large read buffer does
+	}
+	begun := c.inBody || c.br.Buffered() > 0
+	if c.newLine || c.endless && begun {
 		c.newLine = false
-		if err := c.conn.SetReadDeadline(c.readDeadline()); err != nil {
+		deadline := c.readDeadline(begun)
+		c.endless = deadline.IsZero()
+		if err := c.conn.SetReadDeadline(deadline); err != nil {
 			return 0, err
 		}
 	}
 	return c.conn.Read(p)
 }
 
-// readDeadline is two heartbeats from now; zero when they are off.
-func (c *client) readDeadline() time.Time {
-	if hb := c.settings.Load().heartbeat; hb > 0 {
-		return time.Now().Add(2 * hb)
+// readDeadline is two heartbeats from now. Where heartbeats are off a client
+// may be silent for ever, but not in the middle of a command: what has begun
+// must come within two of the longest heartbeats.
+func (c *client) readDeadline(begun bool) time.Time {
+	hb := c.settings.Load().heartbeat
+	if hb == 0 {
+		if !begun {
+			return time.Time{}
+		}
+		hb = c.env.opts.MaxHeartbeatInterval
 	}
-	return time.Time{}
+	return time.Now().Add(2 * hb)
 }
 
 // settle completes all commands so far: it publishes what is pending, writes

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -194,6 +195,52 @@ func TestPublisherThatDoesNotReadIsDropped(t *testing.T) {
 		// A heartbeat that comes to wait behind the write does not put it off.
 		if took := time.Since(start); took < 30*time.Second || took > 38*time.Second {
 			t.Errorf("it was dropped after %v", took)
+		}
+	})
+}
+
+// Without heartbeats a connection may be silent, but what it began must come.
+func TestWithoutHeartbeatsACommandMustStillEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startInBubble(t, nil)
+		const bound = 2 * time.Minute // twice --max-heartbeat-interval
+		for rule, tt := range map[string]struct {
+			begin string // in writes of their own
+			then  []string
+			want  frame // none: the end of the connection
+		}{
+			"half a line":             {"PU", nil, frame{}},
+			"a line that trickles":    {"P", strings.Split(strings.Repeat("x", 500), ""), frame{}},
+			"a line without a body":   {"PUB t\n", nil, frame{wire.FrameError, "E_BAD_MESSAGE PUB failed to read message body size"}},
+			"half a body":             {"PUB t\n\x00\x00\x00\x09half", nil, frame{wire.FrameError, "E_BAD_MESSAGE PUB failed to read message body"}},
+			"a body in other writes":  {"PUB t\n", []string{"\x00\x00", "\x00\x09half"}, frame{wire.FrameError, "E_BAD_MESSAGE PUB failed to read message body"}},
+			"a body behind a command": {"NOP\nMPUB t\n\x00\x00\x00\x09", nil, frame{wire.FrameError, "E_BAD_BODY MPUB failed to read message count"}},
+			"a body that trickles":    {"PUB t\n\x00\x0f\x00\x00", strings.Split(strings.Repeat("x", 500), ""), frame{wire.FrameError, "E_BAD_MESSAGE PUB failed to read message body"}},
+		} {
+			c := b.dial()
+			c.identify(`{"heartbeat_interval":-1}`)
+			c.wantNothing(time.Hour)
+			c.pub("t", "after an hour")
+			c.wantNothing(time.Hour)
+			start := time.Now()
+			c.send([]byte(tt.begin))
+			var trickle sync.WaitGroup
+			trickle.Go(func() {
+				for _, piece := range tt.then {
+					<-time.After(time.Second)
+					if c.trySend([]byte(piece)) != nil {
+						return
+					}
+				}
+			})
+			if tt.want != (frame{}) {
+				c.want(tt.want)
+			}
+			c.wantClosed()
+			t.Log(rule)
+			wantDue(t, "it was closed", start, bound)
+			c.close()
+			trickle.Wait()
 		}
 	})
 }

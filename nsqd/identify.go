@@ -115,16 +115,16 @@ func (p *protocolV2) readBody(c *client, command string) ([]byte, error) {
 // negotiate returns the settings that a request gets, or what is wrong with it.
 func negotiate(req *identifyRequest, opts *Options) (*settings, error) {
 	s := &settings{
-		clientID:            req.ClientID,
-		hostname:            req.Hostname,
-		userAgent:           req.UserAgent,
+		clientID:            kept(req.ClientID),
+		hostname:            kept(req.Hostname),
+		userAgent:           kept(req.UserAgent),
 		heartbeat:           defaultHeartbeatInterval,
 		outputBufferSize:    defaultOutputBufferSize,
 		outputBufferTimeout: opts.OutputBufferTimeout,
 		sampleRate:          req.SampleRate,
 		msgTimeout:          opts.MsgTimeout,
-		topologyRegion:      req.TopologyRegion,
-		topologyZone:        req.TopologyZone,
+		topologyRegion:      kept(req.TopologyRegion),
+		topologyZone:        kept(req.TopologyZone),
 	}
 	within := func(ms int64, low, high time.Duration) bool {
 		return ms >= low.Milliseconds() && ms <= high.Milliseconds()

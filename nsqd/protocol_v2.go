@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 
@@ -63,9 +64,10 @@ func (p *protocolV2) IOLoop(c *client) error {
 	})
 
 	for {
-		c.newLine = true
-		line, err := c.br.ReadSlice('\n') // valid until the next read
+		c.newLine, c.inBody = true, false
+		line, err := c.br.ReadLine() // valid until the next read
 		if err == nil {
+			c.inBody = true
 			err = p.exec(c, line)
 		}
 		if err == nil {
@@ -125,12 +127,22 @@ func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 	if e.Err != nil {
 		line += " - " + printable(e.Err.Error())
 	}
-	p.env.log.Error(line)
+	p.env.log.Log(context.Background(), severity(e.Code), line)
 	c.out = wire.AppendError(c.out, e)
 	if c.flush() == nil {
 		lingerClose(c.conn)
 	}
 	return e
+}
+
+// severity is the level at which an error that ends a connection is logged:
+// mistakes of clients are routine, what the broker could not do is not.
+func severity(code string) slog.Level {
+	switch code {
+	case wire.PubFailed, wire.MPubFailed, wire.DPubFailed, wire.AuthError:
+		return slog.LevelError
+	}
+	return slog.LevelWarn
 }
 
 // leave undoes what the connection was part of.

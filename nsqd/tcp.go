@@ -131,7 +131,7 @@ func (s *tcpServer) handle(conn net.Conn) {
 	}
 	s.n.log.Info(fmt.Sprintf("CLIENT(%s): desired protocol magic '%s'", addr, printable(magic)))
 	if string(magic) != wire.MagicV2 {
-		s.n.log.Error(fmt.Sprintf("CLIENT(%s): bad protocol magic '%s'", addr, printable(magic)))
+		s.n.log.Warn(fmt.Sprintf("CLIENT(%s): bad protocol magic '%s'", addr, printable(magic)))
 		conn.SetWriteDeadline(time.Now().Add(magicTimeout))
 		conn.Write(wire.AppendError(nil, wire.NewError(wire.BadProtocol, "", nil)))
 		lingerClose(conn)

@@ -1,11 +1,9 @@
 package wire
 
 import (
-	"bufio"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"slices"
 )
 
 // SizeLen is the length of the size that precedes a body and each message of
@@ -13,7 +11,7 @@ import (
 const SizeLen = 4
 
 // bodyStep is how much memory ReadBody takes before the first byte arrived.
-const bodyStep = 64 << 10
+const bodyStep = 8 << 10
 
 // ParseSize returns the size that precedes a body, or ErrShort.
 func ParseSize(b []byte) (int32, error) {
@@ -28,10 +26,16 @@ func AppendSize(dst []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(n))
 }
 
+// A peeker is what buffers input, as a *bufio.Reader does.
+type peeker interface {
+	Peek(n int) ([]byte, error)
+	Discard(n int) (int, error)
+}
+
 // ReadSize reads the size that precedes a body. It may be zero, negative or
 // larger than any limit: the caller checks it before it reads the body. An end
 // before the size is io.EOF, in the middle of it io.ErrUnexpectedEOF.
-func ReadSize(r *bufio.Reader) (int32, error) {
+func ReadSize(r peeker) (int32, error) {
 	b, err := r.Peek(SizeLen)
 	if err != nil {
 		if err == io.EOF && len(b) > 0 {
@@ -45,7 +49,7 @@ func ReadSize(r *bufio.Reader) (int32, error) {
 }
 
 // ReadBody reads exactly n bytes; n must not be negative. It uses buf from its
-// start where n fits its capacity; otherwise it allocates, at most 64 KiB at
+// start where n fits its capacity; otherwise it allocates, at most 8 KiB at
 // first and then as much again as has arrived, so that an announced size alone
 // costs nothing. With an error it returns the bytes that did arrive; an end
 // before n bytes is io.ErrUnexpectedEOF.
@@ -170,7 +174,11 @@ func ReadToPayload(r io.Reader, payload []byte, n int) ([]byte, error) {
 	payload = AppendSize(payload, n)
 	for n > 0 {
 		start := len(payload)
-		payload = slices.Grow(payload, min(n, max(bodyStep, start-whole)))
+		if step := min(n, max(bodyStep, start-whole)); cap(payload)-start < step {
+			grown := make([]byte, start, start+step) // no more: it may be kept for long
+			copy(grown, payload)
+			payload = grown
+		}
 		payload = payload[:start+min(n, cap(payload)-start)]
 		got, err := io.ReadFull(r, payload[start:])
 		if err != nil {
