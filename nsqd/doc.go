@@ -37,6 +37,7 @@
 //	queueScan.queueScanLoop        Main                Exit ends its context
 //	  its workers                  queueScanLoop       it returns
 //	metadata.metadataLoop          Main                Exit ends its context
+//	certs.Store.Watch              Main                Exit ends its context
 //	tcpServer.handle, with IOLoop  serve, per client   the connection is closed: by the peer, a fatal
 //	                                                   error, a deadline, a deletion, or Exit
 //	  protocolV2.messagePump       IOLoop              its client's context ends; IOLoop waits for it

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/certs"
 	"github.com/seed893f581e/nsq/internal/dirlock"
 	"github.com/seed893f581e/nsq/internal/diskq"
 	"github.com/seed893f581e/nsq/internal/version"
@@ -22,6 +23,7 @@ type NSQD struct {
 	opts     *Options
 	log      *slog.Logger
 	dataLock *dirlock.Lock
+	certs    *certs.Store
 	started  time.Time
 
 	topics   topics
@@ -68,6 +70,9 @@ func New(opts *Options) (_ *NSQD, err error) {
 			err = errors.Join(err, n.tcp.close(), n.http.close(), n.flush(), n.dataLock.Unlock())
 		}
 	}()
+	if n.certs, err = certs.Load(n.opts.certsConfig()); err != nil {
+		return nil, err
+	}
 	if n.env.diskNames, err = diskq.List(n.opts.DataPath); err != nil {
 		return nil, fmt.Errorf("failed to list data-path: %w", err)
 	}
@@ -147,9 +152,15 @@ func (n *NSQD) startAll() <-chan error {
 		run("HTTP", n.http.serve)
 	}
 	run("QUEUESCAN", func() error { return n.env.scan.queueScanLoop(n.ctx) })
+	run("TLS", func() error { n.certs.Watch(n.ctx); return nil })
 	run("METADATA", func() error { return n.metadata.metadataLoop(n.ctx) })
 	return failed
 }
+
+// Reload reads the certificates and authorities again and puts them in force
+// for new connections. If a file is broken or missing, those that are in force
+// stay, and the error, which is the caller's to log, names the file.
+func (n *NSQD) Reload() error { return n.certs.Reload() }
 
 // RealTCPAddr returns the address that the TCP listener is bound to.
 func (n *NSQD) RealTCPAddr() net.Addr { return n.tcp.listener.Addr() }

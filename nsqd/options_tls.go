@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/seed893f581e/nsq/internal/certs"
 )
 
 // TLSRequired says who must use TLS. It is a flag.Value whose flag may stand
@@ -88,4 +90,23 @@ func (v *TLSVersion) Set(word string) error {
 		}
 	}
 	return fmt.Errorf("unknown tlsVersionOption %q (tls1.0, tls1.1, tls1.2, tls1.3)", word)
+}
+
+// certsConfig returns what package certs needs to know.
+func (o *Options) certsConfig() certs.Config {
+	auth := tls.NoClientCert
+	switch o.TLSClientAuthPolicy {
+	case "require":
+		auth = tls.RequireAnyClientCert
+	case "require-verify":
+		auth = tls.RequireAndVerifyClientCert
+	}
+	return certs.Config{
+		CertFile:   o.TLSCert,
+		KeyFile:    o.TLSKey,
+		RootCAFile: o.TLSRootCAFile,
+		ClientAuth: auth,
+		MinVersion: uint16(o.TLSMinVersion),
+		Log:        o.Logger,
+	}
 }
