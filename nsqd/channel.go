@@ -44,11 +44,30 @@ func newChannel(t *topic, name string) *channel {
 		clients:   make(map[*client]struct{}),
 		gone:      make(chan struct{}),
 	}
-	// An ephemeral topic is not in the metadata, so its channels must not leave
-	// files behind either.
-	ch.queue = newQueue(t.env, channelQueueName(t.name, name), ch.ephemeral || t.ephemeral, t.newID)
+	ch.queue = newQueue(t.env, channelQueueName(t.name, name), !ch.isKept(), t.newID)
 	ch.release.fire = ch.releaseDue
 	return ch
+}
+
+// isKept reports whether a restart brings the channel back. An ephemeral topic
+// is not in the metadata, so its channels must not leave files behind either.
+func (ch *channel) isKept() bool { return !ch.ephemeral && !ch.topic.ephemeral }
+
+// changed has the metadata written, if the channel is in it.
+func (ch *channel) changed() {
+	if ch.isKept() {
+		ch.env.changed()
+	}
+}
+
+// setPaused stops or resumes the flow to the consumers.
+func (ch *channel) setPaused(paused bool) {
+	if paused {
+		ch.queue.pause()
+	} else {
+		ch.queue.unpause()
+	}
+	ch.changed()
 }
 
 // put takes the messages of s from the topic, all of them or, with an error,
@@ -63,6 +82,14 @@ func (ch *channel) put(s span) error {
 	}
 	ch.messages.Add(uint64(s.count))
 	return nil
+}
+
+// keep takes the messages of s into memory, where put has failed and cannot be
+// tried again. A channel that is being deleted drops them.
+func (ch *channel) keep(s span) {
+	if ch.queue.putMemory(s) == nil {
+		ch.messages.Add(uint64(s.count))
+	}
 }
 
 func (ch *channel) deferUntil(s span, due int64) error {
@@ -214,7 +241,7 @@ func (ch *channel) delete() error {
 	}
 	ch.deferred.close()
 	ch.env.scan.forget(&ch.release)
-	return errors.Join(ch.queue.delete(), removeDeferredFile(ch.deferredFile()))
+	return ch.env.deleteQueue(ch.queue, ch.deferredFile())
 }
 
 // flush writes everything to disk, for a restart. No consumer is left.

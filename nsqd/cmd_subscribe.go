@@ -31,6 +31,11 @@ func (p *protocolV2) sub(c *client, l *wire.Line) ([]byte, error) {
 	}
 	c.state.Store(stateSubscribed)
 	c.channel.Store(ch)
+	if !ch.topic.ephemeral {
+		// Topic and channel are to be there after a crash. Where that cannot be
+		// written they work all the same: it is logged and tried again.
+		_ = p.env.saved(c.ctx)
+	}
 	return okResponse, nil
 }
 

@@ -68,13 +68,13 @@ func loadDeferredFile(log *slog.Logger, name string, newID func() guid, use func
 	if damaged == nil {
 		return removeDeferredFile(name)
 	}
-	aside := name + ".bad"
-	for i := 1; exists(aside); i++ { // an earlier one is not overwritten
-		aside = fmt.Sprintf("%s.%d.bad", name, i)
+	aside, err := setAside(name)
+	if err != nil {
+		return fmt.Errorf("%s is damaged (%w) and cannot be set aside: %w", name, damaged, err)
 	}
 	log.Error("NSQ: a file of deferred messages is damaged and was set aside",
 		"file", name, "as", aside, "messages", len(messages), "damage", damaged)
-	return os.Rename(name, aside)
+	return nil
 }
 
 func exists(name string) bool {

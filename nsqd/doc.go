@@ -29,6 +29,10 @@
 // Exit (shutdown.go) writes what is in memory to the disk queues, and deferred
 // messages with their times to files beside them (deferred_file.go).
 //
+// Topics and channels, and which are paused, are in nsqd.dat (metadata.go): who
+// creates, deletes or pauses one is answered when it is written. The next start
+// loads it, and what has files but is not named there (metadata_load.go).
+//
 // # Goroutines, and who stops them
 //
 //	goroutine                      started by          ends when
@@ -63,6 +67,8 @@
 //
 // Each guards what its declaration names. None is held over disk or network,
 // and none of the last four is held while another of them is taken.
-// tcpServer.mu, clients.mu and client.mu are taken alone. metadata.writing
-// serializes writers of nsqd.dat and nothing else waits for it.
+// staleFiles.mu may be taken with any of the first two held. tcpServer.mu,
+// clients.mu, client.mu and metadata.mu are taken alone. metadata.writing
+// serializes writers of nsqd.dat, staleFiles.removing the removal of what failed
+// deletions left, both with the disk working; nothing else waits for them.
 package nsqd

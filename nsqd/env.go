@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"context"
 	"log/slog"
 	"math"
 	"net"
@@ -18,8 +19,10 @@ type env struct {
 	log       *slog.Logger
 	start     time.Time
 	scan      *queueScan
-	diskNames *diskq.Names // the queues that the data path holds files of
-	changed   func()       // a topic or channel came or went: metadata must be written
+	diskNames *diskq.Names                // the queues that the data path holds files of
+	changed   func()                      // what nsqd.dat holds has changed: it must be written
+	saved     func(context.Context) error // waits until it is
+	stale     staleFiles
 	health    health
 	panics    atomic.Uint64
 	stopping  atomic.Bool // connections are about to be closed: nothing is delivered any more

@@ -600,8 +600,8 @@ func TestMPUBIsNeverHalfStored(t *testing.T) {
 }
 
 // TestMetadataIsNotWrittenUnderALockPublishersNeed stops a write of the
-// metadata in the middle, for as long as it takes to publish, subscribe and
-// create topics.
+// metadata in the middle, for as long as it takes to publish, consume and create
+// topics.
 func TestMetadataIsNotWrittenUnderALockPublishersNeed(t *testing.T) {
 	opts := nsqtest.Options(t)
 	gate := &gateHandler{message: "persisting topic/channel metadata", stopped: make(chan struct{}), resume: make(chan struct{})}
@@ -620,10 +620,10 @@ func TestMetadataIsNotWrittenUnderALockPublishersNeed(t *testing.T) {
 		p.pub("before", "m")
 		c.fin(c.wantMessage("m", 1))
 	}
+	resume()
 	c2 := dialRaw(t, n)
 	c2.consume("new", "new", 1)
 	c2.fin(c2.wantMessage("m", 1))
-	resume()
 
 	nsqtest.Eventually(t, "the metadata names every topic", func() bool {
 		data, err := os.ReadFile(filepath.Join(opts.DataPath, "nsqd.dat"))

@@ -2,6 +2,7 @@ package nsqd
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/seed893f581e/nsq/internal/diskq"
@@ -57,13 +58,16 @@ func (s *httpServer) channelParams(r *http.Request) (t *topic, channel string, e
 	return t, channel, nil
 }
 
-// save makes a change permanent, before it is answered. Of ephemeral things
-// nothing is kept.
+// save waits until a change is permanent, before it is answered. Of ephemeral
+// things nothing is kept.
 func (s *httpServer) save(ephemeral bool) error {
 	if ephemeral {
 		return nil
 	}
-	return s.n.metadata.write()
+	if err := s.n.metadata.sync(s.n.ctx); err != nil {
+		return publishError(fmt.Errorf("the change is in force but not saved: %w", err))
+	}
+	return nil
 }
 
 func (s *httpServer) createTopic(r *http.Request) (any, error) {
@@ -72,11 +76,8 @@ func (s *httpServer) createTopic(r *http.Request) (any, error) {
 		return nil, err
 	}
 	t, err := s.n.topics.topic([]byte(name))
-	if errors.Is(err, errExiting) {
-		return nil, httpapi.Exiting
-	}
 	if err != nil {
-		return nil, err
+		return nil, publishError(err)
 	}
 	return nil, s.save(t.ephemeral)
 }
@@ -137,7 +138,7 @@ func (s *httpServer) createChannel(r *http.Request) (any, error) {
 		return nil, errTopicNotFound // it is being deleted
 	}
 	if err != nil {
-		return nil, err
+		return nil, publishError(err)
 	}
 	return nil, s.saveChannel(ch)
 }
@@ -158,7 +159,7 @@ func (s *httpServer) onChannel(do func(*channel) error) httpapi.Handler {
 }
 
 func (s *httpServer) saveChannel(ch *channel) error {
-	return s.save(ch.ephemeral || ch.topic.ephemeral)
+	return s.save(!ch.isKept())
 }
 
 // deleteChannel returns when the channel is gone, whoever deletes it.
@@ -181,11 +182,11 @@ func (s *httpServer) emptyChannel(ch *channel) error {
 }
 
 func (s *httpServer) pauseChannel(ch *channel) error {
-	ch.queue.pause()
+	ch.setPaused(true)
 	return s.saveChannel(ch)
 }
 
 func (s *httpServer) unpauseChannel(ch *channel) error {
-	ch.queue.unpause()
+	ch.setPaused(false)
 	return s.saveChannel(ch)
 }

@@ -3,48 +3,86 @@ package nsqd
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/durable"
 	"github.com/seed893f581e/nsq/internal/version"
-	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // metadata keeps nsqd.dat: the topics and channels, and which are paused. One
-// goroutine writes it, so that a burst of changes costs one write and nothing
-// that publishes ever waits for it.
+// goroutine writes it, so that a burst of changes costs one write, those who
+// wait for theirs share it, and nothing that publishes ever waits.
+//
+// A publisher that creates a topic does not wait: with its name a crash would
+// cost only messages in memory, and those on disk are found by their files.
 type metadata struct {
-	n     *NSQD
-	dirty chan struct{} // a token while a change is not written
+	n       *NSQD
+	dirty   chan struct{} // a token while a change is not written
+	asked   chan struct{} // a token while somebody waits
+	changes atomic.Uint64 // made so far, each counted after it is made
+	written atomic.Uint64 // changes on stable storage
 
-	writing sync.Mutex // one write at a time; guards only the file, and nothing else waits for it
+	mu      sync.Mutex // waiting, ended
+	waiting []chan<- error
+	ended   bool // metadataLoop writes no more
+
+	writing sync.Mutex // one write at a time; guards only the file
 }
 
 func (m *metadata) init(n *NSQD) {
 	m.n = n
 	m.dirty = make(chan struct{}, 1)
+	m.asked = make(chan struct{}, 1)
 }
 
-// change has the metadata written soon.
+// change has the metadata written soon: something in it has changed.
 func (m *metadata) change() {
+	m.changes.Add(1)
+	giveToken(m.dirty)
+}
+
+func giveToken(to chan<- struct{}) {
 	select {
-	case m.dirty <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }
 
-// metadataRetry is how long metadataLoop waits after a write that failed.
+// sync returns when all changes made so far are on stable storage, at once if
+// they are. With an error they are in force but perhaps not written; that is
+// tried again.
+func (m *metadata) sync(ctx context.Context) error {
+	if m.written.Load() >= m.changes.Load() {
+		return nil
+	}
+	result := make(chan error, 1)
+	m.mu.Lock()
+	if m.ended {
+		m.mu.Unlock()
+		return errExiting
+	}
+	m.waiting = append(m.waiting, result)
+	m.mu.Unlock()
+	giveToken(m.asked)
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// metadataRetry is how long metadataLoop waits after a write that failed,
+// unless somebody asks.
 const metadataRetry = time.Second
 
 // metadataLoop writes what changed until ctx ends. A write that fails is tried
-// again: without it the messages of a new topic would not be found after a crash.
+// again: without it a paused channel would not be paused after a crash.
 func (m *metadata) metadataLoop(ctx context.Context) error {
+	defer m.end()
 	var pause <-chan time.Time // after a failure
 	for {
 		dirty := m.dirty
@@ -52,17 +90,43 @@ func (m *metadata) metadataLoop(ctx context.Context) error {
 			dirty = nil
 		}
 		select {
+		case <-m.asked:
 		case <-dirty:
-			if err := m.write(); err != nil {
-				m.n.log.Error("NSQ: failed to persist metadata, will try again", "in", metadataRetry, "error", err)
-				pause = time.After(metadataRetry)
-			}
 		case <-pause:
 			pause = nil
+			continue
 		case <-ctx.Done():
 			return nil
 		}
+		pause = nil
+		if err := m.writeForAll(); err != nil {
+			m.n.log.Error("NSQ: failed to persist metadata, will try again", "in", metadataRetry, "error", err)
+			pause = time.After(metadataRetry)
+		}
 	}
+}
+
+// writeForAll writes and tells those who waited before it began.
+func (m *metadata) writeForAll() error {
+	m.mu.Lock()
+	waiting := m.waiting
+	m.waiting = nil
+	m.mu.Unlock()
+	err := m.write()
+	for _, result := range waiting {
+		result <- err
+	}
+	return err
+}
+
+func (m *metadata) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = true
+	for _, result := range m.waiting {
+		result <- errExiting
+	}
+	m.waiting = nil
 }
 
 // The form of nsqd.dat, shared with classic software.
@@ -94,16 +158,25 @@ func (m *metadata) write() error {
 	default:
 	}
 	m.n.log.Info("NSQ: persisting topic/channel metadata to " + m.fileName())
+	changes := m.changes.Load()
 	data, err := json.Marshal(m.snapshot())
 	if err == nil {
 		err = durable.WriteFile(m.fileName(), data)
 	}
 	if err != nil {
-		m.change() // it has still to be written, whoever asked for it
+		giveToken(m.dirty) // it has still to be written, whoever asked for it
+		return err
 	}
-	return err
+	m.written.Store(changes)
+	return nil
 }
 
+// snapshot leaves out what is being deleted. The order of a deletion is: the
+// files of the queue, then this file, then the answer. So whatever was answered
+// has neither an entry nor files, as the write here makes the removal durable,
+// too: it syncs the directory that both lie in. A crash in between leaves an
+// entry without files, which is an empty channel, or files without an entry,
+// which are loaded: nobody was told that they are gone.
 func (m *metadata) snapshot() metadataFile {
 	file := metadataFile{Version: version.Binary}
 	for _, t := range m.n.topics.all() {
@@ -119,66 +192,4 @@ func (m *metadata) snapshot() metadataFile {
 		file.Topics = append(file.Topics, tm)
 	}
 	return file
-}
-
-// ErrLoad is why New fails where nsqd.dat cannot be read.
-var ErrLoad = errors.New("failed to load metadata")
-
-// load creates the topics and channels of the last run and opens what they
-// left on disk.
-func (n *NSQD) load() error {
-	if err := removeTempFiles(n.opts.DataPath); err != nil {
-		n.log.Warn("NSQ: left-over temporary files could not be removed", "error", err)
-	}
-	name := n.metadata.fileName()
-	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%w - %w", ErrLoad, err)
-	}
-	var file metadataFile
-	if err := json.Unmarshal(data, &file); err != nil {
-		return fmt.Errorf("%w - failed to parse metadata in %s - %w", ErrLoad, name, err)
-	}
-	for _, tm := range file.Topics {
-		if !wire.ValidName(tm.Name) {
-			n.log.Warn(fmt.Sprintf("skipping creation of invalid topic %s", tm.Name))
-			continue
-		}
-		if err := n.loadTopic(tm); err != nil {
-			return fmt.Errorf("failed to load topic %s: %w", tm.Name, err)
-		}
-	}
-	return nil
-}
-
-func (n *NSQD) loadTopic(tm topicMetadata) error {
-	t, err := n.topics.topic([]byte(tm.Name))
-	if err != nil {
-		return err
-	}
-	t.setPaused(true) // until every channel is there to get its copy
-	for _, cm := range tm.Channels {
-		if !wire.ValidName(cm.Name) {
-			n.log.Warn(fmt.Sprintf("skipping creation of invalid channel %s", cm.Name))
-			continue
-		}
-		ch, err := t.channel(cm.Name)
-		if err != nil {
-			return err
-		}
-		if cm.Paused {
-			ch.queue.pause()
-		}
-		if err := ch.load(); err != nil {
-			return fmt.Errorf("channel %s: %w", ch.name, err)
-		}
-	}
-	if err := t.load(); err != nil {
-		return err
-	}
-	t.setPaused(tm.Paused)
-	return nil
 }

@@ -58,7 +58,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	n.ctx, n.stopLoops = context.WithCancel(context.Background())
 	n.env = &env{opts: n.opts, log: n.log, start: n.started}
 	n.env.scan = newQueueScan(n.env)
-	n.env.changed = n.metadata.change
+	n.env.changed, n.env.saved = n.metadata.change, n.metadata.sync
 	n.topics.init(n.env)
 	n.metadata.init(n)
 

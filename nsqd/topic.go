@@ -104,7 +104,8 @@ func (t *topic) put(s span, stored bool) error {
 }
 
 // channel returns the channel of that name, which it creates if needed. It
-// waits for a deletion of the same name to end. The error is errExiting.
+// waits for a deletion of the same name to end. The error is errExiting, or says
+// what is in the way of a new channel.
 func (t *topic) channel(name string) (*channel, error) {
 	for {
 		t.mu.Lock()
@@ -113,21 +114,32 @@ func (t *topic) channel(name string) (*channel, error) {
 			return nil, errExiting
 		}
 		ch := t.channels[name]
-		if ch == nil {
-			ch = newChannel(t, name)
-			t.channels[name] = ch
-			t.updateLocked()
+		if ch == nil && !t.env.stale.has(channelQueueName(t.name, name)) {
+			ch = t.addChannelLocked(name)
 			t.mu.Unlock()
 			t.env.log.Info(fmt.Sprintf("TOPIC(%s): new channel(%s)", t.name, name))
-			t.env.changed()
 			return ch, nil
 		}
 		t.mu.Unlock()
+		if ch == nil {
+			if err := t.env.stale.clear(channelQueueName(t.name, name)); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if !ch.isExiting() {
 			return ch, nil
 		}
 		<-ch.gone
 	}
+}
+
+func (t *topic) addChannelLocked(name string) *channel {
+	ch := newChannel(t, name)
+	t.channels[name] = ch
+	t.updateLocked()
+	ch.changed() // before anybody else can see the channel, and wait for it to be saved
+	return ch
 }
 
 // existingChannel returns the channel of that name, or nil.
@@ -164,6 +176,14 @@ func (t *topic) setPaused(paused bool) {
 	defer t.mu.Unlock()
 	t.paused = paused
 	t.updateLocked()
+	t.changed()
+}
+
+// changed has the metadata written, if the topic is in it.
+func (t *topic) changed() {
+	if !t.ephemeral {
+		t.env.changed()
+	}
 }
 
 func (t *topic) isPaused() bool {
@@ -183,8 +203,8 @@ func (t *topic) deleteChannel(ch *channel) (unused bool, err error) {
 	}
 	unused = t.ephemeral && len(t.channels) == 0 && !t.exiting.Load()
 	t.mu.Unlock()
-	close(ch.gone)
-	t.env.changed()
+	ch.changed()
+	close(ch.gone) // after that, as somebody waits for it to save the change
 	return unused, err
 }
 
@@ -214,7 +234,7 @@ func (t *topic) delete() error {
 		}
 		<-ch.gone
 	}
-	errs = append(errs, t.queue.delete(), removeDeferredFile(t.deferredFile()))
+	errs = append(errs, t.env.deleteQueue(t.queue, t.deferredFile()))
 	return errors.Join(errs...)
 }
 

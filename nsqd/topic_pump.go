@@ -30,32 +30,44 @@ func (t *topic) messagePump(ctx context.Context) {
 			continue
 		}
 		for i, s := range spans {
-			if !t.deliver(ctx, s, chans) {
+			if ctx.Err() != nil {
 				t.queue.putBack(spans[i:])
 				return
 			}
+			t.deliver(ctx, s, chans)
 		}
 		clear(spans) // let go of the batches
 	}
 }
 
-// deliver gives s to every channel. A channel that cannot take it, because its
-// disk fails, is tried again until it can; false means that ctx ended first.
-func (t *topic) deliver(ctx context.Context, s span, chans []*channel) bool {
-	for _, ch := range chans {
-		for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+// deliver gives s to every channel. One that cannot take it, because its disk
+// fails, is tried again until it can, after the others have got theirs: the
+// topic holds what follows. When ctx ends first, its memory takes it, whatever
+// its bound, for its own last attempt to write it down: given back to the topic
+// it would go to the others twice.
+func (t *topic) deliver(ctx context.Context, s span, chans []*channel) {
+	var failing []*channel
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		for _, ch := range chans {
 			err := ch.put(s)
 			if err == nil || errors.Is(err, errExiting) {
-				break
+				continue
 			}
+			failing = append(failing, ch)
 			t.env.log.Error(fmt.Sprintf("TOPIC(%s): channel(%s) cannot take messages, will try again", t.name, ch.name),
 				"messages", s.count, "in", wait, "error", err)
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return false
+		}
+		if len(failing) == 0 {
+			return
+		}
+		chans, failing = failing, nil
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			for _, ch := range chans {
+				ch.keep(s)
 			}
+			return
 		}
 	}
-	return true
 }

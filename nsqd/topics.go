@@ -25,7 +25,8 @@ func (ts *topics) init(e *env) {
 }
 
 // topic returns the topic of that name, which it creates if needed. It waits
-// for a deletion of the same name to end. The error is errExiting.
+// for a deletion of the same name to end. The error is errExiting, or says what
+// is in the way of a new topic.
 func (ts *topics) topic(name []byte) (*topic, error) {
 	for {
 		ts.mu.RLock()
@@ -35,7 +36,10 @@ func (ts *topics) topic(name []byte) (*topic, error) {
 			return nil, errExiting
 		}
 		if t == nil {
-			return ts.create(string(name))
+			if t, err := ts.create(string(name)); t != nil || err != nil {
+				return t, err
+			}
+			continue
 		}
 		if !t.isExiting() {
 			return t, nil
@@ -44,22 +48,27 @@ func (ts *topics) topic(name []byte) (*topic, error) {
 	}
 }
 
+// create makes a topic. It returns nil where another look is needed.
 func (ts *topics) create(name string) (*topic, error) {
 	ts.mu.Lock()
 	if ts.closed {
 		ts.mu.Unlock()
 		return nil, errExiting
 	}
-	if t := ts.byName[name]; t != nil { // somebody was faster
+	if ts.byName[name] != nil { // somebody was faster
 		ts.mu.Unlock()
-		return t, nil
+		return nil, nil
+	}
+	if ts.env.stale.has(name) {
+		ts.mu.Unlock()
+		return nil, ts.env.stale.clear(name)
 	}
 	t := newTopic(ts.env, name)
 	ts.byName[name] = t
 	t.run()
+	t.changed() // before anybody else can see the topic, and wait for it to be saved
 	ts.mu.Unlock()
 	ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", name))
-	ts.env.changed()
 	return t, nil
 }
 
@@ -149,7 +158,7 @@ func (ts *topics) drop(t *topic) error {
 	ts.mu.Lock()
 	delete(ts.byName, t.name)
 	ts.mu.Unlock()
-	close(t.gone)
-	ts.env.changed()
+	t.changed()
+	close(t.gone) // after that, as somebody waits for it to save the change
 	return err
 }

@@ -1,0 +1,66 @@
+package nsqd
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// staleFiles are the files of deleted queues that could not be removed. A new
+// topic or channel of the same name must not take them for its own, so it
+// cannot be created before they are gone. It is safe for concurrent use.
+type staleFiles struct {
+	removing sync.Mutex // one removal at a time, so that none hits a queue created after another
+
+	mu     sync.Mutex              // remove
+	remove map[string]func() error // by queue, what to try again; it may be called more than once
+}
+
+// deleted is called with the result of remove, which deleted a queue's files.
+// The name of the queue must not be free yet.
+func (f *staleFiles) deleted(queue string, err error, remove func() error) {
+	if err == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.remove == nil {
+		f.remove = make(map[string]func() error)
+	}
+	f.remove[queue] = remove
+}
+
+// has reports whether clear is needed before a queue of that name is created.
+func (f *staleFiles) has(queue string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.remove[queue] != nil
+}
+
+// clear tries again to remove what is left of a queue.
+func (f *staleFiles) clear(queue string) error {
+	f.removing.Lock()
+	defer f.removing.Unlock()
+	f.mu.Lock()
+	remove := f.remove[queue]
+	f.mu.Unlock()
+	if remove == nil { // somebody was faster
+		return nil
+	}
+	if err := remove(); err != nil {
+		return fmt.Errorf("files of the deleted %q are in the way: %w", queue, err)
+	}
+	f.mu.Lock()
+	delete(f.remove, queue)
+	f.mu.Unlock()
+	return nil
+}
+
+// deleteQueue drops a queue with its file of deferred messages. What cannot be
+// removed keeps the name from being used again.
+func (e *env) deleteQueue(q *queue, deferredFile string) error {
+	remove := func() error { return errors.Join(q.delete(), removeDeferredFile(deferredFile)) }
+	err := remove()
+	e.stale.deleted(q.name, err, remove)
+	return err
+}
