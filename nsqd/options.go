@@ -59,7 +59,7 @@ type Options struct {
 	Snappy              bool        `flag:"snappy" usage:"offer snappy compression to clients"`
 
 	DataPath        string        `flag:"data-path" usage:"existing directory for queues and metadata; empty for the current directory"`
-	MemQueueSize    int64         `flag:"mem-queue-size" usage:"messages that each topic and each channel keeps in memory before it uses the disk"`
+	MemQueueSize    int64         `flag:"mem-queue-size" usage:"messages that each topic and each channel keeps in memory before it uses the disk; 0 for all on disk"`
 	MaxBytesPerFile int64         `flag:"max-bytes-per-file" usage:"size in bytes at which a disk queue begins a new file"`
 	SyncEvery       int64         `flag:"sync-every" usage:"reads and writes of a disk queue between two fsyncs"`
 	SyncTimeout     time.Duration `flag:"sync-timeout" usage:"longest time between two fsyncs of a disk queue that is in use"`

@@ -1,10 +1,13 @@
 package nsqd
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/logging"
 )
 
 func TestDefaultOptionsAreValid(t *testing.T) {
@@ -82,5 +85,75 @@ func TestValidateReportsEveryMistake(t *testing.T) {
 	want := []string{"--node-id must be [0,1024), is 5000", "--sync-timeout must be positive, is 0s"}
 	if got := strings.Split(err.Error(), "\n"); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestEffectiveOptions(t *testing.T) {
+	for _, c := range []struct {
+		policy         string
+		required, want TLSRequired
+	}{
+		{"", TLSNotRequired, TLSNotRequired},
+		{"", TLSRequiredExceptHTTP, TLSRequiredExceptHTTP},
+		{"require", TLSNotRequired, TLSRequiredAlways},
+		{"require-verify", TLSNotRequired, TLSRequiredAlways},
+		{"require", TLSRequiredExceptHTTP, TLSRequiredExceptHTTP},
+		{"require", TLSRequiredAlways, TLSRequiredAlways},
+	} {
+		given := NewOptions()
+		given.TLSClientAuthPolicy, given.TLSRequired, given.BroadcastAddress = c.policy, c.required, ""
+		o, err := given.effective()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.TLSRequired != c.want || given.TLSRequired != c.required {
+			t.Errorf("policy %q makes tls-required=%v %v, want %v", c.policy, c.required, o.TLSRequired, c.want)
+		}
+		if o.BroadcastAddress != NewOptions().BroadcastAddress || o.DataPath == "" || o.Logger == nil {
+			t.Errorf("not filled in: %+v", o)
+		}
+	}
+}
+
+func TestDoubtfulSettingsAreLogged(t *testing.T) {
+	for _, c := range []struct {
+		change func(*Options)
+		want   string // "" for nothing
+	}{
+		{func(*Options) {}, ""},
+		{func(o *Options) { o.MemQueueSize = 0 }, "INFO: --mem-queue-size=0: messages wait on disk, which does not make them durable: what was written since the last fsync can be lost"},
+		{func(o *Options) { o.MaxMsgSize = o.MaxBodySize + 1 }, "WARNING: --max-msg-size 5242881 is more than --max-body-size 5242880: such messages cannot be published in batches"},
+		{func(o *Options) { o.MsgTimeout = time.Hour }, "WARNING: --msg-timeout 1h0m0s is more than --max-msg-timeout 15m0s: clients cannot extend it"},
+		{func(o *Options) { o.MaxOutputBufferTimeout = 0 }, "WARNING: --min-output-buffer-timeout 25ms is more than --max-output-buffer-timeout 0s: clients cannot choose any"},
+		{func(o *Options) { o.TLSClientAuthPolicy = "require" }, ""},
+		{func(o *Options) { o.TLSClientAuthPolicy = "require-verify" }, "WARNING: --tls-client-auth-policy=require-verify without --tls-root-ca-file: clients with a certificate of any public authority are let in"},
+		{func(o *Options) { o.TLSRootCAFile = "ca" }, "WARNING: --tls-root-ca-file has no effect without --tls-cert or an https --auth-http-address"},
+		{func(o *Options) { o.TLSRootCAFile, o.AuthHTTPAddresses = "ca", []string{"https://auth"} }, ""},
+		{func(o *Options) { o.HTTPSAddress = "" }, ""},
+		{func(o *Options) { o.HTTPSAddress = ":0" }, "WARNING: --https-address has no effect without --tls-cert and --tls-key"},
+		{func(o *Options) { o.HTTPSAddress, o.TLSCert = ":0", "cert" }, ""},
+		{func(o *Options) { o.Experiments = []string{"topology-aware-consumption"} }, ""},
+		{func(o *Options) { o.Experiments = []string{"warp"} }, "WARNING: --enable-experiment warp has no effect: it is not known"},
+	} {
+		o := NewOptions()
+		c.change(o)
+		var out strings.Builder
+		o.Logger = slog.New(logging.NewHandler(&out, "", slog.LevelInfo))
+		o.logDoubts()
+		if got := strings.TrimSuffix(out.String(), "\n"); !strings.HasSuffix(got, c.want) || (got == "") != (c.want == "") || strings.Contains(got, "\n") {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}
+
+// A colon in a path does not make it host:port.
+func TestSocketPaths(t *testing.T) {
+	for address, want := range map[string]bool{
+		"/run/nsqd.sock": true, "/run/host:4150": true, "./a:1": true, "../a": true, "@nsqd": true, "nsqd.sock": true, "dir/nsqd.sock": true,
+		"host:4150": false, ":0": false, "4150": false, "10.0.0.1": false, "localhost": false, "[::1]": false, "http://host": false, "": false, "/a\x00b": false,
+	} {
+		if got := isSocketPath(address); got != want {
+			t.Errorf("isSocketPath(%q) = %v, want %v", address, got, want)
+		}
 	}
 }

@@ -77,6 +77,12 @@ func TestFailuresToStartExitWith1(t *testing.T) {
 			"failed to instantiate nsqd - --node-id must be [0,1024)",
 			"failed to instantiate nsqd - --sync-timeout must be positive",
 		}},
+		{[]string{"--data-path=" + missing, "--sync-every=-1"}, []string{ // mistakes come before anything is opened
+			"failed to instantiate nsqd - --sync-every must not be negative, is -1",
+		}},
+		{[]string{"--tls-required", "--data-path=" + missing}, []string{
+			"failed to instantiate nsqd - cannot require TLS client connections without TLS key and cert",
+		}},
 		{[]string{"--data-path=" + missing}, []string{"failed to instantiate nsqd - failed to lock data-path: open " + missing + ": "}},
 		{[]string{"--tcp-address=127.0.0.1:99999"}, []string{"failed to instantiate nsqd - --tcp-address must have a port in [0,65535]"}},
 		{[]string{"--tcp-address=192.0.2.1:4150"}, []string{"failed to instantiate nsqd - listen (192.0.2.1:4150) failed - listen tcp 192.0.2.1:4150: "}},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,6 +31,20 @@ func TestRunsUntilASignal(t *testing.T) {
 		waitFor(t, d, ` INFO: NSQ: bye$`)
 		silent.Close()
 	}
+}
+
+func TestManySignalsAtOnce(t *testing.T) {
+	d := start(t)
+	waitFor(t, d, ` HTTP: listening on `)
+	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM} {
+		if err := d.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+	}
+	if r := d.End(); r.Code != 0 {
+		t.Errorf("exit code %d, want 0", r.Code)
+	}
+	waitFor(t, d, ` INFO: NSQ: bye$`)
 }
 
 func TestHangupIsSurvived(t *testing.T) {
