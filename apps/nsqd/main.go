@@ -56,6 +56,7 @@ var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
 type broker interface {
 	Main() error
 	Exit() error
+	Reload() error
 }
 
 // program is the broker as the service that go-svc runs: Init, Start, Stop.
@@ -160,9 +161,18 @@ func (p *program) watchSignals() {
 	}
 }
 
-// reload keeps a closed terminal or a log rotation from killing the broker.
+// reload is the answer to SIGHUP, which also comes when a terminal is closed or
+// a script rotates logs, and must never end the broker.
 func (p *program) reload() {
-	p.log.Info("SIGHUP: ignored, there is nothing to reload")
+	if o := p.cmd.options; o.TLSCert == "" && o.TLSRootCAFile == "" {
+		p.log.Info("SIGHUP: nothing to reload, there are no certificates")
+		return
+	}
+	if err := p.broker.Reload(); err != nil {
+		p.log.Error("SIGHUP: certificates cannot be reloaded, the old ones stay in force", "error", err)
+		return
+	}
+	p.log.Info("SIGHUP: certificates reloaded, in force for new connections")
 }
 
 // Stop stops the broker and returns its first failure. Signals that come after

@@ -32,6 +32,8 @@ func (b *slowBroker) Main() error {
 	}
 }
 
+func (b *slowBroker) Reload() error { return nil }
+
 func (b *slowBroker) Exit() error {
 	b.exit.Do(func() { close(b.exiting) })
 	<-b.finish

@@ -8,10 +8,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/certs/certstest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 )
 
@@ -54,6 +56,29 @@ func TestHangupIsSurvived(t *testing.T) {
 	waitFor(t, d, `^broker .* INFO: SIGHUP: `)
 	d.Signal(syscall.SIGHUP)
 	waitFor(t, d, `(?s)INFO: SIGHUP: .*INFO: SIGHUP: `)
+	d.Signal(syscall.SIGTERM)
+	if r := d.End(); r.Code != 0 {
+		t.Errorf("exit code %d, want 0", r.Code)
+	}
+}
+
+func TestHangupReloadsCertificates(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := certstest.SelfSigned(t, certstest.Named("first")).Write(t, dir, "server")
+	d := start(t, "--https-address=", "--tls-cert="+cert, "--tls-key="+key)
+	waitFor(t, d, ` INFO: TLS: certificate loaded .*subject=\S*first`)
+	waitFor(t, d, ` HTTP: listening on `)
+
+	certstest.SelfSigned(t, certstest.Named("second")).Write(t, dir, "server")
+	d.Signal(syscall.SIGHUP)
+	waitFor(t, d, `(?s) INFO: TLS: certificate loaded [^\n]*subject=\S*second.* INFO: SIGHUP: certificates reloaded`)
+
+	if err := os.WriteFile(cert, []byte("broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.Signal(syscall.SIGHUP)
+	waitFor(t, d, ` ERROR: SIGHUP: certificates cannot be reloaded, the old ones stay in force error=.*`+regexp.QuoteMeta(cert))
+
 	d.Signal(syscall.SIGTERM)
 	if r := d.End(); r.Code != 0 {
 		t.Errorf("exit code %d, want 0", r.Code)
