@@ -13,6 +13,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/certs"
 	"github.com/seed893f581e/nsq/internal/dirlock"
 	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -79,11 +80,15 @@ func New(opts *Options) (_ *NSQD, err error) {
 	n.log.Info(version.String("nsqd"))
 	n.log.Info(fmt.Sprintf("ID: %d", n.opts.ID))
 	n.opts.logDoubts()
-	if n.tcp.listener, err = listen(n.opts.TCPAddress); err != nil {
+	limit, err := newConnLimit(n.opts.MaxConnections, n.log)
+	if err != nil {
+		return nil, err
+	}
+	if n.tcp.listener, err = listen(n.opts.TCPAddress, limit.tcp); err != nil {
 		return nil, err
 	}
 	if n.opts.HTTPAddress != "" {
-		if n.http.listener, err = listen(n.opts.HTTPAddress); err != nil {
+		if n.http.listener, err = listen(n.opts.HTTPAddress, limit.http); err != nil {
 			return nil, err
 		}
 	}
@@ -99,7 +104,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 }
 
 // listen opens a TCP listener for host:port, or one on a unix socket.
-func listen(address string) (net.Listener, error) {
+func listen(address string, g *netlimit.Group) (net.Listener, error) {
 	network := "tcp"
 	if isSocketPath(address) {
 		network = "unix"
@@ -113,7 +118,7 @@ func listen(address string) (net.Listener, error) {
 		}
 		return nil, fmt.Errorf("listen (%s) failed - %w", address, err)
 	}
-	return l, nil
+	return g.Listener(l), nil
 }
 
 func isIPv4(host string) bool { return net.ParseIP(host) != nil && !strings.Contains(host, ":") }

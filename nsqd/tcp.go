@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -35,26 +34,14 @@ func (s *tcpServer) init(n *NSQD) {
 // serve accepts until the listener is closed.
 func (s *tcpServer) serve() error {
 	s.n.log.Info("TCP: listening on " + s.listener.Addr().String())
-	var wait time.Duration // after a failed accept, typically for want of descriptors
 	for {
 		conn, err := s.listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
 		if err != nil {
-			if isPermanent(err) {
-				return err
-			}
-			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-			s.n.log.Warn("TCP: accept failed, will try again", "in", wait, "error", err)
-			select {
-			case <-time.After(wait):
-				continue
-			case <-s.n.exiting:
-				return nil
-			}
+			return err
 		}
-		wait = 0
 		if !s.add(conn) {
 			conn.Close()
 			continue
@@ -64,13 +51,6 @@ func (s *tcpServer) serve() error {
 			s.handle(conn)
 		}()
 	}
-}
-
-// isPermanent reports whether the listener itself is broken. Anything else
-// passes: the process or the system is short of something, the peer or the
-// network was gone.
-func isPermanent(err error) bool {
-	return errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.ENOTSOCK) || errors.Is(err, syscall.EINVAL)
 }
 
 // add makes conn known, and stop wait for its handler. It refuses once the
