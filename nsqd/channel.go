@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/latency"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -27,6 +28,7 @@ type channel struct {
 	fromMemory atomic.Uint64 // given to consumers from memory
 	requeues   atomic.Uint64
 	timeouts   atomic.Uint64
+	latency    atomic.Pointer[latency.Window] // nil before the first FIN whose latency is recorded
 
 	mu      sync.Mutex // clients, exiting
 	clients map[*client]struct{}

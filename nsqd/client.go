@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/latency"
 )
 
 // The states of a connection, with the numbers that /stats shows.
@@ -29,12 +31,13 @@ type client struct {
 	br      *readBuffer
 	out     []byte // replies that are not written yet
 	pending publish
-	commit  func() error // publishes what is pending
-	failed  error        // of a commit in the middle of a read
-	newLine bool         // the next read waits for a command line: its deadline starts
-	inBody  bool         // of a command whose line was read
-	endless bool         // no deadline is set, as nothing of a command has come
-	freed   bool         // messages were finished since the pump was last told
+	commit  func() error  // publishes what is pending
+	failed  error         // of a commit in the middle of a read
+	newLine bool          // the next read waits for a command line: its deadline starts
+	inBody  bool          // of a command whose line was read
+	endless bool          // no deadline is set, as nothing of a command has come
+	freed   bool          // messages were finished since the pump was last told
+	done    latency.Batch // messages finished since their latency was last recorded
 
 	settings atomic.Pointer[settings]
 	state    atomic.Int32
@@ -146,6 +149,7 @@ func (c *client) settle() error {
 	if c.freed {
 		c.freed = false
 		c.roomChanged()
+		c.recordLatency()
 	}
 	if err != nil {
 		return err

@@ -13,14 +13,16 @@ func (p *protocolV2) fin(c *client, l *wire.Line) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	var s span
 	if ok {
-		_, ok = c.inflight.remove(id)
+		s, ok = c.inflight.remove(id)
 	}
 	if !ok {
 		return nil, errNotInFlight(c, wire.FinFailed, "FIN", l, id)
 	}
 	c.finished.Add(1)
 	c.freed = true
+	c.countLatency(&s)
 	return nil, nil
 }
 

@@ -35,6 +35,14 @@ func (n *NSQD) PanicOn(reading, writing string) {
 // Panics returns how many panics were survived.
 func (n *NSQD) Panics() uint64 { return n.env.panics.Load() }
 
+// Stats returns a snapshot of everything.
+func (n *NSQD) Stats() Stats { return n.stats(statsFilter{clients: true, memory: true}) }
+
+// RecordsLatency reports whether a channel keeps latencies.
+func (n *NSQD) RecordsLatency(topic, channel string) bool {
+	return n.topics.existing(topic).existingChannel(channel).latency.Load() != nil
+}
+
 // Counts is what waits in a topic or a channel.
 type Counts struct {
 	Depth, OnDisk      int64

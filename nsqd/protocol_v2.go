@@ -148,6 +148,7 @@ func severity(code string) slog.Level {
 // leave undoes what the connection was part of.
 func (p *protocolV2) leave(c *client) {
 	p.clients.remove(c)
+	c.recordLatency()
 	if ch := c.channel.Load(); ch != nil {
 		if err := p.topics.unsubscribe(ch, c); err != nil {
 			p.env.log.Error(fmt.Sprintf("CHANNEL(%s): deletion failed", ch.name), "error", err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/latency"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -96,7 +97,8 @@ type PubCount struct {
 	Count uint64 `json:"count"`
 }
 
-// LatencyStats is the time from publish to FIN.
+// LatencyStats is the time from publish to FIN of the messages that were
+// finished within the window. It is empty where no percentiles are configured.
 type LatencyStats struct {
 	Count       int          `json:"count"`
 	Percentiles []Percentile `json:"percentiles"` // in the order of the flags
@@ -166,18 +168,21 @@ func (t *topic) stats(filter statsFilter) TopicStats {
 		Messages: t.messages.Load(),
 		Bytes:    t.bytes.Load(),
 		Paused:   t.isPaused(),
-		E2E:      LatencyStats{Percentiles: []Percentile{}},
 	}
 	s.Depth, s.BackendDepth = t.queue.depth()
+	var all latency.Distribution // of all channels, also of those that are left out
 	for _, ch := range t.allChannels() {
+		d := ch.latencies()
+		all.Merge(&d)
 		if filter.channel == "" || filter.channel == ch.name {
-			s.Channels = append(s.Channels, ch.stats(filter))
+			s.Channels = append(s.Channels, ch.stats(filter, &d))
 		}
 	}
+	s.E2E = latencyStats(t.env.opts, &all)
 	return s
 }
 
-func (ch *channel) stats(filter statsFilter) ChannelStats {
+func (ch *channel) stats(filter statsFilter, d *latency.Distribution) ChannelStats {
 	consumers := ch.consumers()
 	s := ChannelStats{
 		Name:        ch.name,
@@ -189,7 +194,7 @@ func (ch *channel) stats(filter statsFilter) ChannelStats {
 		ClientCount: len(consumers),
 		Clients:     []ClientStats{},
 		Paused:      ch.queue.isPaused(),
-		E2E:         LatencyStats{Percentiles: []Percentile{}},
+		E2E:         latencyStats(ch.env.opts, d),
 	}
 	s.Depth, s.BackendDepth = ch.queue.depth()
 	for _, c := range consumers {

@@ -152,8 +152,8 @@ func (t *topic) existingChannel(name string) *channel {
 // allChannels returns the channels by name.
 func (t *topic) allChannels() []*channel {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	chans := slices.Collect(maps.Values(t.channels))
+	t.mu.Unlock()
 	slices.SortFunc(chans, func(a, b *channel) int { return strings.Compare(a.name, b.name) })
 	return chans
 }
