@@ -58,7 +58,7 @@ func (ch *channel) isKept() bool { return !ch.ephemeral && !ch.topic.ephemeral }
 // changed has the metadata written, if the channel is in it.
 func (ch *channel) changed() {
 	if ch.isKept() {
-		ch.env.changed()
+		ch.topic.changed()
 	}
 }
 

@@ -29,7 +29,8 @@ type metadata struct {
 	waiting []chan<- error
 	ended   bool // metadataLoop writes no more
 
-	writing sync.Mutex // one write at a time; guards only the file
+	writing sync.Mutex // one write at a time; guards the file, size and the entries of topics
+	size    int        // of the last write
 }
 
 func (m *metadata) init(n *NSQD) {
@@ -159,11 +160,7 @@ func (m *metadata) write() error {
 	}
 	m.n.log.Info("NSQ: persisting topic/channel metadata to " + m.fileName())
 	changes := m.changes.Load()
-	data, err := json.Marshal(m.snapshot())
-	if err == nil {
-		err = durable.WriteFile(m.fileName(), data)
-	}
-	if err != nil {
+	if err := durable.WriteFile(m.fileName(), m.encode()); err != nil {
 		giveToken(m.dirty) // it has still to be written, whoever asked for it
 		return err
 	}
@@ -171,25 +168,49 @@ func (m *metadata) write() error {
 	return nil
 }
 
-// snapshot leaves out what is being deleted. The order of a deletion is: the
-// files of the queue, then this file, then the answer. So whatever was answered
-// has neither an entry nor files, as the write here makes the removal durable,
-// too: it syncs the directory that both lie in. A crash in between leaves an
-// entry without files, which is an empty channel, or files without an entry,
-// which are loaded: nobody was told that they are gone.
-func (m *metadata) snapshot() metadataFile {
-	file := metadataFile{Version: version.Binary}
+// encode returns what nsqd.dat is to hold: compact, as classic software writes
+// it, by name.
+//
+// It leaves out what is being deleted. The order of a deletion is: the files of
+// the queue, then this file, then the answer. So whatever was answered has
+// neither an entry nor files, as the write here makes the removal durable, too:
+// it syncs the directory that both lie in. A crash in between leaves an entry
+// without files, which is an empty channel, or files without an entry, which are
+// loaded if they hold messages: nobody was told that they are gone.
+func (m *metadata) encode() []byte {
+	data := make([]byte, 0, m.size+1024)
+	data = append(data, `{"topics":`...)
+	sep := byte('[')
 	for _, t := range m.n.topics.all() {
-		if t.ephemeral || t.isExiting() {
-			continue
+		if !t.ephemeral && !t.isExiting() {
+			data = append(append(data, sep), m.entry(t)...)
+			sep = ','
 		}
-		tm := topicMetadata{Name: t.name, Paused: t.isPaused()}
-		for _, ch := range t.allChannels() {
-			if !ch.ephemeral && !ch.isExiting() {
-				tm.Channels = append(tm.Channels, channelMetadata{Name: ch.name, Paused: ch.queue.isPaused()})
-			}
-		}
-		file.Topics = append(file.Topics, tm)
 	}
-	return file
+	if sep == '[' {
+		data = append(data, "null"...)
+	} else {
+		data = append(data, ']')
+	}
+	data = append(data, `,"version":"`+version.Binary+`"}`...)
+	m.size = len(data)
+	return data
+}
+
+// entry returns the topic's part of the file. It is made anew only if the topic
+// has changed: where there are thousands, one change must not cost all of them.
+func (m *metadata) entry(t *topic) []byte {
+	edits := t.edits.Load() // first: an edit that comes meanwhile has it made again
+	if t.entry != nil && t.entryEdits == edits {
+		return t.entry
+	}
+	tm := topicMetadata{Name: t.name, Paused: t.isPaused()}
+	for _, ch := range t.allChannels() {
+		if !ch.ephemeral && !ch.isExiting() {
+			tm.Channels = append(tm.Channels, channelMetadata{Name: ch.name, Paused: ch.queue.isPaused()})
+		}
+	}
+	t.entry, _ = json.Marshal(tm) // which cannot fail: it is strings and bools
+	t.entryEdits = edits
+	return t.entry
 }

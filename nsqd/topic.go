@@ -33,6 +33,10 @@ type topic struct {
 	paused   bool
 	exiting  atomic.Bool // also read without mu
 
+	edits      atomic.Uint64 // changes of what nsqd.dat says of the topic, each counted after it is made
+	entry      []byte        // that, as of entryEdits; they belong to metadata.writing
+	entryEdits uint64
+
 	stopPump context.CancelFunc
 	pump     sync.WaitGroup
 	gone     chan struct{} // closed once a deletion is complete
@@ -182,6 +186,7 @@ func (t *topic) setPaused(paused bool) {
 // changed has the metadata written, if the topic is in it.
 func (t *topic) changed() {
 	if !t.ephemeral {
+		t.edits.Add(1)
 		t.env.changed()
 	}
 }
