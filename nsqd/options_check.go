@@ -220,6 +220,11 @@ func (o *Options) effective() (*Options, error) {
 	return &own, nil
 }
 
+// isHost says whether a port can be put behind the host.
+func isHost(host string) bool {
+	return net.ParseIP(host) != nil || !strings.ContainsAny(host, ":/[]@ ")
+}
+
 // logDoubts warns of settings that are valid, but hardly what was meant.
 func (o *Options) logDoubts() {
 	doubt := func(doubtful bool, format string, args ...any) {
@@ -233,6 +238,7 @@ func (o *Options) logDoubts() {
 	doubt(o.MaxMsgSize > o.MaxBodySize, "--max-msg-size %d is more than --max-body-size %d: such messages cannot be published in batches", o.MaxMsgSize, o.MaxBodySize)
 	doubt(o.MsgTimeout > o.MaxMsgTimeout, "--msg-timeout %s is more than --max-msg-timeout %s: clients cannot extend it", o.MsgTimeout, o.MaxMsgTimeout)
 	doubt(o.MinOutputBufferTimeout > o.MaxOutputBufferTimeout, "--min-output-buffer-timeout %s is more than --max-output-buffer-timeout %s: clients cannot choose any", o.MinOutputBufferTimeout, o.MaxOutputBufferTimeout)
+	doubt(!isHost(o.BroadcastAddress), "--broadcast-address %q is not a host name or address: clients cannot connect to it", o.BroadcastAddress)
 	doubt(o.TLSClientAuthPolicy == "require-verify" && o.TLSRootCAFile == "", "--tls-client-auth-policy=require-verify without --tls-root-ca-file: clients with a certificate of any public authority are let in")
 	doubt(o.TLSCert == "" && o.TLSRootCAFile != "" && len(o.AuthHTTPAddresses) == 0, "--tls-root-ca-file has no effect without --tls-cert or an https --auth-http-address")
 	doubt(o.TLSCert == "" && o.HTTPSAddress != "" && o.HTTPSAddress != NewOptions().HTTPSAddress, "--https-address has no effect without --tls-cert and --tls-key")

@@ -149,10 +149,35 @@ func TestPercentilesOfFlagsAreSorted(t *testing.T) {
 	}
 }
 
-func TestFlagsWithoutEffect(t *testing.T) {
-	opts, err := fromFlags(t, "--worker-id", "--verbose", "--worker-id=false", "--node-id=7", "--strict-config")
+func TestObsoleteFlags(t *testing.T) {
+	opts, warnings, err := fromFile(t, "", "--worker-id", "--verbose", "--worker-id=false", "--node-id=7")
 	if err != nil || opts.ID != 7 {
 		t.Errorf("got id %d, %v, want 7", opts.ID, err)
+	}
+	if want := []string{"--verbose has no effect, use --log-level", "--worker-id has no effect, use --node-id"}; !slices.Equal(warnings, want) {
+		t.Errorf("got %q, want %q", warnings, want)
+	}
+}
+
+// The list of those that have a key of another name, or none, is written by hand.
+func TestHelpTellsTheKeys(t *testing.T) {
+	text := strings.Join(strings.Fields(notation), " ")
+	for _, name := range programFlags {
+		if !strings.Contains(text, "-"+name) {
+			t.Errorf("the help does not say that -%s has no key", name)
+		}
+	}
+	renamed := 0
+	for _, o := range optionTable {
+		if o.key != "" {
+			renamed++
+			if !strings.Contains(text, o.key+" (-"+o.flag+")") {
+				t.Errorf("the help does not say that -%s has the key %s", o.flag, o.key)
+			}
+		}
+	}
+	if n := strings.Count(text, "(-"); n != renamed {
+		t.Errorf("the help names %d keys, want %d", n, renamed)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/certs/certstest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
@@ -21,17 +22,44 @@ func TestRunsUntilASignal(t *testing.T) {
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		d := start(t)
 		tcp := waitFor(t, d, `^\[nsqd\] .* INFO: TCP: listening on (127\.0\.0\.1:\d+)$`)[1]
-		waitFor(t, d, `^\[nsqd\] .* INFO: HTTP: listening on (127\.0\.0\.1:\d+)$`)
-		silent, err := net.Dial("tcp", tcp) // never sends its magic
-		if err != nil {
-			t.Fatal(err)
-		}
+		http := waitFor(t, d, `^\[nsqd\] .* INFO: HTTP: listening on (127\.0\.0\.1:\d+)$`)[1]
+		say(t, tcp, "")   // never sends its magic
+		say(t, tcp, "  ") // half of it
+		say(t, tcp, "  V2PUB t\n\x00\x00\x00\x05half")
+		say(t, http, "")
+		say(t, http, "POST /pub?topic=t HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+
+		begin := time.Now()
 		d.Signal(s)
 		if r := d.End(); r.Code != 0 {
 			t.Errorf("%v: exit code %d, want 0", s, r.Code)
 		}
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("%v: the stop took %s", s, took)
+		}
 		waitFor(t, d, ` INFO: NSQ: bye$`)
-		silent.Close()
+	}
+}
+
+// say connects, sends the text and stays connected.
+func say(t *testing.T, address, text string) {
+	t.Helper()
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	if _, err := nc.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestQuitDumpsGoroutines(t *testing.T) {
+	d := start(t)
+	waitFor(t, d, ` HTTP: listening on `)
+	d.Signal(syscall.SIGQUIT)
+	if r := d.End(); r.Code != 2 || !strings.Contains(r.Stderr, "SIGQUIT: quit") || !strings.Contains(r.Stderr, "nsqd.(*NSQD).Main") {
+		t.Errorf("exit code %d, want 2 and a dump", r.Code)
 	}
 }
 
