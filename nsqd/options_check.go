@@ -193,8 +193,11 @@ func checkAuthAddress(address string) error {
 		return checkRemoteAddress(address)
 	}
 	u, err := url.Parse(address)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		return fmt.Errorf("must be host:port or an http or https URL, is %q", address)
+	switch {
+	case err != nil: // which would show a password that may be in there
+		return errors.New("must be host:port or a URL that can be parsed")
+	case (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
+		return fmt.Errorf("must be host:port or an http or https URL, is %q", u.Redacted())
 	}
 	return nil
 }

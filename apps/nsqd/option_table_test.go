@@ -217,10 +217,11 @@ var optionTable = []optionCase{
 	}},
 
 	{flag: "auth-http-address", key: "auth_http_addresses", kind: lists, good: []string{"127.0.0.1:4181", "a:4181,http://b/auth,https://c:443/auth?x=1"}, bad: mistakes{
-		"a":         `must be host:port, is "a"`,
-		"a:99999":   `must have a port in [1,65535], is "a:99999"`,
-		"ftp://a:1": `must be host:port or an http or https URL, is "ftp://a:1"`,
-		"http://":   `must be host:port or an http or https URL, is "http://"`,
+		"a":                   `must be host:port, is "a"`,
+		"a:99999":             `must have a port in [1,65535], is "a:99999"`,
+		"ftp://user:secret@a": `must be host:port or an http or https URL, is "ftp://user:xxxxx@a"`,
+		"http:///auth":        `must be host:port or an http or https URL, is "http:///auth"`,
+		"http://user:%x@a":    "must be host:port or a URL that can be parsed",
 	}},
 	{flag: "auth-http-request-method", kind: texts, good: []string{"get", "post"}, bad: mistakes{
 		"": `must be post or get, is ""`, "GET": `must be post or get, is "GET"`, "put": `must be post or get, is "put"`,

@@ -213,6 +213,7 @@ func TestFileValues(t *testing.T) {
 }
 
 func TestFileErrorsNameLineKeyAndValue(t *testing.T) {
+	long := strings.Repeat("x", 101)
 	for text, message := range map[string]string{
 		`bool = 0`:                        `bool 0: must be true or false`,
 		`bool = "maybe"`:                  `bool maybe: must be true or false`,
@@ -236,6 +237,7 @@ func TestFileErrorsNameLineKeyAndValue(t *testing.T) {
 		`word = "two words"`:              `word "two words": unknown word "two words"`,
 		`word = true`:                     `word true: must be a string`,
 		`switch = 1`:                      `switch 1: must be a string`,
+		`duration = "` + long + `"`:       `duration "` + long[:100] + `"...: must be a duration like "5s" or an integer of milliseconds`,
 	} {
 		got, _, err := resolve(t, "# comment\n\n"+text+"\n", "--string=flag")
 		if err == nil || !strings.HasSuffix(err.Error(), " - line 3: failed parsing "+message) {
@@ -297,6 +299,8 @@ nonsense = 5
 
 [section]
 an_int = 5.5
+
+[[sections]]
 `
 	got, warnings, err := resolve(t, text)
 	if err != nil || !reflect.DeepEqual(got, defaults()) {
@@ -307,7 +311,8 @@ an_int = 5.5
 		`line 2: unknown key "an_int64" is ignored, did you mean "renamed"?`,
 		`line 3: unknown key "an-int" is ignored, did you mean "an_int"?`,
 		`line 4: unknown key "nonsense" is ignored`,
-		`line 6: unknown key "section" is ignored`,
+		`line 6: unknown section "section" is ignored`,
+		`line 9: unknown section "sections" is ignored`,
 	}
 	for i, w := range warnings {
 		_, warnings[i], _ = strings.Cut(w, "test.cfg - ")
@@ -323,7 +328,7 @@ func TestUnknownKeysAreErrorsWhenStrict(t *testing.T) {
 	_, warnings, err := Resolve(opts, flagSet(opts), File{Path: path, Strict: true})
 	want := "failed to load config file " + path + ` - line 2: unknown key "an-int", did you mean "an_int"?
 failed to load config file ` + path + ` - line 3: failed parsing bool 0: must be true or false
-failed to load config file ` + path + ` - line 4: unknown key "section"`
+failed to load config file ` + path + ` - line 4: unknown section "section"`
 	if warnings != nil || err == nil || err.Error() != want {
 		t.Errorf("got %q and %v, want %s", warnings, err, want)
 	}
@@ -453,5 +458,17 @@ func FuzzResolve(f *testing.F) {
 			t.Errorf("got %q and %v, but %q and %v when strict", warnings, err, strictly, strictErr)
 		}
 		_ = origins.Explain(&Mistake{Flags: []string{"bool", "an-int"}, Text: "fuzz"})
+	})
+}
+
+// Whatever the arguments, reading them ends, and is no success if any was left over.
+func FuzzParse(f *testing.F) {
+	f.Add("--bool=x\n---\n--\n--an-int\n5")
+	f.Add("-=\n--nonsense\n5\n-h\n--one-float=1,x")
+	f.Fuzz(func(t *testing.T, lines string) {
+		fs := flagSet(defaults())
+		if err := Parse(fs, strings.Split(lines, "\n")); err == nil && fs.NArg() > 0 {
+			t.Errorf("%q: no error, but %q is left over", lines, fs.Args())
+		}
 	})
 }

@@ -159,15 +159,18 @@ func toWord(v any, field reflect.Value) (any, error) {
 	return wordFlag{word}.Get(), nil
 }
 
+// maxLiteral is how much of a value an error text shows.
+const maxLiteral = 100
+
 // literal shows a value in an error text: strings bare where that is clear.
 func literal(v any) string {
-	s, ok := v.(string)
-	if !ok {
-		return fmt.Sprint(v)
+	text := fmt.Sprint(v)
+	if len(text) > maxLiteral {
+		return strconv.Quote(strings.ToValidUTF8(text[:maxLiteral], "")) + "..."
 	}
 	hidden := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
-	if s == "" || strings.ContainsFunc(s, hidden) {
-		return strconv.Quote(s)
+	if _, ok := v.(string); ok && (text == "" || strings.ContainsFunc(text, hidden)) {
+		return strconv.Quote(text)
 	}
-	return s
+	return text
 }

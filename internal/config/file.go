@@ -26,9 +26,9 @@ func load(file File, fields []field, origins *Origins) (values map[string]any, w
 	for _, e := range entries {
 		switch {
 		case e.field == nil && file.Strict:
-			errs = append(errs, fail(e.at("unknown key %q%s", e.key, e.hint(fields))))
+			errs = append(errs, fail(e.at("unknown %s %q%s", e.noun(), e.key, e.hint(fields))))
 		case e.field == nil:
-			warning := e.at("unknown key %q is ignored%s", e.key, e.hint(fields))
+			warning := e.at("unknown %s %q is ignored%s", e.noun(), e.key, e.hint(fields))
 			warnings = append(warnings, fmt.Sprintf("config file %s - %v", file.Path, warning))
 		case e.err != nil:
 			errs = append(errs, fail(e.at("failed parsing %s %s: %w", e.key, literal(e.raw), e.err)))
@@ -97,6 +97,15 @@ func (e *entry) at(format string, args ...any) error {
 		return err
 	}
 	return fmt.Errorf("line %d: %w", e.line, err)
+}
+
+func (e *entry) noun() string {
+	switch e.raw.(type) {
+	case map[string]any, []map[string]any:
+		return "section"
+	default:
+		return "key"
+	}
 }
 
 // hint helps those who wrote the flag's name where the key has another.
