@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -130,7 +131,7 @@ func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 	p.env.log.Log(context.Background(), severity(e.Code), line)
 	c.out = wire.AppendError(c.out, e)
 	if c.flush() == nil {
-		lingerClose(c.conn)
+		sockets.LingerClose(c.conn)
 	}
 	return e
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -114,22 +115,9 @@ func (s *tcpServer) handle(conn net.Conn) {
 		s.n.log.Warn(fmt.Sprintf("CLIENT(%s): bad protocol magic '%s'", addr, printable(magic)))
 		conn.SetWriteDeadline(time.Now().Add(magicTimeout))
 		conn.Write(wire.AppendError(nil, wire.NewError(wire.BadProtocol, "", nil)))
-		lingerClose(conn)
+		sockets.LingerClose(conn)
 		return
 	}
 	err := s.protocol.IOLoop(newClient(s.n.env, conn))
 	s.n.log.Info(fmt.Sprintf("PROTOCOL(V2): [%s] exiting ioloop", addr), "cause", err)
 }
-
-// lingerClose closes conn so that the peer can still read what was written to
-// it last: unread input is read for a moment, as closing before it would reset
-// the connection.
-func lingerClose(conn net.Conn) {
-	if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		conn.SetReadDeadline(time.Now().Add(lingerTime))
-		io.Copy(io.Discard, conn)
-	}
-	conn.Close()
-}
-
-const lingerTime = 250 * time.Millisecond

@@ -11,11 +11,14 @@ import (
 const (
 	typeJSON = "application/json; charset=utf-8"
 	typeText = "text/plain; charset=utf-8"
+
+	versionHeader = "X-NSQ-Content-Type"
+	version       = "nsq; version=1.0"
 )
 
 // respondV1 answers in the form of "nsq; version=1.0": errors are JSON.
 func (s *Server) respondV1(w http.ResponseWriter, r *http.Request, value any, err error) {
-	w.Header().Set("X-NSQ-Content-Type", "nsq; version=1.0")
+	w.Header().Set(versionHeader, version)
 	contentType, body := "", ""
 	if err == nil {
 		contentType, body, err = encode(value)

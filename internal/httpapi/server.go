@@ -3,6 +3,7 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,11 +18,13 @@ import (
 
 // No peer holds a connection for nothing.
 const (
-	headerTimeout = 10 * time.Second
-	idleTimeout   = 60 * time.Second
-	bodyTimeout   = 30 * time.Second // without a byte of the body
-	writeTimeout  = 60 * time.Second // for one write
-	maxHeader     = 24 << 10
+	headerTimeout    = 10 * time.Second
+	handshakeTimeout = 5 * time.Second // of TLS, and again for the header: net/http has one limit for both
+	idleTimeout      = 60 * time.Second
+	bodyTimeout      = 30 * time.Second // without a byte of the body
+	writeTimeout     = 60 * time.Second // for one write
+	maxHeader        = 24 << 10
+	maxPageBody      = 1 << 20
 
 	stopTimeout   = 2 * time.Second        // for requests that run when the server closes
 	answerTimeout = 100 * time.Millisecond // for their answers to get out
@@ -29,9 +32,10 @@ const (
 
 // Config is what a Server needs of its daemon.
 type Config struct {
-	Log     *slog.Logger
-	Quiet   func(*http.Request) bool // requests that are not in the access log; nil for none
-	OnPanic func()                   // told of each panic in a handler; may be nil
+	Log      *slog.Logger
+	Quiet    func(*http.Request) bool // requests that are not in the access log; nil for none
+	OnPanic  func()                   // told of each panic in a handler; may be nil
+	NeedsTLS string                   // where not empty, the JSON that answers every request without TLS, with status 403
 }
 
 // A Server routes requests to handlers. It redirects to the right spelling of
@@ -40,11 +44,16 @@ type Config struct {
 type Server struct {
 	config Config
 	routes *httprouter.Router
-	http   http.Server
+	plain  *http.Server
+	secure *http.Server // with TLS
 
-	mu      sync.Mutex // closing; running grows only while it is held and closing is false
-	closing bool
-	running sync.WaitGroup
+	stopping context.Context // done when Close begins
+	stop     context.CancelFunc
+
+	mu        sync.Mutex // closing, listeners; running grows only while it is held and closing is false
+	closing   bool
+	listeners []*listener
+	running   sync.WaitGroup
 }
 
 // NewServer returns a server without routes.
@@ -52,14 +61,23 @@ func NewServer(c Config) *Server {
 	s := &Server{config: c, routes: httprouter.New()}
 	s.routes.NotFound = s.refuse(http.StatusNotFound, "NOT_FOUND")
 	s.routes.MethodNotAllowed = s.refuse(http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED")
-	s.http = http.Server{
-		Handler:           http.HandlerFunc(s.serve),
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
-	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.plain, s.secure = s.newHTTP(headerTimeout), s.newHTTP(handshakeTimeout)
 	return s
+}
+
+func (s *Server) newHTTP(headerTimeout time.Duration) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:                      http.HandlerFunc(s.serve),
+		ReadHeaderTimeout:            headerTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeader,
+		ErrorLog:                     slog.NewLogLogger(s.config.Log.Handler(), slog.LevelWarn),
+		Protocols:                    protocols,
+		DisableGeneralOptionsHandler: true, // it would answer before us
+	}
 }
 
 func (s *Server) refuse(status int, code string) http.Handler {
@@ -85,10 +103,38 @@ func (s *Server) Plain(method, path string, h Handler) {
 	})
 }
 
+// Page adds a route whose handler writes the answer itself, of any length and
+// for as long as it takes: the request's context ends when the server closes.
+func (s *Server) Page(method, path string, page http.HandlerFunc) {
+	s.routes.HandlerFunc(method, path, func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.stopping, cancel)()
+		r = r.WithContext(ctx)
+		r.Body = http.MaxBytesReader(w, r.Body, maxPageBody)
+		page(w, r)
+	})
+}
+
 // Serve answers the requests that come through l until Close, and then returns
 // nil. Several listeners may be served at once; it closes its own at the end.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.http.Serve(l)
+	return s.serveOn(l, s.plain.Serve)
+}
+
+// ServeTLS is Serve for requests over TLS, with HTTP/1.1 only.
+func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
+	return s.serveOn(l, func(l net.Listener) error {
+		return s.secure.Serve(tls.NewListener(l, config))
+	})
+}
+
+func (s *Server) serveOn(l net.Listener, serve func(net.Listener) error) error {
+	known := newListener(l)
+	s.mu.Lock()
+	s.listeners = append(s.listeners, known)
+	s.mu.Unlock()
+	err := serve(known)
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
@@ -97,26 +143,45 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Close stops listening and returns when no handler runs any more. Requests
 // that run are given a moment to end, then their connections are cut; new ones
-// are refused. A silent connection does not delay it.
+// are refused. A silent connection does not delay it, nor does one in a
+// handshake.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
+	s.stop()
 
 	ctx, stop := context.WithTimeout(context.Background(), stopTimeout)
 	defer stop()
-	ended := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		time.AfterFunc(answerTimeout, stop)
-		close(ended)
-	}()
-	err := s.http.Shutdown(ctx)
+	defer s.abort() // what came in at the last moment, too
+	defer context.AfterFunc(ctx, s.abort)()
+	var errs [2]error
+	var ending sync.WaitGroup
+	ending.Go(func() { errs[0] = closeHTTP(ctx, s.plain) })
+	ending.Go(func() { errs[1] = closeHTTP(ctx, s.secure) })
+	s.running.Wait()
+	answered := time.AfterFunc(answerTimeout, stop)
+	defer answered.Stop()
+	ending.Wait()
+	return errors.Join(errs[:]...)
+}
+
+// closeHTTP gives requests time until ctx ends.
+func closeHTTP(ctx context.Context, server *http.Server) error {
+	err := server.Shutdown(ctx)
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		err = s.http.Close()
+		err = server.Close()
 	}
-	<-ended
 	return err
+}
+
+// abort closes every connection.
+func (s *Server) abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		l.abort()
+	}
 }
 
 // enter reports whether a request may run. If so it must call running.Done.
@@ -142,6 +207,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.running.Done()
+	if r.TLS == nil && s.config.NeedsTLS != "" {
+		resp.Header().Set(versionHeader, version)
+		respond(resp, http.StatusForbidden, typeJSON, s.config.NeedsTLS)
+		return
+	}
 	s.routes.ServeHTTP(resp, r)
 }
 

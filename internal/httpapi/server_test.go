@@ -82,12 +82,14 @@ type running struct {
 
 // start runs a server with the routes that add adds, until the end of the test.
 func start(t *testing.T, quiet func(*http.Request) bool, add func(*Server)) *running {
+	return startWith(t, Config{Quiet: quiet}, add)
+}
+
+func startWith(t *testing.T, c Config, add func(*Server)) *running {
 	r := &running{pipeListener: newPipeListener(), log: &lockedBuffer{}}
-	r.Server = NewServer(Config{
-		Log:     slog.New(slog.NewTextHandler(r.log, nil)),
-		Quiet:   quiet,
-		OnPanic: func() { r.panics++ },
-	})
+	c.Log = slog.New(slog.NewTextHandler(r.log, nil))
+	c.OnPanic = func() { r.panics++ }
+	r.Server = NewServer(c)
 	add(r.Server)
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -112,9 +114,12 @@ func start(t *testing.T, quiet func(*http.Request) bool, add func(*Server)) *run
 // do returns status, body and headers of the answer.
 func (r *running) do(t *testing.T, method, path string) (*http.Response, string) {
 	t.Helper()
-	req, err := http.NewRequest(method, "http://pipe"+path, nil)
+	req, err := http.NewRequest(method, "http://pipe"+strings.TrimPrefix(path, "*"), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if path == "*" {
+		req.URL.Opaque = "*"
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {

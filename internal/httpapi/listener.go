@@ -1,0 +1,76 @@
+package httpapi
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed893f581e/nsq/internal/sockets"
+)
+
+// A listener knows the connections that it accepted. net/http closes one as
+// soon as it has refused what is no HTTP; here the peer is given a moment to
+// read why.
+type listener struct {
+	net.Listener
+	hurry atomic.Bool // no moment for anybody any more
+
+	mu    sync.Mutex // conns
+	conns map[*conn]struct{}
+}
+
+func newListener(l net.Listener) *listener {
+	return &listener{Listener: l, conns: make(map[*conn]struct{})}
+}
+
+// Accept waits for the next connection.
+func (l *listener) Accept() (net.Conn, error) {
+	inner, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: inner, of: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[c] = struct{}{}
+	if l.hurry.Load() {
+		inner.Close()
+	}
+	return c, nil
+}
+
+// abort closes every connection at once. What a TLS connection would send
+// before it is closed, and so wait for its peer, is not sent.
+func (l *listener) abort() {
+	l.hurry.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		c.Conn.Close()
+	}
+}
+
+type conn struct {
+	net.Conn
+	of     *listener
+	closed atomic.Bool
+}
+
+// Close lets the peer read what was written last, unless the server is in a
+// hurry. A second call ends the wait of the first.
+func (c *conn) Close() error {
+	if c.closed.Swap(true) {
+		return c.Conn.Close()
+	}
+	defer c.forget()
+	if c.of.hurry.Load() {
+		return c.Conn.Close()
+	}
+	return sockets.LingerClose(c.Conn)
+}
+
+func (c *conn) forget() {
+	c.of.mu.Lock()
+	delete(c.of.conns, c)
+	c.of.mu.Unlock()
+}

@@ -1,0 +1,143 @@
+package sockets
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// socketPath returns a path that is short enough for a socket.
+func socketPath(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "sockets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
+}
+
+// crash leaves the file of a socket on which nobody listens.
+func crash(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
+}
+
+func TestListenKnowsItsNetwork(t *testing.T) {
+	path := socketPath(t)
+	for address, network := range map[string]string{"127.0.0.1:0": "tcp", "localhost:0": "tcp", ":0": "tcp", path: "unix"} {
+		l, err := Listen(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Addr().Network(); got != network {
+			t.Errorf("%s: network %s, want %s", address, got, network)
+		}
+		if host, _, ok := strings.Cut(address, ":"); ok && host == "127.0.0.1" && !strings.HasPrefix(l.Addr().String(), "127.0.0.1:") {
+			t.Errorf("%s listens on %s", address, l.Addr())
+		}
+		l.Close()
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is still there after it was closed: %v", err)
+	}
+}
+
+func TestListenErrors(t *testing.T) {
+	taken, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	missing := filepath.Join(t.TempDir(), "no", "such")
+	for address, want := range map[string]string{
+		taken.Addr().String(): "listen tcp " + taken.Addr().String() + ": bind: ",
+		missing:               "listen unix " + missing + ": bind: ",
+		"127.0.0.1:99999":     "listen tcp: address 99999: invalid port",
+	} {
+		l, err := Listen(address)
+		if err == nil {
+			l.Close()
+		}
+		if want = "listen (" + address + ") failed - " + want; err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got  %v\nwant %s...", err, want)
+		}
+	}
+	if l, err := ListenTCP(missing); err == nil || !strings.Contains(err.Error(), "missing port in address") {
+		t.Errorf("a path instead of host:port: %v, %v", l, err)
+	}
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("its errors cannot be told apart in a portable way, so nothing is removed there")
+	}
+	path := socketPath(t)
+	crash(t, path)
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
+// What is in use, or no socket, stays as it is.
+func TestListenRemovesNothingElse(t *testing.T) {
+	for name, put := range map[string]func(t *testing.T, path string){
+		"a socket that answers": func(t *testing.T, path string) {
+			l, err := net.Listen("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+		},
+		"a file": func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a directory": func(t *testing.T, path string) {
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a link to a stale socket": func(t *testing.T, path string) {
+			crash(t, path+".real")
+			if err := os.Symlink(path+".real", path); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := socketPath(t)
+			put(t, path)
+			before, err := os.Lstat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l, err := Listen(path); err == nil {
+				l.Close()
+				t.Fatal("listens")
+			} else if runtime.GOOS != "windows" && !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("got %v, want %v", err, syscall.EADDRINUSE)
+			}
+			if now, err := os.Lstat(path); err != nil || !os.SameFile(before, now) {
+				t.Errorf("it was replaced: %v", err)
+			}
+		})
+	}
+}
