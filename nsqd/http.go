@@ -1,35 +1,67 @@
 package nsqd
 
 import (
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/seed893f581e/nsq/internal/httpapi"
+	"github.com/seed893f581e/nsq/internal/netlimit"
+	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
-// httpServer serves the HTTP API on its listener; without one it is off.
+// httpServer serves the HTTP API on its listeners; one that is nil is off.
 type httpServer struct {
-	n        *NSQD
-	listener net.Listener
-	server   *httpapi.Server
+	n         *NSQD
+	listener  net.Listener
+	secure    net.Listener // HTTPS
+	tlsConfig *tls.Config  // of secure
+	server    *httpapi.Server
+}
+
+// listen opens the listeners that the options ask for; connections count in g.
+// There is HTTPS only with a certificate: tlsConfig is nil otherwise.
+func (s *httpServer) listen(opts *Options, tlsConfig *tls.Config, g *netlimit.Group) (err error) {
+	if opts.HTTPAddress != "" {
+		if s.listener, err = listen(opts.HTTPAddress, g); err != nil {
+			return err
+		}
+	}
+	if opts.HTTPSAddress != "" && tlsConfig != nil {
+		l, err := sockets.ListenTCP(opts.HTTPSAddress)
+		if err != nil {
+			return err
+		}
+		s.secure, s.tlsConfig = g.Listener(l), tlsConfig
+	}
+	return nil
 }
 
 func (s *httpServer) init(n *NSQD) {
 	s.n = n
-	s.server = httpapi.NewServer(httpapi.Config{
+	c := httpapi.Config{
 		Log:     n.log,
-		Quiet:   isPublish,
+		Quiet:   isQuiet,
 		OnPanic: func() { n.env.panics.Add(1) },
-	})
+	}
+	if n.opts.TLSRequired == TLSRequiredAlways {
+		c.NeedsTLS = fmt.Sprintf(`{"message": "TLS_REQUIRED", "https_port": %d}`, max(0, port(n.RealHTTPSAddr())))
+	}
+	s.server = httpapi.NewServer(c)
 	s.routes()
+	s.debugRoutes()
 }
 
-// isPublish picks the requests that are too many to log.
-func isPublish(r *http.Request) bool {
-	return r.Method == http.MethodPost && (r.URL.Path == "/pub" || r.URL.Path == "/mpub")
+// isQuiet picks the requests that are not logged: publishing, of which there
+// are too many, and profiles.
+func isQuiet(r *http.Request) bool {
+	path := r.URL.Path
+	return r.Method == http.MethodPost && (path == "/pub" || path == "/mpub") || strings.HasPrefix(path, debugPath)
 }
 
 func (s *httpServer) routes() {
@@ -51,6 +83,9 @@ func (s *httpServer) routes() {
 	s.server.V1("POST", "/channel/empty", s.onChannel(s.emptyChannel))
 	s.server.V1("POST", "/channel/pause", s.onChannel(s.pauseChannel))
 	s.server.V1("POST", "/channel/unpause", s.onChannel(s.unpauseChannel))
+
+	s.server.V1("GET", "/config/:opt", s.getConfig)
+	s.server.V1("PUT", "/config/:opt", s.putConfig)
 }
 
 // serve answers requests until close.
@@ -59,19 +94,27 @@ func (s *httpServer) serve() error {
 	return s.server.Serve(s.listener)
 }
 
+// serveTLS answers requests over TLS until close.
+func (s *httpServer) serveTLS() error {
+	s.n.log.Info("HTTPS: listening on " + s.secure.Addr().String())
+	return s.server.ServeTLS(s.secure, s.tlsConfig)
+}
+
 // close stops listening and returns when no request runs any more.
 func (s *httpServer) close() error {
-	if s.listener == nil {
-		return nil
-	}
-	var err error
+	var errs []error
 	if s.server != nil { // else New failed before there was one
-		err = s.server.Close()
+		errs = append(errs, s.server.Close())
 	}
-	if e := s.listener.Close(); e != nil && !errors.Is(e, net.ErrClosed) { // Serve may never have had it
-		err = errors.Join(err, e)
+	for _, l := range []net.Listener{s.listener, s.secure} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) { // one that was never served is still open
+			errs = append(errs, err)
+		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // ping tells whether the last write to disk was fine.

@@ -30,10 +30,10 @@ func TestPublishErrorSaysWhy(t *testing.T) {
 		{disk(syscall.EDQUOT), 507, "DISK_FULL", true},
 		{disk(syscall.EMFILE), 503, "TOO_MANY_OPEN_FILES", true},
 		{disk(syscall.ENFILE), 503, "TOO_MANY_OPEN_FILES", true},
-		{disk(syscall.EIO), 500, "DISK_ERROR", true},
-		{disk(syscall.ENOENT), 500, "DISK_ERROR", true},
+		{disk(syscall.EIO), 503, "DISK_ERROR", true},
+		{disk(syscall.ENOENT), 503, "DISK_ERROR", true},
 	} {
-		e, _ := errors.AsType[httpapi.Error](publishError(c.err))
+		e, _ := errors.AsType[httpapi.Error](diskError(c.err))
 		if e.Status != c.status || e.Code != c.code || (e.Err != nil) != c.logged {
 			t.Errorf("%v: %d %s %v, want %+v", c.err, e.Status, e.Code, e.Err, c)
 		}
@@ -90,7 +90,7 @@ func TestHTTPWithoutDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/pub?topic=t", "/mpub?topic=t", "/pub?topic=before2"} {
-		if got := answer(t, "POST", url+path, "x"); got != `500 {"message":"DISK_ERROR"}` {
+		if got := answer(t, "POST", url+path, "x"); got != `503 {"message":"DISK_ERROR"}` {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
@@ -101,7 +101,7 @@ func TestHTTPWithoutDisk(t *testing.T) {
 	if health := n.stats(statsFilter{}).Health; "500 "+health != ping {
 		t.Errorf("/stats says %s, /ping %s", health, ping)
 	}
-	if got := answer(t, "POST", url+"/topic/create?topic=t", ""); got != `500 {"message":"DISK_ERROR"}` {
+	if got := answer(t, "POST", url+"/topic/create?topic=t", ""); got != `503 {"message":"DISK_ERROR"}` {
 		t.Errorf("/topic/create: %s, although it cannot be saved", got)
 	}
 	if err := os.Rename(aside, n.opts.DataPath); err != nil {

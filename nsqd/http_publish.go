@@ -74,14 +74,15 @@ func (s *httpServer) mpub(r *http.Request) (any, error) {
 
 func (s *httpServer) publish(topic string, payload []byte, count int, deferral time.Duration) (any, error) {
 	if err := s.n.topics.publish([]byte(topic), payload, count, deferral); err != nil {
-		return nil, publishError(err)
+		return nil, diskError(err)
 	}
 	return wire.OK, nil
 }
 
-// publishError says why messages could not be kept: EXITING only where that is
-// the reason.
-func publishError(err error) error {
+// diskError says why messages or changes could not be kept: EXITING only where
+// that is the reason. Other failures of the disk are 503 as well, which clients
+// have always been given and know as one to retry.
+func diskError(err error) error {
 	switch {
 	case errors.Is(err, errExiting):
 		return httpapi.Exiting
@@ -90,7 +91,7 @@ func publishError(err error) error {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return httpapi.Error{Status: http.StatusServiceUnavailable, Code: "TOO_MANY_OPEN_FILES", Err: err}
 	default:
-		return httpapi.Error{Status: http.StatusInternalServerError, Code: "DISK_ERROR", Err: err}
+		return httpapi.Error{Status: http.StatusServiceUnavailable, Code: "DISK_ERROR", Err: err}
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 
 // The whole answer for a broker with a bit of everything.
 func TestHTTPStatsOfABusyBroker(t *testing.T) {
-	overTCPAndUnix(t, func(t *testing.T, n *nsqtest.NSQD, a *api) {
+	overEveryListener(t, nil, func(t *testing.T, n *nsqtest.NSQD, a *api) {
 		began := time.Now().Unix()
 		a.post("/topic/create?topic=orders")
 		a.post("/channel/create?topic=orders&channel=audit")

@@ -65,7 +65,7 @@ func (s *httpServer) save(ephemeral bool) error {
 		return nil
 	}
 	if err := s.n.metadata.sync(s.n.ctx); err != nil {
-		return publishError(fmt.Errorf("the change is in force but not saved: %w", err))
+		return diskError(fmt.Errorf("the change is in force but not saved: %w", err))
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (s *httpServer) createTopic(r *http.Request) (any, error) {
 	}
 	t, err := s.n.topics.topic([]byte(name))
 	if err != nil {
-		return nil, publishError(err)
+		return nil, diskError(err)
 	}
 	return nil, s.save(t.ephemeral)
 }
@@ -138,7 +138,7 @@ func (s *httpServer) createChannel(r *http.Request) (any, error) {
 		return nil, errTopicNotFound // it is being deleted
 	}
 	if err != nil {
-		return nil, publishError(err)
+		return nil, diskError(err)
 	}
 	return nil, s.saveChannel(ch)
 }

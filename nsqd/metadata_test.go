@@ -136,7 +136,7 @@ func TestUnwritableMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/topic/create?topic=new", "/channel/create?topic=t&channel=new", "/topic/pause?topic=t", "/channel/pause?topic=t&channel=c"} {
-		a.want(500, `{"message":"DISK_ERROR"}`, "POST", path, "")
+		a.want(503, `{"message":"DISK_ERROR"}`, "POST", path, "")
 	}
 	c := dialRaw(t, n)
 	c.consume("other", "c", 1)
@@ -345,7 +345,7 @@ func TestFailedDeletionKeepsTheNameFromUse(t *testing.T) {
 		makeDir(t, stuck)
 		writeFile(t, filepath.Join(stuck, "x"), "") // so that it cannot be removed
 		a.want(500, `{"message":"INTERNAL_ERROR"}`, "POST", c.remove, "")
-		a.want(500, `{"message":"DISK_ERROR"}`, "POST", c.create, "")
+		a.want(503, `{"message":"DISK_ERROR"}`, "POST", c.create, "")
 		consumer := dialRaw(t, n)
 		consumer.send(wire.AppendSub(nil, "t", "c"))
 		if f := consumer.next(); !strings.HasPrefix(f.data, "E_SUB_FAILED SUB failed files of the deleted ") {

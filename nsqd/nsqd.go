@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/dirlock"
 	"github.com/seed893f581e/nsq/internal/diskq"
 	"github.com/seed893f581e/nsq/internal/netlimit"
+	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -31,7 +31,8 @@ type NSQD struct {
 	clients  clients
 	metadata metadata
 	tcp      tcpServer
-	http     httpServer // with a nil listener when it is off
+	http     httpServer // with nil listeners where it is off
+	lookupds lookupAddresses
 
 	ctx       context.Context // of the loops that Main starts
 	stopLoops context.CancelFunc
@@ -87,13 +88,12 @@ func New(opts *Options) (_ *NSQD, err error) {
 	if n.tcp.listener, err = listen(n.opts.TCPAddress, limit.tcp); err != nil {
 		return nil, err
 	}
-	if n.opts.HTTPAddress != "" {
-		if n.http.listener, err = listen(n.opts.HTTPAddress, limit.http); err != nil {
-			return nil, err
-		}
+	if err = n.http.listen(n.opts, n.certs.Server(), limit.http); err != nil {
+		return nil, err
 	}
 	n.tcp.init(n)
 	n.http.init(n)
+	n.lookupds.replace(n.opts.LookupdTCPAddresses)
 	if err = n.load(); err != nil {
 		return nil, err
 	}
@@ -103,25 +103,19 @@ func New(opts *Options) (_ *NSQD, err error) {
 	return n, nil
 }
 
-// listen opens a TCP listener for host:port, or one on a unix socket.
+// listen opens a TCP listener for host:port, or one on a unix socket. Its
+// connections count in g.
 func listen(address string, g *netlimit.Group) (net.Listener, error) {
-	network := "tcp"
+	open := sockets.ListenTCP
 	if isSocketPath(address) {
-		network = "unix"
-	} else if host, _, _ := net.SplitHostPort(address); isIPv4(host) {
-		network = "tcp4" // so that the log shows the dotted address that was given
+		open = sockets.ListenUnix
 	}
-	l, err := net.Listen(network, address)
+	l, err := open(address)
 	if err != nil {
-		if e, ok := errors.AsType[*net.OpError](err); ok && network == "tcp4" {
-			e.Net = "tcp" // as scripts know the text
-		}
-		return nil, fmt.Errorf("listen (%s) failed - %w", address, err)
+		return nil, err
 	}
 	return g.Listener(l), nil
 }
-
-func isIPv4(host string) bool { return net.ParseIP(host) != nil && !strings.Contains(host, ":") }
 
 // Main serves until Exit, and then returns nil. The first part that fails
 // stops the others and is returned. It may be called once.
@@ -144,7 +138,7 @@ func (n *NSQD) startAll() <-chan error {
 		return nil
 	default:
 	}
-	failed := make(chan error, 4) // room for everybody: only the first is received
+	failed := make(chan error, 6) // room for everybody: only the first is received
 	run := func(name string, f func() error) {
 		n.running.Go(func() {
 			if err := f(); err != nil {
@@ -155,6 +149,9 @@ func (n *NSQD) startAll() <-chan error {
 	run("TCP", n.tcp.serve)
 	if n.http.listener != nil {
 		run("HTTP", n.http.serve)
+	}
+	if n.http.secure != nil {
+		run("HTTPS", n.http.serveTLS)
 	}
 	run("QUEUESCAN", func() error { return n.env.scan.queueScanLoop(n.ctx) })
 	run("TLS", func() error { n.certs.Watch(n.ctx); return nil })
@@ -172,9 +169,15 @@ func (n *NSQD) RealTCPAddr() net.Addr { return n.tcp.listener.Addr() }
 
 // RealHTTPAddr returns the address that the HTTP listener is bound to, nil
 // when HTTP is off.
-func (n *NSQD) RealHTTPAddr() net.Addr {
-	if n.http.listener == nil {
+func (n *NSQD) RealHTTPAddr() net.Addr { return addrOf(n.http.listener) }
+
+// RealHTTPSAddr returns the address that the HTTPS listener is bound to, nil
+// when HTTPS is off.
+func (n *NSQD) RealHTTPSAddr() net.Addr { return addrOf(n.http.secure) }
+
+func addrOf(l net.Listener) net.Addr {
+	if l == nil {
 		return nil
 	}
-	return n.http.listener.Addr()
+	return l.Addr()
 }

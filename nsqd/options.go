@@ -25,10 +25,11 @@ const (
 // anything starts, and nothing changes them afterwards. The tags are those of
 // package config; the usage texts say what an option means.
 type Options struct {
-	ID        int64         `flag:"node-id" cfg:"id" usage:"this node's part of every message id, [0,1024); the default comes from the hostname"`
-	LogLevel  logging.Level `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
-	LogPrefix string        `flag:"log-prefix" usage:"text at the start of every log line"`
-	Logger    *slog.Logger  // where logs go; nil discards them
+	ID        int64          `flag:"node-id" cfg:"id" usage:"this node's part of every message id, [0,1024); the default comes from the hostname"`
+	LogLevel  logging.Level  `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
+	LogPrefix string         `flag:"log-prefix" usage:"text at the start of every log line"`
+	Logger    *slog.Logger   // where logs go; nil discards them
+	LevelVar  *slog.LevelVar // the Logger's level, which PUT /config/log_level changes; nil where it cannot be changed
 
 	TCPAddress        string `flag:"tcp-address" usage:"listen for clients on this host:port or unix socket"`
 	HTTPAddress       string `flag:"http-address" usage:"listen for HTTP on this host:port or unix socket; empty for none"`

@@ -245,6 +245,7 @@ func (o *Options) logDoubts() {
 	doubt(o.TLSClientAuthPolicy == "require-verify" && o.TLSRootCAFile == "", "--tls-client-auth-policy=require-verify without --tls-root-ca-file: clients with a certificate of any public authority are let in")
 	doubt(o.TLSCert == "" && o.TLSRootCAFile != "" && len(o.AuthHTTPAddresses) == 0, "--tls-root-ca-file has no effect without --tls-cert or an https --auth-http-address")
 	doubt(o.TLSCert == "" && o.HTTPSAddress != "" && o.HTTPSAddress != NewOptions().HTTPSAddress, "--https-address has no effect without --tls-cert and --tls-key")
+	doubt(len(o.LookupdTCPAddresses) > 0, "--lookupd-tcp-address: discovery is not part of this version yet, the addresses are only kept")
 	for _, word := range o.Experiments {
 		doubt(!slices.Contains(experiments, word), "--enable-experiment %s has no effect: it is not known", word)
 	}

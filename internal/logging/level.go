@@ -59,6 +59,17 @@ func (l Level) String() string {
 	return slog.Level(l).String()
 }
 
+// Number is the place of l among the five levels: 1 for debug, 5 for fatal.
+func (l Level) Number() int {
+	n := 1
+	for i, known := range levels {
+		if slog.Level(l) >= known.level {
+			n = i + 1
+		}
+	}
+	return n
+}
+
 // Set reads what ParseLevel reads. The empty word means info.
 func (l *Level) Set(word string) error {
 	if word == "" {

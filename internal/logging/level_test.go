@@ -49,3 +49,20 @@ func TestLevelIsAFlag(t *testing.T) {
 		t.Errorf("a bad word changed the level to %v", level)
 	}
 }
+
+func TestLevelNumbers(t *testing.T) {
+	for level, want := range map[slog.Level]int{
+		slog.LevelDebug - 1: 1,
+		slog.LevelDebug:     1,
+		slog.LevelInfo:      2,
+		slog.LevelWarn:      3,
+		slog.LevelWarn + 1:  3,
+		slog.LevelError:     4,
+		LevelFatal:          5,
+		LevelFatal + 1:      5,
+	} {
+		if got := Level(level).Number(); got != want {
+			t.Errorf("%v has number %d, want %d", level, got, want)
+		}
+	}
+}

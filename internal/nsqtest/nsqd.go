@@ -26,12 +26,13 @@ type NSQD struct {
 }
 
 // Options returns options for a broker inside a test: loopback addresses on
-// free ports, a data path of its own, logs that show with the test's output
-// when it fails.
+// free ports, no HTTPS, a data path of its own, logs that show with the test's
+// output when it fails.
 func Options(tb testing.TB) *nsqd.Options {
 	opts := nsqd.NewOptions()
 	opts.TCPAddress = "127.0.0.1:0"
 	opts.HTTPAddress = "127.0.0.1:0"
+	opts.HTTPSAddress = ""
 	opts.BroadcastAddress = "127.0.0.1"
 	opts.DataPath = tb.TempDir()
 	opts.Logger = slog.New(slog.NewTextHandler(testWriter{tb}, &slog.HandlerOptions{Level: slog.LevelWarn}))

@@ -14,19 +14,15 @@ import (
 	"time"
 )
 
-// Listen opens a TCP listener for host:port, or one on a unix socket for
-// anything else. The file of a unix socket is removed when the listener is
-// closed. One that a crash has left behind, a socket on which nobody answers,
-// is replaced.
-func Listen(address string) (net.Listener, error) {
-	if _, _, err := net.SplitHostPort(address); err == nil {
-		return ListenTCP(address)
+// ListenUnix opens a listener on a unix socket. Its file is removed when the
+// listener is closed. One that a crash has left behind, a socket on which
+// nobody answers, is replaced.
+func ListenUnix(path string) (net.Listener, error) {
+	l, err := net.Listen("unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) && removeStale(path) {
+		l, err = net.Listen("unix", path)
 	}
-	l, err := net.Listen("unix", address)
-	if errors.Is(err, syscall.EADDRINUSE) && removeStale(address) {
-		l, err = net.Listen("unix", address)
-	}
-	return l, explain(address, err)
+	return l, explain(path, err)
 }
 
 // ListenTCP opens a TCP listener for host:port.
