@@ -11,7 +11,7 @@ import (
 const SizeLen = 4
 
 // bodyStep is how much memory ReadBody takes before the first byte arrived.
-const bodyStep = 8 << 10
+const bodyStep = 4 << 10
 
 // ParseSize returns the size that precedes a body, or ErrShort.
 func ParseSize(b []byte) (int32, error) {
@@ -49,7 +49,7 @@ func ReadSize(r peeker) (int32, error) {
 }
 
 // ReadBody reads exactly n bytes; n must not be negative. It uses buf from its
-// start where n fits its capacity; otherwise it allocates, at most 8 KiB at
+// start where n fits its capacity; otherwise it allocates, at most 4 KiB at
 // first and then as much again as has arrived, so that an announced size alone
 // costs nothing. With an error it returns the bytes that did arrive; an end
 // before n bytes is io.ErrUnexpectedEOF.

@@ -2,4 +2,5 @@
 
 package tooltest
 
-const raceEnabled = false
+// RaceEnabled says that the tests run with the race detector.
+const RaceEnabled = false

@@ -2,4 +2,5 @@
 
 package tooltest
 
-const raceEnabled = true
+// RaceEnabled says that the tests run with the race detector.
+const RaceEnabled = true
