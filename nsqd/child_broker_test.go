@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,15 @@ func isChildBroker(t *testing.T) bool {
 	n.Stop()
 	tell(childState{Stopped: time.Since(start)})
 	return true
+}
+
+// memoryInUse returns the bytes of the heap's live objects and of stacks.
+func memoryInUse() int64 {
+	runtime.GC()
+	runtime.GC() // what finalizers and pools let go in the first
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(samples)
+	return int64(samples[0].Value.Uint64() + samples[1].Value.Uint64())
 }
 
 // openFiles returns how many descriptors this process has, 0 where the system

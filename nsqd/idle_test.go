@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"runtime"
-	"runtime/metrics"
 	"slices"
 	"sync"
 	"syscall"
@@ -52,15 +50,6 @@ func BenchmarkIdleTopics(b *testing.B) {
 		n.Stop()
 	}
 	b.ReportMetric(0, "ns/op")
-}
-
-// memoryInUse returns the bytes of the heap's live objects and of stacks.
-func memoryInUse() int64 {
-	runtime.GC()
-	runtime.GC() // what finalizers and pools let go in the first
-	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
-	metrics.Read(samples)
-	return int64(samples[0].Value.Uint64() + samples[1].Value.Uint64())
 }
 
 func idleTopic(i int) string { return fmt.Sprint("idle", i) }
