@@ -63,7 +63,7 @@ type broker interface {
 type program struct {
 	cmd    *commandLine
 	stderr io.Writer
-	level  slog.LevelVar // of the log; changes at run time
+	level  slog.LevelVar // of the log; PUT /config/log_level changes it
 	log    *slog.Logger
 	broker broker
 
@@ -118,7 +118,7 @@ func (p *program) Init(svc.Environment) error {
 	if err != nil {
 		return err
 	}
-	p.cmd.options.Logger = p.log
+	p.cmd.options.Logger, p.cmd.options.LevelVar = p.log, &p.level
 	n, err := nsqd.New(p.cmd.options)
 	switch {
 	case errors.Is(err, nsqd.ErrLoad):

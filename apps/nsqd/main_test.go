@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -124,4 +125,34 @@ func waitFor(t *testing.T, p *tooltest.Process, pattern string) (match []string)
 		return match != nil
 	})
 	return match
+}
+
+func TestLogLevelChangesAtRunTime(t *testing.T) {
+	for word, wantBye := range map[string]bool{"error": false, "info": true} {
+		d := start(t, "--log-level=info")
+		setLogLevel(t, waitFor(t, d, ` HTTP: listening on (.*)$`)[1], word)
+		if err := d.Process.Signal(os.Interrupt); err != nil {
+			t.Skipf("this system cannot send an interrupt: %v", err)
+		}
+		r := d.End()
+		if bye := strings.Contains(r.Stderr, " INFO: NSQ: bye\n"); r.Code != 0 || bye != wantBye {
+			t.Errorf("%s: exit code %d, last line logged: %v, want %v", word, r.Code, bye, wantBye)
+		}
+	}
+}
+
+func setLogLevel(t *testing.T, address, word string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+address+"/config/log_level", strings.NewReader(word))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("PUT /config/log_level %s: %s", word, resp.Status)
+	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -93,24 +94,43 @@ func TestHangupIsSurvived(t *testing.T) {
 func TestHangupReloadsCertificates(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := certstest.SelfSigned(t, certstest.Named("first")).Write(t, dir, "server")
-	d := start(t, "--https-address=", "--tls-cert="+cert, "--tls-key="+key)
-	waitFor(t, d, ` INFO: TLS: certificate loaded .*subject=\S*first`)
-	waitFor(t, d, ` HTTP: listening on `)
+	d := start(t, "--https-address=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key)
+	https := waitFor(t, d, ` INFO: HTTPS: listening on (.*)$`)[1]
+	if name := servedName(t, https); name != "first" {
+		t.Errorf("served %s at the start, want first", name)
+	}
 
 	certstest.SelfSigned(t, certstest.Named("second")).Write(t, dir, "server")
 	d.Signal(syscall.SIGHUP)
-	waitFor(t, d, `(?s) INFO: TLS: certificate loaded [^\n]*subject=\S*second.* INFO: SIGHUP: certificates reloaded`)
+	waitFor(t, d, ` INFO: SIGHUP: certificates reloaded, in force for new connections$`)
+	if name := servedName(t, https); name != "second" {
+		t.Errorf("served %s after the reload, want second", name)
+	}
 
 	if err := os.WriteFile(cert, []byte("broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d.Signal(syscall.SIGHUP)
 	waitFor(t, d, ` ERROR: SIGHUP: certificates cannot be reloaded, the old ones stay in force error=.*`+regexp.QuoteMeta(cert))
+	if name := servedName(t, https); name != "second" {
+		t.Errorf("served %s with a broken file, want second", name)
+	}
 
 	d.Signal(syscall.SIGTERM)
 	if r := d.End(); r.Code != 0 {
 		t.Errorf("exit code %d, want 0", r.Code)
 	}
+}
+
+// servedName is the common name of the certificate that a new connection gets.
+func servedName(t *testing.T, address string) string {
+	t.Helper()
+	nc, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	return nc.ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 
 func TestUnwritableStderrIsSurvived(t *testing.T) {
