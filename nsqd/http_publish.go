@@ -86,13 +86,17 @@ func diskError(err error) error {
 	switch {
 	case errors.Is(err, errExiting):
 		return httpapi.Exiting
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case isDiskFull(err):
 		return httpapi.Error{Status: http.StatusInsufficientStorage, Code: "DISK_FULL", Err: err}
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return httpapi.Error{Status: http.StatusServiceUnavailable, Code: "TOO_MANY_OPEN_FILES", Err: err}
 	default:
 		return httpapi.Error{Status: http.StatusServiceUnavailable, Code: "DISK_ERROR", Err: err}
 	}
+}
+
+func isDiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // errCutBody is for a body that ended early or stalled, mostly because the

@@ -160,7 +160,9 @@ func (m *metadata) write() error {
 	}
 	m.n.log.Info("NSQ: persisting topic/channel metadata to " + m.fileName())
 	changes := m.changes.Load()
-	if err := durable.WriteFile(m.fileName(), m.encode()); err != nil {
+	err := durable.WriteFile(m.fileName(), m.encode())
+	m.n.env.health.set(metadataHealth, err)
+	if err != nil {
 		giveToken(m.dirty) // it has still to be written, whoever asked for it
 		return err
 	}

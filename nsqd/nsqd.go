@@ -97,7 +97,11 @@ func New(opts *Options) (_ *NSQD, err error) {
 	if err = n.load(); err != nil {
 		return nil, err
 	}
-	if err = n.metadata.write(); err != nil {
+	if err = n.metadata.write(); isDiskFull(err) {
+		n.log.Error("NSQ: failed to persist metadata, will try again: a full disk can still be emptied by consumers", "error", err)
+		err = nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("failed to persist metadata: %w", err)
 	}
 	return n, nil

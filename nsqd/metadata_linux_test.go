@@ -1,0 +1,47 @@
+package nsqd_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+)
+
+// A broker starts on a full disk, or nobody could consume what fills it, and
+// writes nsqd.dat when there is room.
+func TestStartOnFullDisk(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.Logger = slog.New(slog.NewTextHandler(io.Discard, nil)) // it complains, as it should
+	if err := syscall.Mount("none", opts.DataPath, "tmpfs", 0, "size=128k"); err != nil {
+		t.Skip("only root can mount a small file system: ", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(opts.DataPath, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	n := nsqtest.Start(t, opts)
+	newAPI(t, n).post("/topic/create?topic=t")
+	n.Stop()
+	filler := filepath.Join(opts.DataPath, "filler")
+	if err := os.WriteFile(filler, bytes.Repeat([]byte{'x'}, 256<<10), 0o600); err == nil {
+		t.Fatal("the disk cannot be filled")
+	}
+
+	n = n.Restart()
+	a := newAPI(t, n)
+	a.want(507, `{"message":"DISK_FULL"}`, "POST", "/topic/pause?topic=t", "")
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	nsqtest.Eventually(t, "the pause is saved", func() bool {
+		topics, err := savedTopics(opts.DataPath)
+		return err == nil && topics["t"] == "t*"
+	})
+	a.want(200, "OK", "GET", "/ping", "")
+}
