@@ -23,6 +23,7 @@ type env struct {
 	changed   func()                      // what nsqd.dat holds has changed: it must be written
 	saved     func(context.Context) error // waits until it is
 	stale     staleFiles
+	foldsCase atomic.Bool // the data path's file system takes "a" and "A" for one name
 	health    health
 	panics    atomic.Uint64
 	stopping  atomic.Bool // connections are about to be closed: nothing is delivered any more

@@ -86,6 +86,8 @@ func diskError(err error) error {
 	switch {
 	case errors.Is(err, errExiting):
 		return httpapi.Exiting
+	case errors.Is(err, errNameTaken):
+		return httpapi.Error{Status: http.StatusConflict, Code: "NAME_TAKEN_IN_OTHER_CASE", Err: err}
 	case isDiskFull(err):
 		return httpapi.Error{Status: http.StatusInsufficientStorage, Code: "DISK_FULL", Err: err}
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):

@@ -27,6 +27,7 @@ func (n *NSQD) load() error {
 	if err := removeTempFiles(n.opts.DataPath); err != nil {
 		n.log.Warn("NSQ: left-over temporary files could not be removed", "error", err)
 	}
+	n.env.foldsCase.Store(foldsCase(n.opts.DataPath))
 	file, whole, err := n.readMetadata()
 	if err != nil {
 		return fmt.Errorf("%w - %w", ErrLoad, err)
@@ -225,6 +226,10 @@ func (l *loading) run() error {
 
 func (l *loading) load(tl *topicToLoad) error {
 	t, err := l.n.topics.topic([]byte(tl.name))
+	if errors.Is(err, errNameTaken) {
+		l.log.Error("NSQ: a topic is not loaded", "topic", tl.name, "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -247,6 +252,10 @@ func (l *loading) load(tl *topicToLoad) error {
 
 func (l *loading) loadChannel(t *topic, cl channelToLoad) error {
 	ch, err := t.channel(cl.name)
+	if errors.Is(err, errNameTaken) {
+		l.log.Error("NSQ: a channel is not loaded", "topic", t.name, "channel", cl.name, "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -104,6 +104,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to persist metadata: %w", err)
 	}
+	n.env.foldsCase.Store(foldsCase(n.opts.DataPath)) // again: nsqd.dat is there now
 	return n, nil
 }
 

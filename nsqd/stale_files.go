@@ -37,8 +37,11 @@ func (f *staleFiles) has(queue string) bool {
 	return f.remove[queue] != nil
 }
 
-// clear tries again to remove what is left of a queue.
+// clear tries again to remove what is left of a queue, if anything is.
 func (f *staleFiles) clear(queue string) error {
+	if !f.has(queue) {
+		return nil
+	}
 	f.removing.Lock()
 	defer f.removing.Unlock()
 	f.mu.Lock()

@@ -113,37 +113,49 @@ func (t *topic) put(s span, stored bool) error {
 func (t *topic) channel(name string) (*channel, error) {
 	for {
 		t.mu.Lock()
-		if t.exiting.Load() {
-			t.mu.Unlock()
-			return nil, errExiting
-		}
-		ch := t.channels[name]
-		if ch == nil && !t.env.stale.has(channelQueueName(t.name, name)) {
-			ch = t.addChannelLocked(name)
-			t.mu.Unlock()
-			t.env.log.Info(fmt.Sprintf("TOPIC(%s): new channel(%s)", t.name, name))
-			return ch, nil
-		}
+		ch, exiting := t.channels[name], t.exiting.Load()
 		t.mu.Unlock()
-		if ch == nil {
-			if err := t.env.stale.clear(channelQueueName(t.name, name)); err != nil {
-				return nil, err
+		switch {
+		case exiting:
+			return nil, errExiting
+		case ch == nil:
+			if ch, err := t.createChannel(name); ch != nil || err != nil {
+				return ch, err
 			}
-			continue
-		}
-		if !ch.isExiting() {
+		case !ch.isExiting():
 			return ch, nil
+		default:
+			<-ch.gone
 		}
-		<-ch.gone
 	}
 }
 
-func (t *topic) addChannelLocked(name string) *channel {
+// createChannel makes a channel. It returns nil where another look is needed.
+func (t *topic) createChannel(name string) (*channel, error) {
+	if err := t.env.stale.clear(channelQueueName(t.name, name)); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	ch, err := t.createChannelLocked(name)
+	t.mu.Unlock()
+	if ch != nil {
+		t.env.log.Info(fmt.Sprintf("TOPIC(%s): new channel(%s)", t.name, name))
+	}
+	return ch, err
+}
+
+func (t *topic) createChannelLocked(name string) (*channel, error) {
+	if t.exiting.Load() || t.channels[name] != nil || t.env.stale.has(channelQueueName(t.name, name)) {
+		return nil, nil
+	}
+	if err := t.env.checkCase(name, maps.Keys(t.channels)); err != nil {
+		return nil, err
+	}
 	ch := newChannel(t, name)
 	t.channels[name] = ch
 	t.updateLocked()
 	ch.changed() // before anybody else can see the channel, and wait for it to be saved
-	return ch
+	return ch, nil
 }
 
 // existingChannel returns the channel of that name, or nil.

@@ -50,25 +50,29 @@ func (ts *topics) topic(name []byte) (*topic, error) {
 
 // create makes a topic. It returns nil where another look is needed.
 func (ts *topics) create(name string) (*topic, error) {
-	ts.mu.Lock()
-	if ts.closed {
-		ts.mu.Unlock()
-		return nil, errExiting
+	if err := ts.env.stale.clear(name); err != nil {
+		return nil, err
 	}
-	if ts.byName[name] != nil { // somebody was faster
-		ts.mu.Unlock()
+	ts.mu.Lock()
+	t, err := ts.createLocked(name)
+	ts.mu.Unlock()
+	if t != nil {
+		ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", name))
+	}
+	return t, err
+}
+
+func (ts *topics) createLocked(name string) (*topic, error) {
+	if ts.closed || ts.byName[name] != nil || ts.env.stale.has(name) {
 		return nil, nil
 	}
-	if ts.env.stale.has(name) {
-		ts.mu.Unlock()
-		return nil, ts.env.stale.clear(name)
+	if err := ts.env.checkCase(name, maps.Keys(ts.byName)); err != nil {
+		return nil, err
 	}
 	t := newTopic(ts.env, name)
 	ts.byName[name] = t
 	t.run()
 	t.changed() // before anybody else can see the topic, and wait for it to be saved
-	ts.mu.Unlock()
-	ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", name))
 	return t, nil
 }
 
