@@ -112,6 +112,9 @@ func TestHTTPWithoutDisk(t *testing.T) {
 			t.Errorf("with the disk back: %s", got)
 		}
 	}
+	if got := answer(t, "POST", url+"/topic/create?topic=saved", ""); got != "200 " { // does not wait for the next try
+		t.Errorf("/topic/create with the disk back: %s", got)
+	}
 	if got := answer(t, "GET", url+"/ping", ""); got != "200 OK" {
 		t.Errorf("/ping: %s", got)
 	}
