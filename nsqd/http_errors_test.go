@@ -95,7 +95,7 @@ func TestHTTPWithoutDisk(t *testing.T) {
 		}
 	}
 	ping := answer(t, "GET", url+"/ping", "")
-	if !strings.HasPrefix(ping, "500 NOK - open "+n.opts.DataPath) || !strings.HasSuffix(ping, ": no such file or directory") {
+	if !strings.HasPrefix(ping, "500 NOK - ") || !strings.Contains(ping, " "+n.opts.DataPath) || !strings.HasSuffix(ping, ": no such file or directory") {
 		t.Errorf("/ping: %s", ping)
 	}
 	if health := n.stats(statsFilter{}).Health; "500 "+health != ping {
