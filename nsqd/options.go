@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"cmp"
 	"crypto/md5"
 	"crypto/tls"
 	"hash/crc32"
@@ -65,7 +66,7 @@ type Options struct {
 	SyncEvery       int64         `flag:"sync-every" usage:"reads and writes of a disk queue between two fsyncs"`
 	SyncTimeout     time.Duration `flag:"sync-timeout" usage:"longest time between two fsyncs of a disk queue that is in use"`
 
-	QueueScanWorkerPoolMax  int `flag:"queue-scan-worker-pool-max" usage:"goroutines that requeue what timed out and release what was deferred"`
+	QueueScanWorkerPoolMax  int `flag:"queue-scan-worker-pool-max" usage:"goroutines that requeue what timed out and release what was deferred, at most 64"`
 	QueueScanSelectionCount int `flag:"queue-scan-selection-count" usage:"no effect, all channels are scanned; kept for existing configurations"`
 
 	MsgTimeout    time.Duration `flag:"msg-timeout" usage:"time in which a consumer must answer a message"`
@@ -157,4 +158,25 @@ func hostname() string {
 func defaultNodeID(hostname string) int64 {
 	sum := md5.Sum([]byte(hostname))
 	return int64(crc32.ChecksumIEEE(sum[:]) % 1024)
+}
+
+// effective returns the options as they are in force, with what others imply
+// and what depends on the machine filled in.
+func (o *Options) effective() (*Options, error) {
+	own := *o
+	if own.DataPath == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, err
+		}
+		own.DataPath = dir
+	}
+	if own.Logger == nil {
+		own.Logger = slog.New(slog.DiscardHandler)
+	}
+	own.BroadcastAddress = cmp.Or(own.BroadcastAddress, hostname())
+	if own.TLSClientAuthPolicy != "" && own.TLSRequired == TLSNotRequired {
+		own.TLSRequired = TLSRequiredAlways
+	}
+	return &own, nil
 }

@@ -1,13 +1,11 @@
 package nsqd
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"log/slog"
+	"math"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -53,12 +51,28 @@ func (c *optionChecks) together(ok bool, text string, flags ...string) {
 	}
 }
 
-func (c *optionChecks) positive(d time.Duration, flag string) {
-	c.that(d > 0, flag, "must be positive, is %s", d)
+// longestDuration leaves room for what is added to it: a time that far away can
+// still be told.
+const longestDuration = 100 * 365 * 24 * time.Hour
+
+// duration is not less than least, for which positive and 0 have words.
+func (c *optionChecks) duration(d, least time.Duration, flag string) {
+	switch least {
+	case 0:
+		c.that(d >= 0, flag, "must not be negative, is %s", d)
+	case positive:
+		c.that(d > 0, flag, "must be positive, is %s", d)
+	default:
+		c.that(d >= least, flag, "must not be less than %s, is %s", least, d)
+	}
+	c.that(d <= longestDuration, flag, "must not be more than %s, is %s", longestDuration, d)
 }
 
-func (c *optionChecks) notNegative(d time.Duration, flag string) {
-	c.that(d >= 0, flag, "must not be negative, is %s", d)
+const positive = time.Nanosecond
+
+// integer fits into an int, which on some systems is less than the option.
+func (c *optionChecks) integer(n int64, flag string) {
+	c.that(int64(int(n)) == n, flag, "must not be more than %d, is %d", math.MaxInt, n)
 }
 
 func (c *optionChecks) identity(o *Options) {
@@ -91,8 +105,8 @@ func (c *optionChecks) addresses(o *Options) {
 	}
 	c.that(o.AuthHTTPRequestMethod == "get" || o.AuthHTTPRequestMethod == "post", "auth-http-request-method", "must be post or get, is %q", o.AuthHTTPRequestMethod)
 	c.together(!o.AuthRequired || len(o.AuthHTTPAddresses) > 0, "--auth-required needs an --auth-http-address", "auth-required", "auth-http-address")
-	c.positive(o.HTTPClientConnectTimeout, "http-client-connect-timeout")
-	c.positive(o.HTTPClientRequestTimeout, "http-client-request-timeout")
+	c.duration(o.HTTPClientConnectTimeout, positive, "http-client-connect-timeout")
+	c.duration(o.HTTPClientRequestTimeout, positive, "http-client-request-timeout")
 }
 
 func (c *optionChecks) tls(o *Options) {
@@ -106,39 +120,41 @@ func (c *optionChecks) tls(o *Options) {
 
 func (c *optionChecks) queues(o *Options) {
 	c.that(o.MemQueueSize >= 0, "mem-queue-size", "must not be negative, is %d", o.MemQueueSize)
+	c.integer(o.MemQueueSize, "mem-queue-size")
 	c.that(o.MaxBytesPerFile > 0, "max-bytes-per-file", "must be positive, is %d", o.MaxBytesPerFile)
 	c.that(o.SyncEvery >= 0, "sync-every", "must not be negative, is %d", o.SyncEvery)
-	c.positive(o.SyncTimeout, "sync-timeout")
+	c.duration(o.SyncTimeout, positive, "sync-timeout")
 	c.that(o.QueueScanWorkerPoolMax > 0, "queue-scan-worker-pool-max", "must be positive, is %d", o.QueueScanWorkerPoolMax)
 	c.that(o.QueueScanSelectionCount >= 0, "queue-scan-selection-count", "must not be negative, is %d", o.QueueScanSelectionCount)
 }
 
 func (c *optionChecks) messages(o *Options) {
-	c.positive(o.MsgTimeout, "msg-timeout")
-	c.positive(o.MaxMsgTimeout, "max-msg-timeout") // less than msg-timeout is allowed: it bounds what clients ask for
+	c.duration(o.MsgTimeout, positive, "msg-timeout")
+	c.duration(o.MaxMsgTimeout, positive, "max-msg-timeout") // less than msg-timeout is allowed: it bounds what clients ask for
 	c.that(o.MaxMsgSize > 0 && o.MaxMsgSize <= maxMsgSizeLimit, "max-msg-size", "must be [1,%d], is %d", maxMsgSizeLimit, o.MaxMsgSize)
 	c.that(o.MaxBodySize > wire.SizeLen && o.MaxBodySize <= maxMsgSizeLimit, "max-body-size", "must be [%d,%d], is %d", wire.SizeLen+1, maxMsgSizeLimit, o.MaxBodySize)
-	c.notNegative(o.MaxReqTimeout, "max-req-timeout")
+	c.duration(o.MaxReqTimeout, 0, "max-req-timeout")
 }
 
 func (c *optionChecks) clients(o *Options) {
-	c.that(o.MaxHeartbeatInterval >= minHeartbeatInterval, "max-heartbeat-interval", "must not be less than %s, is %s", minHeartbeatInterval, o.MaxHeartbeatInterval)
+	c.duration(o.MaxHeartbeatInterval, minHeartbeatInterval, "max-heartbeat-interval")
 	c.that(o.MaxRdyCount > 0, "max-rdy-count", "must be positive, is %d", o.MaxRdyCount)
+	c.integer(o.MaxRdyCount, "max-rdy-count")
 	c.that(o.MaxOutputBufferSize >= minOutputBufferSize, "max-output-buffer-size", "must not be less than %d, is %d", minOutputBufferSize, o.MaxOutputBufferSize)
-	c.notNegative(o.MinOutputBufferTimeout, "min-output-buffer-timeout")
-	c.notNegative(o.MaxOutputBufferTimeout, "max-output-buffer-timeout")
-	c.positive(o.OutputBufferTimeout, "output-buffer-timeout")
+	c.duration(o.MinOutputBufferTimeout, 0, "min-output-buffer-timeout")
+	c.duration(o.MaxOutputBufferTimeout, 0, "max-output-buffer-timeout")
+	c.duration(o.OutputBufferTimeout, positive, "output-buffer-timeout")
 	c.that(o.MaxChannelConsumers >= 0, "max-channel-consumers", "must not be negative, is %d", o.MaxChannelConsumers)
 	c.that(o.MaxConnections >= 0, "max-connections", "must not be negative, is %d", o.MaxConnections)
 }
 
 func (c *optionChecks) statistics(o *Options) {
-	c.that(o.StatsdInterval >= time.Second, "statsd-interval", "must not be less than 1s, is %s", o.StatsdInterval)
+	c.duration(o.StatsdInterval, time.Second, "statsd-interval")
 	c.that(o.StatsdUDPPacketSize > 0 && o.StatsdUDPPacketSize <= 65507, "statsd-udp-packet-size", "must be [1,65507], is %d", o.StatsdUDPPacketSize)
 	for _, p := range o.E2EProcessingLatencyPercentiles {
 		c.together(p > 0 && p <= 1, fmt.Sprintf("invalid E2E processing latency percentile: %v", p), "e2e-processing-latency-percentile")
 	}
-	c.positive(o.E2EProcessingLatencyWindowTime, "e2e-processing-latency-window-time")
+	c.duration(o.E2EProcessingLatencyWindowTime, positive, "e2e-processing-latency-window-time")
 }
 
 func validPort(p int) bool { return p >= 0 && p <= 65535 }
@@ -200,27 +216,6 @@ func checkAuthAddress(address string) error {
 		return fmt.Errorf("must be host:port or an http or https URL, is %q", u.Redacted())
 	}
 	return nil
-}
-
-// effective returns the options as they are in force, with what others imply
-// and what depends on the machine filled in.
-func (o *Options) effective() (*Options, error) {
-	own := *o
-	if own.DataPath == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			return nil, err
-		}
-		own.DataPath = dir
-	}
-	if own.Logger == nil {
-		own.Logger = slog.New(slog.DiscardHandler)
-	}
-	own.BroadcastAddress = cmp.Or(own.BroadcastAddress, hostname())
-	if own.TLSClientAuthPolicy != "" && own.TLSRequired == TLSNotRequired {
-		own.TLSRequired = TLSRequiredAlways
-	}
-	return &own, nil
 }
 
 // isHost says whether a port can be put behind the host.

@@ -2,6 +2,7 @@ package nsqd
 
 import (
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -158,5 +159,21 @@ func TestSocketPaths(t *testing.T) {
 		if got := isSocketPath(address); got != want {
 			t.Errorf("isSocketPath(%q) = %v, want %v", address, got, want)
 		}
+	}
+}
+
+func TestCountsFitTheirInts(t *testing.T) {
+	o := NewOptions()
+	o.MemQueueSize, o.MaxRdyCount = 1<<31, 1<<31
+	want := ""
+	if math.MaxInt == math.MaxInt32 {
+		want = "--mem-queue-size must not be more than 2147483647, is 2147483648\n--max-rdy-count must not be more than 2147483647, is 2147483648"
+	}
+	got := ""
+	if err := o.Validate(); err != nil {
+		got = err.Error()
+	}
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

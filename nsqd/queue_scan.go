@@ -79,6 +79,10 @@ func (q *queueScan) popDue(now int64) (it *scanItem, wait time.Duration) {
 	return heap.Pop(&q.items).(*scanItem), 0
 }
 
+// maxScanWorkers bounds --queue-scan-worker-pool-max: others start workers only
+// as they need them, so that it may be set to anything.
+const maxScanWorkers = 64
+
 // queueScanLoop fires what is due until ctx ends. Its workers keep one slow
 // disk from delaying the deadlines of everything else.
 func (q *queueScan) queueScanLoop(ctx context.Context) error {
@@ -86,7 +90,7 @@ func (q *queueScan) queueScanLoop(ctx context.Context) error {
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer close(due)
-	for range q.env.opts.QueueScanWorkerPoolMax {
+	for range min(q.env.opts.QueueScanWorkerPoolMax, maxScanWorkers) {
 		workers.Go(func() {
 			for it := range due {
 				q.fire(it)

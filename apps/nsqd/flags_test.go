@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -347,15 +348,24 @@ func fromFile(t *testing.T, text string, args ...string) (_ *nsqd.Options, warni
 	return c.options, warnings, err
 }
 
-func TestExampleFileIsCompleteAndHoldsTheDefaults(t *testing.T) {
-	example, err := os.ReadFile(filepath.Join("..", "..", "contrib", "nsqd.cfg.example"))
+// exampleSetting finds the settings of the example file.
+var exampleSetting = regexp.MustCompile(`(?m)^#([a-z0-9_]+) = `)
+
+// exampleFile returns the example file as it is shipped and with every key set.
+func exampleFile(t *testing.T) (shipped, everyKeySet string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(nsqtest.Root(), "contrib", "nsqd.cfg.example"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	setting := regexp.MustCompile(`(?m)^#([a-z0-9_]+) = `)
+	return string(text), exampleSetting.ReplaceAllString(string(text), "$1 = ")
+}
+
+func TestExampleFileIsCompleteAndHoldsTheDefaults(t *testing.T) {
+	shipped, everyKeySet := exampleFile(t)
 	var keys, want []string
-	for _, m := range setting.FindAllSubmatch(example, -1) {
-		keys = append(keys, string(m[1]))
+	for _, m := range exampleSetting.FindAllStringSubmatch(shipped, -1) {
+		keys = append(keys, m[1])
 	}
 	for _, o := range optionTable {
 		want = append(want, o.name())
@@ -366,10 +376,7 @@ func TestExampleFileIsCompleteAndHoldsTheDefaults(t *testing.T) {
 		t.Errorf("the example has the keys %q, want %q", keys, want)
 	}
 
-	for name, text := range map[string]string{
-		"as shipped":         string(example),
-		"with every key set": setting.ReplaceAllString(string(example), "$1 = "),
-	} {
+	for name, text := range map[string]string{"as shipped": shipped, "with every key set": everyKeySet} {
 		got, warnings, err := fromFile(t, text, "--strict-config")
 		if err != nil || warnings != nil {
 			t.Errorf("%s: %v, %v", name, warnings, err)

@@ -251,11 +251,11 @@ var optionTable = []optionCase{
 	{flag: "queue-scan-worker-pool-max", kind: ints, good: []string{"1", "64"}, bad: mistakes{"0": "must be positive, is 0", "-1": "must be positive, is -1"}},
 	{flag: "queue-scan-selection-count", kind: ints, good: []string{"0", "20"}, bad: mistakes{"-1": "must not be negative, is -1"}},
 
-	{flag: "msg-timeout", kind: durations, good: []string{"1ms", "24h"}, bad: mistakes{"0": "must be positive, is 0s", "-5s": "must be positive, is -5s"}},
+	{flag: "msg-timeout", kind: durations, good: []string{"1ms", "24h"}, bad: mistakes{"0": "must be positive, is 0s", "-5s": "must be positive, is -5s", "1000000h": "must not be more than 876000h0m0s, is 1000000h0m0s"}},
 	{flag: "max-msg-timeout", kind: durations, good: []string{"1ms", "24h"}, bad: mistakes{"0": "must be positive, is 0s"}},
 	{flag: "max-msg-size", kind: ints, good: []string{"1", "1073741824"}, bad: mistakes{"0": "must be [1,1073741824], is 0", "1073741825": "must be [1,1073741824], is 1073741825"}},
 	{flag: "max-body-size", kind: ints, good: []string{"5", "1073741824"}, bad: mistakes{"4": "must be [5,1073741824], is 4", "1073741825": "must be [5,1073741824], is 1073741825"}},
-	{flag: "max-req-timeout", kind: durations, good: []string{"0", "24h"}, bad: mistakes{"-1ns": "must not be negative, is -1ns"}},
+	{flag: "max-req-timeout", kind: durations, good: []string{"0", "876000h"}, bad: mistakes{"-1ns": "must not be negative, is -1ns", "876001h": "must not be more than 876000h0m0s, is 876001h0m0s"}},
 
 	{flag: "max-heartbeat-interval", kind: durations, good: []string{"1s", "5m"}, bad: mistakes{"999ms": "must not be less than 1s, is 999ms"}},
 	{flag: "max-rdy-count", kind: ints, good: []string{"1", "100000"}, bad: mistakes{"0": "must be positive, is 0"}},

@@ -42,6 +42,21 @@ func TestRunsUntilASignal(t *testing.T) {
 	}
 }
 
+func TestRunsWithEveryKeyOfTheExampleSet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nsqd.cfg")
+	_, everyKeySet := exampleFile(t)
+	if err := os.WriteFile(path, []byte(everyKeySet), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := start(t, "--strict-config", "--config="+path)
+	waitFor(t, d, ` INFO: ID: 617$`)
+	waitFor(t, d, ` HTTP: listening on `)
+	d.Signal(syscall.SIGTERM)
+	if r := d.End(); r.Code != 0 || strings.Contains(r.Stderr, " WARNING: ") {
+		t.Errorf("exit code %d, or warnings", r.Code)
+	}
+}
+
 // say connects, sends the text and stays connected.
 func say(t *testing.T, address, text string) {
 	t.Helper()
