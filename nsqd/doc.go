@@ -37,7 +37,8 @@
 //
 //	goroutine                      started by          ends when
 //	tcpServer.serve                Main                Exit closes the listener
-//	httpServer.serve, requests     Main                Exit closes listener and server, and waits for them
+//	httpServer.serve, serveTLS,    Main                Exit closes listeners and server, and waits for
+//	  requests                                         requests; profiles that are being taken are cut
 //	queueScan.queueScanLoop        Main                Exit ends its context
 //	  its workers                  queueScanLoop       it returns
 //	metadata.metadataLoop          Main                Exit ends its context

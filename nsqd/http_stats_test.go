@@ -180,6 +180,9 @@ func TestHTTPAccessLog(t *testing.T) {
 	a.want(200, "OK", "POST", "/mpub?topic=t&binary=%0Ayes", "\x00\x00\x00\x01\x00\x00\x00\x01a")
 	a.want(405, `{"message":"METHOD_NOT_ALLOWED"}`, "GET", "/pub?topic=t", "")
 	a.post("/topic/pause?topic=t")
+	if _, _, err := a.try("GET", "/debug/pprof/cmdline", nil); err != nil {
+		t.Fatal(err)
+	}
 	n.Stop() // and with it every request's last line
 
 	log := lines.String()
@@ -192,7 +195,7 @@ func TestHTTPAccessLog(t *testing.T) {
 			t.Errorf("%s is not in the log:\n%s", want, log)
 		}
 	}
-	for _, line := range []string{"POST /pub", "POST /mpub"} {
+	for _, line := range []string{"POST /pub", "POST /mpub", "pprof"} {
 		if strings.Contains(log, line) {
 			t.Errorf("%s is in the log:\n%s", line, log)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/version"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -86,6 +87,8 @@ var (
 	tooLong = strings.Repeat("x", 65) // for a name
 	tooBig  = strings.Repeat("x", 101)
 	huge    = strings.Repeat("x\n", 201)
+
+	statsPage = "nsqd v" + version.Binary + " (built w/go..."
 )
 
 // There is a topic t with a channel c; messages have up to 100 bytes and bodies
@@ -109,10 +112,10 @@ var exchanges = []exchange{
 	{"GET", "/ping", "", 200, "OK"},
 	{"GET", "/ping?topic=&%zz", huge, 200, "OK"},
 	{"GET", "/info?%zz", huge, 200, `{"version":"...`},
-	{"GET", "/stats", "", 200, "nsqd v..."},
-	{"GET", "/stats?format=", "", 200, "nsqd v..."},
-	{"GET", "/stats?format=JSON", "", 200, "nsqd v..."},
-	{"GET", "/stats?format=text&format=json", "", 200, "nsqd v..."},
+	{"GET", "/stats", "", 200, statsPage},
+	{"GET", "/stats?format=", "", 200, statsPage},
+	{"GET", "/stats?format=JSON", "", 200, statsPage},
+	{"GET", "/stats?format=text&format=json", "", 200, statsPage},
 	{"GET", "/stats?format=json", huge, 200, `{"version":"...`},
 	{"GET", "/stats?format=json&format=text", "", 200, `{"version":"...`},
 	{"GET", "/stats?format=json&topic=%20&channel=%20&include_mem=x&include_clients=", "", 200, `{"version":"...`},

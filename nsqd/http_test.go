@@ -196,26 +196,41 @@ func TestHTTPInfo(t *testing.T) {
 	})
 }
 
-func TestHTTPStatsFormats(t *testing.T) {
-	overEveryListener(t, nil, func(t *testing.T, _ *nsqtest.NSQD, a *api) {
-		for query, want := range map[string]string{
-			"":                isText,
-			"?format=JSON":    isText,
-			"?format=text":    isText,
-			"?format=json":    isJSON,
-			"?format=json&a=": isJSON,
-		} {
-			resp, text, err := a.try("GET", "/stats"+query, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			h := resp.Header
-			if resp.StatusCode != 200 || h.Get("Content-Type") != want || h.Get("X-NSQ-Content-Type") != "nsq; version=1.0" {
-				t.Errorf("%q: %d with headers %v, want type %s", query, resp.StatusCode, h, want)
-			}
-			if isPage := strings.HasPrefix(text, "nsqd v"+version.Binary+" (built w/go"); isPage != (want == isText) {
-				t.Errorf("%q: %.100s", query, text)
-			}
+// What no client library would send is answered as well.
+func TestHTTPOddTargets(t *testing.T) {
+	n := nsqtest.Start(t, nil)
+	for request, want := range map[string]string{
+		"OPTIONS * HTTP/1.1\r\nHost: h":                                      "HTTP/1.1 200 OK\r\nAllow: GET, OPTIONS, POST, PUT\r\n",
+		"GET * HTTP/1.1\r\nHost: h":                                          "HTTP/1.1 405 Method Not Allowed\r\n",
+		"GET http://h HTTP/1.1\r\nHost: h":                                   "HTTP/1.1 404 Not Found\r\n",
+		"GET http://h/ping HTTP/1.1\r\nHost: other":                          "HTTP/1.1 200 OK\r\n",
+		"GET //ping HTTP/1.1\r\nHost: h":                                     "HTTP/1.1 301 Moved Permanently\r\n",
+		"GET /../ping HTTP/1.1\r\nHost: h":                                   "HTTP/1.1 301 Moved Permanently\r\n",
+		"GET /ping%2F HTTP/1.1\r\nHost: h":                                   "HTTP/1.1 301 Moved Permanently\r\n",
+		"GET /%00 HTTP/1.1\r\nHost: h":                                       "HTTP/1.1 404 Not Found\r\n",
+		"CONNECT h:1 HTTP/1.1\r\nHost: h":                                    "HTTP/1.1 404 Not Found\r\n",
+		"PRI /ping HTTP/1.1\r\nHost: h":                                      "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, OPTIONS\r\n",
+		"GET /ping HTTP/1.0":                                                 "HTTP/1.0 200 OK\r\n",
+		"GET /ping HTTP/1.1":                                                 "HTTP/1.1 400 Bad Request",
+		"GET ping HTTP/1.1\r\nHost: h":                                       "HTTP/1.1 400 Bad Request",
+		"GET /ping HTTP/1.1\r\nHost: h\r\nContent-Length: -1":                "HTTP/1.1 400 Bad Request",
+		"GET /ping HTTP/1.1\r\nHost: h\r\nExpect: much":                      "HTTP/1.1 417 Expectation Failed",
+		"POST /pub HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: x":              "HTTP/1.1 501 Not Implemented",
+		"GET /ping HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 64<<10): "HTTP/1.1 431 Request Header Fields Too Large",
+	} {
+		conn, err := net.Dial("tcp", n.RealHTTPAddr().String())
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, request+"\r\nConnection: close\r\n\r\n")
+		answer, err := io.ReadAll(conn)
+		if !strings.HasPrefix(string(answer), want) || err != nil {
+			t.Errorf("%.80q: got %.120q, %v, want %q", request, answer, err, want)
+		}
+		conn.Close()
+	}
+	if n.Panics() > 0 {
+		t.Error("something panicked")
+	}
 }
