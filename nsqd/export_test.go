@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"errors"
 	"net"
 	"sync"
 
@@ -30,6 +31,17 @@ func (n *NSQD) PanicOn(reading, writing string) {
 		c.wakePump()
 		return nil, nil
 	}
+}
+
+// DeleteTopics deletes every topic.
+func (n *NSQD) DeleteTopics() error {
+	var errs []error
+	for _, t := range n.topics.all() {
+		if t.exit(false) {
+			errs = append(errs, n.topics.drop(t))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Panics returns how many panics were survived.
