@@ -43,6 +43,7 @@
 //	  its workers                  queueScanLoop       it returns
 //	metadata.metadataLoop          Main                Exit ends its context
 //	certs.Store.Watch              Main                Exit ends its context
+//	statsdPusher.statsdLoop        Main                Exit ends its context
 //	tcpServer.handle, with IOLoop  serve, per client   the connection is closed: by the peer, a fatal
 //	                                                   error, a deadline, a deletion, or Exit
 //	  protocolV2.messagePump       IOLoop              its client's context ends; IOLoop waits for it
@@ -69,7 +70,7 @@
 // Each guards what its declaration names. None is held over disk or network,
 // and none of the last four is held while another of them is taken.
 // staleFiles.mu may be taken with any of the first two held. tcpServer.mu,
-// clients.mu, client.mu and metadata.mu are taken alone. metadata.writing
+// clients.mu, client.mu, metadata.mu and that of a latency.Window are taken alone. metadata.writing
 // serializes writers of nsqd.dat, staleFiles.removing the removal of what failed
 // deletions left, both with the disk working; nothing else waits for them.
 package nsqd

@@ -1,14 +1,10 @@
 package nsqd
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"regexp"
-	"strconv"
-	"strings"
 
 	"github.com/julienschmidt/httprouter"
 
@@ -122,17 +118,6 @@ func (n *NSQD) logLevel() logging.Level {
 		return logging.Level(n.opts.LevelVar.Level())
 	}
 	return n.opts.LogLevel
-}
-
-// statsdPrefix is the start of every statsd name, with the host filled in and a
-// dot at the end.
-func (n *NSQD) statsdPrefix() string {
-	host := net.JoinHostPort(n.opts.BroadcastAddress, strconv.Itoa(cmp.Or(n.opts.BroadcastHTTPPort, port(n.RealHTTPAddr()))))
-	prefix := strings.ReplaceAll(n.opts.StatsdPrefix, "%s", strings.NewReplacer(".", "_", ":", "_").Replace(host))
-	if prefix != "" && !strings.HasSuffix(prefix, ".") {
-		prefix += "."
-	}
-	return prefix
 }
 
 var password = regexp.MustCompile(`(://[^/?#@:\s\x00]*:)[^/?#@\s\x00]*@`)

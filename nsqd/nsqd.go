@@ -143,7 +143,7 @@ func (n *NSQD) startAll() <-chan error {
 		return nil
 	default:
 	}
-	failed := make(chan error, 6) // room for everybody: only the first is received
+	failed := make(chan error, 8) // room for everybody: only the first is received
 	run := func(name string, f func() error) {
 		n.running.Go(func() {
 			if err := f(); err != nil {
@@ -161,6 +161,9 @@ func (n *NSQD) startAll() <-chan error {
 	run("QUEUESCAN", func() error { return n.env.scan.queueScanLoop(n.ctx) })
 	run("TLS", func() error { n.certs.Watch(n.ctx); return nil })
 	run("METADATA", func() error { return n.metadata.metadataLoop(n.ctx) })
+	if n.opts.StatsdAddress != "" {
+		run("STATSD", func() error { return newStatsdPusher(n).statsdLoop(n.ctx) })
+	}
 	return failed
 }
 

@@ -21,7 +21,7 @@ func (n *NSQD) Exit() error {
 			n.tcp.close(),       // 1. no new clients
 			n.http.close(),      //    no new HTTP requests, those that run have ended
 			n.tcp.stop(),        // 2. every IOLoop has returned: nothing moves any more
-			n.endLoops(),        // 3. queueScanLoop, metadataLoop
+			n.endLoops(),        // 3. queueScanLoop, metadataLoop, statsdLoop
 			n.metadata.write(),  // 4. the topics and channels to come back with
 			n.flush(),           // 5. memory to disk, fsync
 			n.dataLock.Unlock(), // 6. the next nsqd may start

@@ -27,7 +27,8 @@ type Stats struct {
 	StartTime int64         `json:"start_time"` // seconds since the Unix epoch
 	Topics    []TopicStats  `json:"topics"`     // by name
 	Memory    *MemoryStats  `json:"memory,omitempty"`
-	Producers []ClientStats `json:"producers"` // connections that have published, the oldest first
+	Producers []ClientStats `json:"producers"`        // connections that have published, the oldest first
+	Panics    uint64        `json:"panics,omitempty"` // of connections, each of which ended one
 }
 
 // TopicStats is one topic.
@@ -140,6 +141,7 @@ func (n *NSQD) stats(filter statsFilter) Stats {
 		StartTime: n.started.Unix(),
 		Topics:    []TopicStats{},
 		Producers: []ClientStats{},
+		Panics:    n.env.panics.Load(),
 	}
 	if filter.memory {
 		s.Memory = memoryStats()

@@ -232,3 +232,18 @@ func TestStatsListsAreNeverNull(t *testing.T) {
 		}
 	}
 }
+
+// What other implementations do not have comes last, and only if there is any.
+func TestStatsOfPanics(t *testing.T) {
+	n := testNSQD(t, nil)
+	for panics, want := range []string{`"producers":[]}`, `"producers":[],"panics":1}`} {
+		n.env.panics.Store(uint64(panics))
+		got, err := json.Marshal(n.stats(statsFilter{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(string(got), want) {
+			t.Errorf("%d panics: %s", panics, got)
+		}
+	}
+}
