@@ -24,8 +24,8 @@ type channel struct {
 	deferred  deferred
 	release   scanItem // of deferred
 
-	messages   atomic.Uint64 // received from the topic
-	fromMemory atomic.Uint64 // given to consumers from memory
+	messages   atomic.Uint64             // received from the topic
+	fromMemory [localities]atomic.Uint64 // given to consumers from memory
 	requeues   atomic.Uint64
 	timeouts   atomic.Uint64
 	latency    atomic.Pointer[latency.Window] // nil before the first FIN whose latency is recorded
@@ -47,6 +47,9 @@ func newChannel(t *topic, name string) *channel {
 		gone:      make(chan struct{}),
 	}
 	ch.queue = newQueue(t.env, channelQueueName(t.name, name), !ch.isKept(), t.newID)
+	if t.env.opts.prefersNear() {
+		ch.queue.near = newNearestFirst()
+	}
 	ch.release.fire = ch.releaseDue
 	return ch
 }
@@ -108,6 +111,15 @@ func (ch *channel) releaseDue(now int64) (next int64) {
 	due, next := ch.deferred.release(nil, now)
 	ch.requeue(due)
 	return next
+}
+
+// countFromMemory counts messages that were given to a consumer.
+func (ch *channel) countFromMemory(s *settings, messages int) {
+	l := global
+	if ch.queue.near != nil {
+		l = ch.env.opts.localityOf(s)
+	}
+	ch.fromMemory[l].Add(uint64(messages))
 }
 
 // requeue puts messages that were in flight or deferred at the end of the

@@ -65,10 +65,12 @@
 //	inflight.mu    one consumer's messages in flight: index and deadlines together
 //	deferred.mu    one channel's deferred messages
 //	queue.mu       one queue's memory, and whether it is paused or closed
+//	nearestFirst.mu  which consumers wait, where near ones come first
 //	queueScan.mu   the next deadline of each table and heap
 //
 // Each guards what its declaration names. None is held over disk or network,
-// and none of the last four is held while another of them is taken.
+// and none of the last five is held while another of them is taken, but for
+// nearestFirst.mu with queue.mu.
 // staleFiles.mu may be taken with any of the first two held. tcpServer.mu,
 // clients.mu, client.mu, metadata.mu and that of a latency.Window are taken alone. metadata.writing
 // serializes writers of nsqd.dat, staleFiles.removing the removal of what failed

@@ -115,3 +115,13 @@ func (n *NSQD) Join(topic, name string, consumers int) (accepted int) {
 	}
 	return accepted
 }
+
+// LocalityCounts returns how many messages a channel's consumers were given from
+// memory: those in the zone, those in the region, all others.
+func (n *NSQD) LocalityCounts(topic, channel string) (counts [localities]int) {
+	ch := n.topics.existing(topic).existingChannel(channel)
+	for i := range counts {
+		counts[i] = int(ch.fromMemory[i].Load())
+	}
+	return counts
+}

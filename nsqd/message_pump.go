@@ -17,17 +17,18 @@ const pumpWrite = 64 << 10
 func (p *protocolV2) messagePump(c *client) error {
 	pump := newPump(c)
 	defer pump.ticker.Stop()
+	defer pump.leave()
 	woken := false // by the channel's token, which must be used or passed on
 	for {
 		room := c.room()
 		ch := c.channel.Load() // after room: with RDY there is a channel
-		if room > 0 {
+		if room > 0 && pump.mayTake(ch) {
 			sent, err := pump.deliver(ch, room)
 			if err != nil {
 				return err
 			}
+			woken = false
 			if sent {
-				woken = false
 				if err := pump.beatIfDue(); err != nil {
 					return err
 				}
@@ -35,20 +36,21 @@ func (p *protocolV2) messagePump(c *client) error {
 			}
 		}
 
+		if woken {
+			ch.queue.signal()
+			woken = false
+		}
 		var ready <-chan struct{}
 		if room > 0 {
-			ready = ch.queue.ready
+			ready = pump.enter(ch)
 		} else {
-			if woken {
-				ch.queue.signal()
-			}
+			pump.leave()
 			c.waitsForRoom.Store(true)
 			if c.room() > 0 { // it was made before anybody knew that we wait for it
 				c.waitsForRoom.Store(false)
 				continue
 			}
 		}
-		woken = false
 		select {
 		case <-ready:
 			woken = true
@@ -76,6 +78,9 @@ type pump struct {
 	ticker    *time.Ticker
 	beats     <-chan time.Time // of ticker, nil when heartbeats are off
 	quiet     bool             // the client knows that no message will follow
+
+	entered  *nearestFirst // of the channel, while the client wants messages there
+	locality locality      // with which it was entered
 }
 
 func newPump(c *client) *pump {
@@ -124,12 +129,40 @@ func (p *pump) beat() error {
 	return p.c.write(heartbeatFrame)
 }
 
+// mayTake reports whether it is the client's turn to take from the channel.
+func (p *pump) mayTake(ch *channel) bool {
+	near := ch.queue.near
+	return near == nil || near.mayTake(p.c.env.opts.localityOf(p.c.settings.Load()))
+}
+
+// enter returns what the client receives from when it is its turn.
+func (p *pump) enter(ch *channel) <-chan struct{} {
+	near := ch.queue.near
+	if near == nil {
+		return ch.queue.ready
+	}
+	if p.entered == nil {
+		p.entered, p.locality = near, p.c.env.opts.localityOf(p.c.settings.Load())
+		return near.enter(p.locality)
+	}
+	return near.ready[p.locality]
+}
+
+// leave says that the client has taken or cannot: what is there is for others.
+func (p *pump) leave() {
+	if p.entered != nil {
+		p.entered.leave(p.locality)
+		p.entered = nil
+	}
+}
+
 // deliver takes up to n messages from the channel, enters them in flight and
 // sends them. It reports false when the channel had none.
 func (p *pump) deliver(ch *channel, n int) (bool, error) {
 	c := p.c
 	spans, inMemory := ch.queue.take(p.spans[:0], n, pumpWrite)
 	p.spans = spans
+	p.leave() // before the write, which may take its time
 	if len(spans) == 0 {
 		return false, nil
 	}
@@ -139,7 +172,7 @@ func (p *pump) deliver(ch *channel, n int) (bool, error) {
 		spans = sample(spans, rate)
 	}
 	c.env.scan.schedule(&c.expiry, c.inflight.add(spans, c.env.now(), int64(settings.msgTimeout)))
-	ch.fromMemory.Add(uint64(inMemory))
+	ch.countFromMemory(settings, inMemory)
 
 	sent := 0
 	p.buf = p.buf[:0]

@@ -18,7 +18,7 @@ import (
 const maxMsgSizeLimit = 1 << 30
 
 // experiments are those that --enable-experiment knows.
-var experiments = []string{"topology-aware-consumption"}
+var experiments = []string{topologyAware}
 
 // Validate reports every mistake at once, in the words of the command line.
 // Each of the joined errors is a *config.Mistake.

@@ -26,6 +26,7 @@ const diskStep = 16
 // more, so one put wakes as many waiting takers as there is work.
 type queue struct {
 	ready chan struct{} // a token while there may be something to take
+	near  *nearestFirst // if not nil, the token is there instead
 	disk  *diskq.Queue  // nil for ephemeral topics and channels: what does not fit is dropped
 	newID func() guid   // for records whose id is not one of ours
 	env   *env
@@ -73,10 +74,11 @@ func (q *queue) open() error {
 
 // signal lets one waiting taker have a look.
 func (q *queue) signal() {
-	select {
-	case q.ready <- struct{}{}:
-	default:
+	if q.near != nil {
+		q.near.signal()
+		return
 	}
+	giveToken(q.ready)
 }
 
 // put adds the messages of s at the end: into memory, or onto disk where

@@ -53,7 +53,7 @@ type ChannelStats struct {
 	Messages     uint64        `json:"message_count"` // received from the topic
 	ZoneLocal    uint64        `json:"zone_local_msg_count,omitempty"`
 	RegionLocal  uint64        `json:"region_local_msg_count,omitempty"`
-	Global       uint64        `json:"global_msg_count,omitempty"` // given to consumers from memory
+	Global       uint64        `json:"global_msg_count,omitempty"` // the three: given to consumers from memory
 	Requeues     uint64        `json:"requeue_count"`              // by REQ
 	Timeouts     uint64        `json:"timeout_count"`
 	ClientCount  int           `json:"client_count"`
@@ -190,7 +190,9 @@ func (ch *channel) stats(filter statsFilter, d *latency.Distribution) ChannelSta
 		Name:        ch.name,
 		Deferred:    ch.deferred.len(),
 		Messages:    ch.messages.Load(),
-		Global:      ch.fromMemory.Load(),
+		ZoneLocal:   ch.fromMemory[zoneLocal].Load(),
+		RegionLocal: ch.fromMemory[regionLocal].Load(),
+		Global:      ch.fromMemory[global].Load(),
 		Requeues:    ch.requeues.Load(),
 		Timeouts:    ch.timeouts.Load(),
 		ClientCount: len(consumers),
