@@ -122,6 +122,36 @@ func TestHTTPPublishRefusesWithoutReading(t *testing.T) {
 	}
 }
 
+// What is announced takes no memory before it has arrived.
+func TestHTTPBodiesTakeMemoryAsTheyArrive(t *testing.T) {
+	n := nsqtest.Start(t, nil)
+	a := newAPI(t, n)
+	before := heap()
+	const conns = 60
+	for i := range conns {
+		conn, err := net.Dial("tcp", n.RealHTTPAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		io.WriteString(conn, []string{
+			"POST /pub?topic=t HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nstart",
+			"POST /mpub?topic=t HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\nstart",
+			"POST /mpub?topic=t HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4c4b40\r\nstart",
+			"POST /mpub?topic=t&binary=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n\x00\x00\x00\x01\x00\x0f\x00\x00start",
+			"PUT /config/log_level HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nstart",
+			"POST /debug/pprof/symbol HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nstart",
+		}[i%6])
+	}
+	nsqtest.Eventually(t, "all requests are being read", func() bool {
+		_, stacks, err := a.try("GET", "/debug/pprof/goroutine?debug=2", nil)
+		return err == nil && strings.Count(stacks, "httpapi.(*body).Read(") >= conns
+	})
+	if per := (heap() - before) / conns; per > 32<<10 {
+		t.Errorf("a request that has only begun takes %d bytes", per)
+	}
+}
+
 // A body that ends early is no message.
 func TestHTTPPublishOfCutBody(t *testing.T) {
 	n, a := smallLimits(t)

@@ -128,16 +128,29 @@ func TestHTTPSClientCertificates(t *testing.T) {
 	}
 }
 
+// Whatever peers do or leave, a stop goes on: those that are in a handshake, and
+// those that keep a connection open after an answer and never close it.
 func TestStalledHTTPSDoesNotDelayStop(t *testing.T) {
 	n := startWithTLS(t, nsqtest.Options(t))
-	for _, sent := range []string{"", "\x16\x03\x01\x02\x00\x01", "GET / HTTP/1.1\r\n"} {
-		for range 20 {
-			conn, err := net.Dial("tcp", n.RealHTTPSAddr().String())
+	address := n.RealHTTPSAddr().String()
+	for range 20 {
+		for _, sent := range []string{"", "\x16\x03\x01\x02\x00\x01", "GET / HTTP/1.1\r\n"} {
+			conn, err := net.Dial("tcp", address)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
 			io.WriteString(conn, sent)
+		}
+		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, "GET /ping HTTP/1.1\r\nHost: h\r\n\r\n")
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	began := time.Now()
