@@ -11,7 +11,7 @@
 // (topics.go), which finds or makes the topic; topic.publish (topic.go) makes
 // them one batch (batch.go): ids, a time, the payload, never changed again. The
 // batch goes into the topic's queue (queue.go): into memory (memory_chan.go)
-// or, message by message, onto disk. The producer gets an OK for each. MPUB,
+// or, where that is full, onto disk. The producer gets an OK for each. MPUB,
 // DPUB and HTTP join at topics.publish.
 //
 // The topic's messagePump (topic_pump.go) takes spans of batches and puts each
@@ -50,8 +50,7 @@
 //	  closing of the socket        the end of the client's context; it does nothing else
 //	topic.messagePump              topics.create       the topic's deletion or flush ends its context
 //	                                                   and waits for it
-//	disk queue of go-diskqueue     the first overflow, or the start where files are there; ends when the
-//	                               queue is closed or deleted
+//	diskq.Store's sync loop        New                 Exit closes the store, after its queues
 //
 // Exit waits for all of them, in the order of shutdown.go; Main returns when
 // Exit is done. A panic in a connection's goroutine ends that connection and is

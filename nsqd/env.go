@@ -3,14 +3,12 @@ package nsqd
 import (
 	"context"
 	"log/slog"
-	"math"
 	"net"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/diskq"
-	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // env is what topics, channels and connections need of the daemon around them.
@@ -19,7 +17,7 @@ type env struct {
 	log       *slog.Logger
 	start     time.Time
 	scan      *queueScan
-	diskNames *diskq.Names                // the queues that the data path holds files of
+	disk      *diskq.Store                // the disk queues of the data path
 	changed   func()                      // what nsqd.dat holds has changed: it must be written
 	saved     func(context.Context) error // waits until it is
 	stale     staleFiles
@@ -40,20 +38,3 @@ func (e *env) recoverPanic(what string, client net.Addr) {
 		e.log.Error(what+": panic, the connection is closed", "client", client, "panic", r, "stack", string(debug.Stack()))
 	}
 }
-
-func (e *env) diskOptions() diskq.Options {
-	return diskq.Options{
-		Dir:             e.opts.DataPath,
-		Names:           e.diskNames,
-		MaxBytesPerFile: e.opts.MaxBytesPerFile,
-		MinRecord:       wire.MessageHeaderLen,
-		MaxRecord:       int32(min(math.MaxInt32, max(maxStoredMessage, e.opts.MaxMsgSize)+wire.MessageHeaderLen)),
-		SyncEvery:       e.opts.SyncEvery,
-		SyncTimeout:     e.opts.SyncTimeout,
-		Logger:          e.log,
-	}
-}
-
-// maxStoredMessage is the size up to which a message is read back from disk
-// even when today's --max-msg-size is smaller.
-const maxStoredMessage = 64 << 20

@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/certs"
 	"github.com/seed893f581e/nsq/internal/dirlock"
-	"github.com/seed893f581e/nsq/internal/diskq"
 	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/version"
@@ -69,13 +68,13 @@ func New(opts *Options) (_ *NSQD, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.tcp.close(), n.http.close(), n.flush(), n.dataLock.Unlock())
+			err = errors.Join(err, n.tcp.close(), n.http.close(), n.flush(), n.closeDisk(), n.dataLock.Unlock())
 		}
 	}()
 	if n.certs, err = certs.Load(n.opts.certsConfig()); err != nil {
 		return nil, err
 	}
-	if n.env.diskNames, err = diskq.List(n.opts.DataPath); err != nil {
+	if err = n.env.openDisk(); err != nil {
 		return nil, fmt.Errorf("failed to list data-path: %w", err)
 	}
 	n.log.Info(version.String("nsqd"))

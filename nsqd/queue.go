@@ -7,16 +7,14 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/diskq"
-	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // errExiting is what a put gets from a queue that is closed: its topic or
 // channel is being deleted, or the daemon stops.
 var errExiting = errors.New("exiting")
 
-// diskStep is how many records are read from disk in one step at most, and so
-// by how many a take may exceed the bytes that it was given.
-const diskStep = 16
+// spillBytes is about how much of a batch is written to disk at a time.
+const spillBytes = 1 << 20
 
 // A queue is what a topic or a channel holds: a memory chan and, behind it, a
 // disk queue. While anything lies on disk, new messages go there too, so that
@@ -32,7 +30,7 @@ type queue struct {
 	env   *env
 	name  string // of the files
 
-	reopen scanItem // where what is on disk cannot be read
+	retry scanItem // where what is on disk cannot be read
 
 	mu     sync.Mutex // what follows; never held over the disk
 	mem    memoryChan
@@ -53,15 +51,18 @@ func newQueue(e *env, name string, ephemeral bool, newID func() guid) *queue {
 	if ephemeral {
 		q.mem.capacity = max(1, q.mem.capacity) // with no slot and no disk it could keep nothing at all
 	} else {
-		q.disk = diskq.New(name, e.diskOptions())
-		q.reopen.fire = q.tryReopen
+		q.disk = e.disk.Queue(name)
+		q.retry.fire = func(int64) (next int64) {
+			q.signal() // the next take sees, and has us fire again if need be
+			return 0
+		}
 	}
 	return q
 }
 
 // open opens what an earlier run left on disk, if anything.
 func (q *queue) open() error {
-	there, err := q.env.diskNames.Has(q.name)
+	there, err := q.env.disk.Has(q.name)
 	if err != nil || !there {
 		return err
 	}
@@ -118,16 +119,13 @@ func (q *queue) put(s span) error {
 // the same batch are in the queue already.
 func (q *queue) spill(s span, stored bool) error {
 	defer q.signal()
-	var rec []byte
+	records := recordBatches.Get().(*diskq.Batch)
+	defer keepRecords(records)
 	for s.count > 0 {
 		rest := s
-		m := s.pop()
-		rec = m.appendRecord(rec[:0])
-		err := q.disk.Put(rec)
+		err := q.write(records, &s)
 		if errors.Is(err, diskq.ErrClosed) {
 			err = errExiting
-		} else {
-			q.env.health.set(q.name, err)
 		}
 		if err != nil {
 			if !stored {
@@ -139,6 +137,26 @@ func (q *queue) spill(s span, stored bool) error {
 		stored = true
 	}
 	return nil
+}
+
+// recordBatches are empty ones, for use again.
+var recordBatches = sync.Pool{New: func() any { return new(diskq.Batch) }}
+
+func keepRecords(records *diskq.Batch) {
+	if records.Size() <= 2*spillBytes { // a larger one is not worth its memory
+		recordBatches.Put(records)
+	}
+}
+
+// write puts about spillBytes of s on disk, all of that or, with an error, none,
+// and cuts it off s. records is the caller's to use again.
+func (q *queue) write(records *diskq.Batch, s *span) error {
+	records.Reset()
+	for s.count > 0 && records.Size() < spillBytes {
+		m := s.pop()
+		records.End(m.appendRecord(records.Begin()))
+	}
+	return q.disk.Put(records)
 }
 
 // putMemory adds s to memory whatever its bound: for what must not go to disk,
@@ -188,13 +206,10 @@ func (q *queue) take(dst []span, n, maxBytes int) (spans []span, inMemory int) {
 	dst, got := q.mem.pop(dst, n, maxBytes)
 	more := q.mem.spans > 0
 	q.mu.Unlock()
-	if got == 0 && q.disk != nil {
-		before := len(dst)
-		dst, more = q.read(dst, n, maxBytes)
-		if len(dst) == before && !more { // nothing there, or not readable now: a put signals by itself
-			if q.disk.Depth() > 0 {
-				q.env.scan.schedule(&q.reopen, q.env.now()+int64(diskRetry))
-			}
+	if got == 0 && q.disk != nil && q.disk.Depth() > 0 {
+		var err error
+		if dst, err = q.read(dst, n, maxBytes); err != nil && !errors.Is(err, diskq.ErrClosed) {
+			q.env.scan.schedule(&q.retry, q.env.now()+int64(diskRetry))
 			return dst, 0
 		}
 	}
@@ -207,54 +222,25 @@ func (q *queue) take(dst []span, n, maxBytes int) (spans []span, inMemory int) {
 // diskRetry is how soon a disk queue that cannot be read is tried again.
 const diskRetry = time.Second
 
-// tryReopen is what the scan fires for a disk queue that could not be read.
-func (q *queue) tryReopen(int64) (next int64) {
-	if err := q.disk.Open(); err != nil && !errors.Is(err, diskq.ErrClosed) {
-		q.env.log.Error("DISKQUEUE: cannot be read, will try again", "queue", q.name, "in", diskRetry, "error", err)
+// read appends the next messages from disk to dst, as take does.
+func (q *queue) read(dst []span, n, maxBytes int) ([]span, error) {
+	list := recordLists.Get().(*[][]byte)
+	defer recordLists.Put(list)
+	records, err := q.disk.Read((*list)[:0], n, maxBytes)
+	for _, rec := range records {
+		s, err := spanOfRecord(rec, q.newID)
+		if err != nil {
+			q.env.log.Error("DISKQUEUE: a record is not a message and was skipped", "bytes", len(rec), "error", err)
+			continue
+		}
+		dst = append(dst, s)
 	}
-	q.signal() // the next take sees, and has us tried again if need be
-	return 0
+	clear(records)
+	*list = records
+	return dst, err
 }
 
-// read appends the next messages from disk to dst, as take does. How large
-// they are shows only once they are read, so it goes in steps that grow. It
-// ends where newer messages are in memory and reports that.
-func (q *queue) read(dst []span, n, maxBytes int) (spans []span, inMemory bool) {
-	var records [][]byte
-	for step := 1; n > 0 && maxBytes > 0; step = min(2*step, diskStep) {
-		claimed, inMemory := q.claim(min(step, n))
-		if claimed == 0 {
-			return dst, inMemory
-		}
-		records = q.disk.Read(claimed, records[:0])
-		for _, rec := range records {
-			maxBytes -= wire.FrameHeaderLen + len(rec)
-			s, err := spanOfRecord(rec, q.newID)
-			if err != nil {
-				q.env.log.Error("DISKQUEUE: a record is not a message and was skipped", "bytes", len(rec), "error", err)
-				continue
-			}
-			dst = append(dst, s)
-		}
-		n -= claimed
-	}
-	return dst, true // perhaps: the next take will see
-}
-
-// claim makes up to n messages on disk the caller's, to be read without the
-// lock. While there are messages in memory it claims none: what is on disk came
-// after them.
-func (q *queue) claim(n int) (claimed int, inMemory bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.paused || q.closed {
-		return 0, false
-	}
-	if q.mem.spans > 0 {
-		return 0, true
-	}
-	return q.disk.Claim(n), false
-}
+var recordLists = sync.Pool{New: func() any { return new([][]byte) }}
 
 // pause keeps take from returning messages until unpause.
 func (q *queue) pause() {
@@ -299,7 +285,7 @@ func (q *queue) empty() error {
 
 // close refuses further puts and takes and returns what memory held.
 func (q *queue) close() []span {
-	q.env.scan.forget(&q.reopen)
+	q.env.scan.forget(&q.retry)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
@@ -314,13 +300,12 @@ func (q *queue) flush(spans ...span) (lost int, err error) {
 		return 0, nil
 	}
 	var errs []error
-	var rec []byte
+	var records diskq.Batch
 	for _, s := range spans {
 		for s.count > 0 {
-			m := s.pop()
-			rec = m.appendRecord(rec[:0])
-			if err := q.disk.Put(rec); err != nil {
-				lost++
+			before := s.count
+			if err := q.write(&records, &s); err != nil {
+				lost += int(before - s.count)
 				errs = append(errs[:min(len(errs), 1)], err)
 			}
 		}
@@ -335,6 +320,5 @@ func (q *queue) delete() error {
 	if q.disk == nil {
 		return nil
 	}
-	q.env.health.set(q.name, nil)
 	return q.disk.Delete()
 }

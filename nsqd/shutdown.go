@@ -24,6 +24,7 @@ func (n *NSQD) Exit() error {
 			n.endLoops(),        // 3. queueScanLoop, metadataLoop, statsdLoop
 			n.metadata.write(),  // 4. the topics and channels to come back with
 			n.flush(),           // 5. memory to disk, fsync
+			n.closeDisk(),       //    whose queues are closed
 			n.dataLock.Unlock(), // 6. the next nsqd may start
 		)
 		if n.exitErr != nil {
@@ -40,6 +41,11 @@ func (n *NSQD) Exit() error {
 func (n *NSQD) endLoops() error {
 	n.stopLoops()
 	n.running.Wait()
+	return nil
+}
+
+func (n *NSQD) closeDisk() error {
+	n.env.closeDisk()
 	return nil
 }
 

@@ -23,9 +23,10 @@ import (
 // while the snapshot is taken.
 type Stats struct {
 	Version   string        `json:"version"`
-	Health    string        `json:"health"`     // OK, or NOK and the reason
-	StartTime int64         `json:"start_time"` // seconds since the Unix epoch
-	Topics    []TopicStats  `json:"topics"`     // by name
+	Health    string        `json:"health"`           // OK, or NOK and the reason
+	StartTime int64         `json:"start_time"`       // seconds since the Unix epoch
+	Damage    *DamageStats  `json:"damage,omitempty"` // since the start, also of what was deleted
+	Topics    []TopicStats  `json:"topics"`           // by name
 	Memory    *MemoryStats  `json:"memory,omitempty"`
 	Producers []ClientStats `json:"producers"`        // connections that have published, the oldest first
 	Panics    uint64        `json:"panics,omitempty"` // of connections, each of which ended one
@@ -41,6 +42,7 @@ type TopicStats struct {
 	Bytes        uint64         `json:"message_bytes"` // of their bodies
 	Paused       bool           `json:"paused"`
 	E2E          LatencyStats   `json:"e2e_processing_latency"`
+	Damage       *DamageStats   `json:"damage,omitempty"`
 }
 
 // ChannelStats is one channel.
@@ -60,6 +62,7 @@ type ChannelStats struct {
 	Clients      []ClientStats `json:"clients"` // the oldest first
 	Paused       bool          `json:"paused"`
 	E2E          LatencyStats  `json:"e2e_processing_latency"`
+	Damage       *DamageStats  `json:"damage,omitempty"`
 }
 
 // ClientStats is one connection.
@@ -139,6 +142,7 @@ func (n *NSQD) stats(filter statsFilter) Stats {
 		Version:   version.Binary,
 		Health:    healthText(n.env.health.Err()),
 		StartTime: n.started.Unix(),
+		Damage:    damageStats(n.env.disk.Damage()),
 		Topics:    []TopicStats{},
 		Producers: []ClientStats{},
 		Panics:    n.env.panics.Load(),
@@ -172,6 +176,7 @@ func (t *topic) stats(filter statsFilter) TopicStats {
 		Paused:   t.isPaused(),
 	}
 	s.Depth, s.BackendDepth = t.queue.depth()
+	s.Damage = t.queue.damage()
 	var all latency.Distribution // of all channels, also of those that are left out
 	for _, ch := range t.allChannels() {
 		d := ch.latencies()
@@ -201,6 +206,7 @@ func (ch *channel) stats(filter statsFilter, d *latency.Distribution) ChannelSta
 		E2E:         latencyStats(ch.env.opts, d),
 	}
 	s.Depth, s.BackendDepth = ch.queue.depth()
+	s.Damage = ch.queue.damage()
 	for _, c := range consumers {
 		s.InFlight += c.inflight.len()
 	}

@@ -1,7 +1,6 @@
 package diskq
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,230 +8,106 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
-}
-
-func testOptions(dir string) Options {
-	return Options{
-		Dir:             dir,
-		MaxBytesPerFile: 1 << 20,
-		MinRecord:       1,
-		MaxRecord:       1 << 10,
-		SyncEvery:       1 << 30, // leave the meta file stale unless a test wants otherwise
-		SyncTimeout:     time.Hour,
-		Logger:          slog.New(slog.DiscardHandler),
-	}
-}
-
-func newQueue(t testing.TB, name string, o Options) *Queue {
-	t.Helper()
-	q := New(name, o)
-	t.Cleanup(func() { q.Close() })
-	return q
-}
-
-// A logBuffer keeps log lines for a test to look at.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func (b *logBuffer) logger(level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: level}))
-}
-
-func record(i int) string { return fmt.Sprintf("record %04d %s", i, strings.Repeat("x", i%50)) }
-
-func records(from, to int) []string {
-	var s []string
-	for i := from; i < to; i++ {
-		s = append(s, record(i))
-	}
-	return s
-}
-
-func putAll(t testing.TB, q *Queue, recs []string) {
-	t.Helper()
-	for _, r := range recs {
-		if err := q.Put([]byte(r)); err != nil {
-			t.Fatalf("Put: %v", err)
-		}
-	}
-}
-
-// take claims and reads up to limit records.
-func take(q *Queue, limit int) []string {
-	var s []string
-	for _, r := range q.Read(q.Claim(limit), nil) {
-		s = append(s, string(r))
-	}
-	return s
-}
-
-func wantDepth(t testing.TB, q *Queue, want int) {
-	t.Helper()
-	if got := q.Depth(); got != int64(want) {
-		t.Errorf("Depth() = %d, want %d", got, want)
-	}
-}
-
-func wantRecords(t testing.TB, got, want []string) {
-	t.Helper()
-	if !slices.Equal(got, want) {
-		t.Fatalf("got %d records %.300q, want %d %.300q", len(got), got, len(want), want)
-	}
-}
-
-func mustClose(t testing.TB, q *Queue) {
-	t.Helper()
-	if err := q.Close(); err != nil {
-		t.Fatalf("Close: %v", err)
-	}
-}
-
-func reopen(t testing.TB, name string, o Options) *Queue {
-	t.Helper()
-	q := newQueue(t, name, o)
-	if err := q.Open(); err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	return q
-}
-
-func dirNames(t testing.TB, dir string) []string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
 
 func TestFirstInFirstOut(t *testing.T) {
 	q := newQueue(t, "orders", testOptions(t.TempDir()))
-	putAll(t, q, records(0, 100))
+	putAll(t, q, records(0, 50))
+	putBatch(t, q, records(50, 100))
 	wantDepth(t, q, 100)
-
-	n := q.Claim(30)
-	if n != 30 {
-		t.Fatalf("Claim(30) = %d", n)
+	recs, err := q.Read([][]byte{[]byte("already there")}, 30, 1<<20)
+	if err != nil || len(recs) != 31 || string(recs[0]) != "already there" || string(recs[30]) != record(29) {
+		t.Fatalf("Read did not append 30 records: %.200q, %v", recs, err)
 	}
 	wantDepth(t, q, 70)
-	dst := [][]byte{[]byte("already there")}
-	dst = q.Read(n, dst)
-	if len(dst) != 31 || string(dst[0]) != "already there" || string(dst[30]) != record(29) {
-		t.Fatalf("Read did not append 30 records: %.200q", dst)
-	}
-	wantRecords(t, take(q, 1000), records(30, 100))
+	wantRecords(t, take(t, q, 1000), records(30, 100))
 	wantDepth(t, q, 0)
 	for _, limit := range []int{1, 0, -1} {
-		if n := q.Claim(limit); n != 0 {
-			t.Errorf("Claim(%d) on an empty queue = %d", limit, n)
+		if got := take(t, q, limit); len(got) != 0 {
+			t.Errorf("Read of %d from an empty queue = %q", limit, got)
 		}
 	}
 }
 
-func TestNewOpensAndStartsNothing(t *testing.T) {
+func TestReadKeepsToItsBytes(t *testing.T) {
+	q := newQueue(t, "orders", testOptions(t.TempDir()))
+	putBatch(t, q, records(0, 20))
+	for want, bytes := range map[int]int{1: 1, 2: len(record(0)) + 1, 0: 0} {
+		if recs, err := q.Read(nil, 100, bytes); len(recs) != want || err != nil {
+			t.Errorf("Read of %d bytes gave %d records, want %d; %v", bytes, len(recs), want, err)
+		}
+		q.Empty()
+		putBatch(t, q, records(0, 20))
+	}
+}
+
+func TestUnusedQueueOpensAndCreatesNothing(t *testing.T) {
 	dir := t.TempDir()
-	q := New("orders", testOptions(dir))
+	q := newQueue(t, "orders", testOptions(dir))
 	wantDepth(t, q, 0)
-	if n := q.Claim(1); n != 0 {
-		t.Errorf("Claim = %d", n)
+	if got := take(t, q, 1); len(got) != 0 {
+		t.Errorf("Read = %q", got)
 	}
-	goleak.VerifyNone(t)
-	if err := q.Put(nil); err == nil {
-		t.Error("a record that is too short was taken")
+	for _, b := range []*Batch{batch(""), batch("record 000"), batch(record(1), "record")} {
+		if err := q.Put(b); err == nil {
+			t.Error("a record of an impossible length was taken")
+		}
 	}
-	if err := q.Put(make([]byte, 1<<10+1)); err == nil {
-		t.Error("a record that is too long was taken")
+	if err := q.Put(&Batch{}); err != nil {
+		t.Errorf("Put of no record: %v", err)
 	}
-	if names := dirNames(t, dir); len(names) != 0 {
-		t.Errorf("files %q before the first record", names)
-	}
+	wantFiles(t, dir)
 	mustClose(t, q)
-	if names := dirNames(t, dir); len(names) != 0 {
-		t.Errorf("Close of an unused queue left %q", names)
-	}
+	wantFiles(t, dir)
 }
 
 func TestOpenFailureIsReportedAndTriedAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "later")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	q := newQueue(t, "orders", testOptions(dir))
-	if err := q.Put([]byte("early")); !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Put(batch(record(0))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Put without the directory: %v", err)
 	}
 	wantDepth(t, q, 0)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	putAll(t, q, []string{"late"})
-	wantRecords(t, take(q, 10), []string{"late"})
+	putAll(t, q, records(1, 2))
+	wantRecords(t, take(t, q, 10), records(1, 2))
 }
 
 func TestReopenAfterCloseKeepsEverything(t *testing.T) {
-	o := testOptions(t.TempDir())
+	o := quickOptions(t.TempDir())
 	o.MaxBytesPerFile = 500
 	q := newQueue(t, "orders", o)
-	putAll(t, q, records(0, 100))
-	wantRecords(t, take(q, 33), records(0, 33))
+	putAll(t, q, records(0, 50))
+	putBatch(t, q, records(50, 100))
+	wantRecords(t, take(t, q, 33), records(0, 33))
 	mustClose(t, q)
 	wantDepth(t, q, 67)
 	mustClose(t, q)
 
 	var log logBuffer
-	o.Logger = log.logger(slog.LevelWarn)
+	o.Logger = log.logger(slog.LevelDebug)
 	q = reopen(t, "orders", o)
 	wantDepth(t, q, 67)
-	if s := log.String(); s != "" {
-		t.Errorf("opening a cleanly closed queue logged %s", s)
-	}
 	putAll(t, q, records(100, 110))
-	wantRecords(t, take(q, 1000), records(33, 110))
+	wantRecords(t, take(t, q, 1000), records(33, 110))
 	mustClose(t, q)
 	q = reopen(t, "orders", o)
 	wantDepth(t, q, 0)
-}
-
-func TestClaimedButUnreadRecordsSurviveClose(t *testing.T) {
-	o := testOptions(t.TempDir())
-	q := newQueue(t, "orders", o)
-	putAll(t, q, records(0, 10))
-	n := q.Claim(4)
-	mustClose(t, q)
-	if got := q.Read(n, nil); len(got) != 0 {
-		t.Errorf("Read after Close returned %q", got)
+	if s := log.String(); s != "" {
+		t.Errorf("a cleanly closed queue logged %s", s)
 	}
-	if n := q.Claim(4); n != 0 {
-		t.Errorf("Claim after Close = %d", n)
+	if d := q.Damage(); d != (Damage{}) {
+		t.Errorf("damage %+v", d)
 	}
-	wantDepth(t, q, 10)
-	q = reopen(t, "orders", o)
-	wantDepth(t, q, 10)
-	wantRecords(t, take(q, 100), records(0, 10))
 }
 
 func TestClosedQueueRefuses(t *testing.T) {
@@ -242,10 +117,13 @@ func TestClosedQueueRefuses(t *testing.T) {
 		if err := end(q); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		for op, err := range map[string]error{"Put": q.Put([]byte("x")), "Open": q.Open(), "Empty": q.Empty()} {
+		for op, err := range map[string]error{"Put": q.Put(batch(record(9))), "Open": q.Open(), "Empty": q.Empty()} {
 			if !errors.Is(err, ErrClosed) {
 				t.Errorf("%s after %s: %v, want ErrClosed", op, name, err)
 			}
+		}
+		if recs, err := q.Read(nil, 1, 1<<20); len(recs) != 0 || name == "Close" && !errors.Is(err, ErrClosed) {
+			t.Errorf("Read after %s: %q, %v", name, recs, err)
 		}
 	}
 }
@@ -254,32 +132,21 @@ func TestDeleteRemovesItsOwnFilesOnly(t *testing.T) {
 	dir := t.TempDir()
 	o := testOptions(dir)
 	o.MaxBytesPerFile = 100
-	others := []string{"a.b", "a:c", "a.diskqueue", "aa"}
-	for _, name := range others {
+	for _, name := range []string{"a.b", "a:c", "a.diskqueue", "aa"} {
 		q := newQueue(t, name, o)
 		putAll(t, q, records(0, 10))
 		mustClose(t, q)
 	}
+	writeFile(t, filepath.Join(dir, "a.diskqueue.000000.dat.bad"), []byte("from long ago"))
 	kept := dirNames(t, dir)
-
-	for _, names := range []*Names{nil, listNames(t, dir)} {
-		o.Names = names
-		testDelete(t, o, kept)
-	}
-	if err := New("a", testOptions(filepath.Join(dir, "missing"))).Delete(); err != nil {
-		t.Errorf("Delete without the directory: %v", err)
-	}
-}
-
-func testDelete(t *testing.T, o Options, kept []string) {
-	t.Helper()
 	for state, end := range map[string]func(*Queue) error{
 		"open":         func(q *Queue) error { return q.Delete() },
+		"synced":       func(q *Queue) error { return errors.Join(q.sync(), q.Delete()) },
 		"closed":       func(q *Queue) error { return errors.Join(q.Close(), q.Delete()) },
 		"emptied":      func(q *Queue) error { return errors.Join(q.Empty(), q.Delete()) },
-		"used again":   func(q *Queue) error { return errors.Join(q.Empty(), q.Put([]byte("x")), q.Delete()) },
-		"half read":    func(q *Queue) error { take(q, 5); return q.Delete() },
-		"never opened": func(q *Queue) error { return errors.Join(q.Close(), New("a", o).Delete()) },
+		"used again":   func(q *Queue) error { return errors.Join(q.Empty(), q.Put(batch(record(0))), q.Delete()) },
+		"half read":    func(q *Queue) error { take(t, q, 5); return q.Delete() },
+		"never opened": func(q *Queue) error { return errors.Join(q.Close(), openQuiet(t, o).Queue("a").Delete()) },
 		"deleted":      func(q *Queue) error { return errors.Join(q.Delete(), q.Delete()) },
 	} {
 		q := newQueue(t, "a", o)
@@ -287,69 +154,72 @@ func testDelete(t *testing.T, o Options, kept []string) {
 		if err := end(q); err != nil {
 			t.Errorf("Delete of a queue that is %s: %v", state, err)
 		}
-		if names := dirNames(t, o.Dir); !slices.Equal(names, kept) {
+		if names := dirNames(t, dir); !slices.Equal(names, kept) {
 			t.Errorf("Delete of a queue that is %s left %q, want %q", state, names, kept)
 		}
 	}
 }
 
-func TestExistsLooksAtWholeNames(t *testing.T) {
-	for file, want := range map[string]bool{
-		"a.diskqueue.meta.dat":             true,
-		"a.diskqueue.000000.dat":           true,
-		"a.diskqueue.000123.dat":           true,
-		"a.diskqueue.1234567.dat":          true,
-		"a.b.diskqueue.meta.dat":           false,
-		"a:c.diskqueue.000000.dat":         false,
-		"a.diskqueue.diskqueue.meta.dat":   false,
-		"a.diskqueue.000000.dat.bad":       false,
-		"a.diskqueue.00000.dat":            false,
-		"a.diskqueue.0000001.dat":          false,
-		"a.diskqueue.-00001.dat":           false,
-		"a.diskqueue.meta.dat.123.tmp":     false,
-		"aXdiskqueue.meta.dat":             false,
-		"ba.diskqueue.000000.dat":          false,
-		"a.diskqueue.000000.dat.diskqueue": false,
-	} {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+func TestEmptyDropsRecords(t *testing.T) {
+	o := quickOptions(t.TempDir())
+	o.MaxBytesPerFile = 300
+	q := newQueue(t, "orders", o)
+	for round := range 3 {
+		putAll(t, q, records(0, 10))
+		take(t, q, 2*round)
+		if err := q.Empty(); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := exists(dir, "a"); err != nil || got != want {
-			t.Errorf("exists(a) with %s = %v, %v, want %v", file, got, err, want)
-		}
-		if got, err := listNames(t, dir).Has("a"); err != nil || got != want {
-			t.Errorf("Has(a) with %s = %v, %v, want %v", file, got, err, want)
-		}
+		wantDepth(t, q, 0)
+		wantFiles(t, o.Dir)
+		putAll(t, q, records(10, 12))
+		wantDepth(t, q, 2)
+		wantRecords(t, take(t, q, 10), records(10, 12))
 	}
-	if got, err := exists(filepath.Join(t.TempDir(), "missing"), "a"); err != nil || got {
-		t.Errorf("exists without the directory = %v, %v", got, err)
-	}
-}
-
-func TestEmptyDropsRecordsAndClaims(t *testing.T) {
-	o := testOptions(t.TempDir())
-	q := newQueue(t, "orders", o)
-	putAll(t, q, records(0, 10))
-	n := q.Claim(4)
-	if err := q.Empty(); err != nil {
-		t.Fatal(err)
-	}
-	wantDepth(t, q, 0)
-	putAll(t, q, records(10, 12)) // not for the old claim
-	if got := q.Read(n, nil); len(got) != 0 {
-		t.Errorf("a claim from before Empty was served %q", got)
-	}
-	wantDepth(t, q, 2)
-	wantRecords(t, take(q, 10), records(10, 12))
+	putAll(t, q, records(20, 30))
 	mustClose(t, q)
 
 	q = newQueue(t, "orders", o)
 	if err := q.Empty(); err != nil {
 		t.Fatalf("Empty of a queue not opened yet: %v", err)
 	}
-	if ok, err := exists(o.Dir, "orders"); ok || err != nil {
-		t.Errorf("files left after Empty of a queue not opened yet: %v, %v", ok, err)
+	wantFiles(t, o.Dir)
+	putAll(t, q, records(0, 3))
+	wantRecords(t, take(t, q, 10), records(0, 3))
+}
+
+// A kill in the middle must not bring some of the records back, nor all of them
+// once the first file is gone.
+func TestKillWhileEmptyingLeavesNoGhosts(t *testing.T) {
+	for _, end := range []func(*Queue) error{(*Queue).Empty, (*Queue).Delete} {
+		for removals := 1; ; removals++ {
+			o := quickOptions(t.TempDir())
+			o.MaxBytesPerFile = 100
+			d := &faultyDisk{quick: true}
+			o.disk = d
+			q := newQueue(t, "orders", o)
+			putAll(t, q, records(0, 12))
+			mustSync(t, q)
+			files := len(dirNames(t, o.Dir))
+			left := removals
+			d.fail = func(op, _ string) error { // the kill: from some removal on nothing happens any more
+				if op == "remove" {
+					left--
+				}
+				if left < 0 {
+					return errors.New("killed")
+				}
+				return nil
+			}
+			end(q)
+			o = crash(t, o)
+			o.disk = &faultyDisk{quick: true}
+			q = reopen(t, "orders", o)
+			wantDepth(t, q, 0)
+			if removals > files {
+				break
+			}
+		}
 	}
 }
 
@@ -362,17 +232,14 @@ func TestDirectoryNameIsTakenLiterally(t *testing.T) {
 	q := newQueue(t, "orders:50", o)
 	putAll(t, q, records(0, 10))
 	mustClose(t, q)
-	want := []string{"orders:50.diskqueue.000000.dat", "orders:50.diskqueue.meta.dat"}
-	if names := dirNames(t, dir); !slices.Equal(names, want) {
-		t.Errorf("files %q, want %q", names, want)
-	}
+	wantFiles(t, dir, "orders:50.diskqueue.000000.dat", "orders:50.diskqueue.meta.dat")
 	q = reopen(t, "orders:50", o)
-	wantRecords(t, take(q, 100), records(0, 10))
+	wantRecords(t, take(t, q, 100), records(0, 10))
 }
 
-// go-diskqueue alone takes a file that was read to its end before the writer
-// rolled for a damaged one.
-func TestReaderThatCatchesUpLeavesNoBadFiles(t *testing.T) {
+// Whatever the distance between writer and reader, files that were read are
+// removed, and nothing is taken for damaged.
+func TestReaderThatCatchesUp(t *testing.T) {
 	for _, lag := range []int{0, 1, 2, 20} { // records left unread behind the writer
 		dir := t.TempDir()
 		var log logBuffer
@@ -384,10 +251,13 @@ func TestReaderThatCatchesUpLeavesNoBadFiles(t *testing.T) {
 		for i := range 200 {
 			putAll(t, q, []string{record(i)})
 			if q.Depth() > int64(lag) {
-				got = append(got, take(q, 1)...)
+				got = append(got, take(t, q, 1)...)
+			}
+			if i%7 == 0 {
+				mustSync(t, q)
 			}
 		}
-		got = append(got, take(q, lag)...)
+		got = append(got, take(t, q, lag)...)
 		wantRecords(t, got, records(0, 200))
 		mustClose(t, q)
 		if s := log.String(); s != "" {
@@ -401,55 +271,96 @@ func TestReaderThatCatchesUpLeavesNoBadFiles(t *testing.T) {
 
 func TestSyncEvery(t *testing.T) {
 	for _, every := range []int64{0, 1} {
-		o := testOptions(t.TempDir())
+		o := quickOptions(t.TempDir())
 		o.SyncEvery = every
 		q := newQueue(t, "orders", o)
 		for i := 1; i <= 3; i++ {
 			putAll(t, q, []string{record(i)})
-			q.dq.Depth() // answered after the sync
-			if m, err := q.files.readMeta(); err != nil || m.depth != int64(i) {
+			if m, err := parseMeta([]byte(readFile(t, q.files.metaPath()))); err != nil || m.depth != int64(i) {
 				t.Errorf("SyncEvery %d: after %d records the meta file says %d, %v", every, i, m.depth, err)
 			}
 		}
 	}
 }
 
-func BenchmarkPut(b *testing.B) {
-	o := testOptions(b.TempDir())
-	o.MaxBytesPerFile, o.SyncEvery = 100<<20, 2500
-	q := newQueue(b, "orders", o)
-	rec := make([]byte, 226)
-	b.SetBytes(int64(len(rec)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := q.Put(rec); err != nil {
-			b.Fatal(err)
+// A batch that does not fit goes on in the next file, as single records would.
+func TestBatchesRollLikeSingleRecords(t *testing.T) {
+	for size := int64(1); size < 400; size += 57 {
+		contents := map[bool]string{}
+		for _, single := range []bool{true, false} {
+			o := quickOptions(t.TempDir())
+			o.MaxBytesPerFile = size
+			q := newQueue(t, "orders", o)
+			for from := 0; from < 30; from += 6 {
+				if single {
+					putAll(t, q, records(from, from+6))
+				} else {
+					putBatch(t, q, records(from, from+6))
+				}
+			}
+			for _, name := range dirNames(t, o.Dir) {
+				contents[single] += name + "\n" + readFile(t, filepath.Join(o.Dir, name)) + "\n"
+			}
+			wantRecords(t, takeAll(t, q), records(0, 30))
+		}
+		if contents[true] != contents[false] {
+			t.Errorf("files of %d bytes: single records and batches differ", size)
 		}
 	}
 }
 
-// One operation is one record; they are claimed and read 64 at a time.
-func BenchmarkClaimRead(b *testing.B) {
-	const batch, filled = 64, 64 * 256
-	o := testOptions(b.TempDir())
-	o.MaxBytesPerFile = 100 << 20
-	q := newQueue(b, "orders", o)
-	rec := make([]byte, 226)
-	dst := make([][]byte, 0, batch)
-	b.SetBytes(int64(len(rec)))
-	b.ReportAllocs()
-	for n := 0; n < b.N; n += batch {
-		if q.Depth() == 0 {
-			b.StopTimer()
-			for range filled {
-				if err := q.Put(rec); err != nil {
+func BenchmarkPut(b *testing.B) {
+	for _, n := range []int{1, 200} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			o := testOptions(b.TempDir())
+			o.MaxBytesPerFile, o.SyncEvery = 100<<20, 2500
+			q := useQueue(b, openStore(b, o), "orders")
+			recs := &Batch{}
+			for i := range n {
+				recs.End(append(recs.Begin(), record200(i)...))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := q.Put(recs); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.StartTimer()
-		}
-		if dst = q.Read(q.Claim(batch), dst[:0]); len(dst) != batch {
-			b.Fatalf("read %d records", len(dst))
-		}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/record")
+		})
+	}
+}
+
+func record200(i int) string { return fmt.Sprintf("record %04d %s", i, strings.Repeat("x", 200)) }
+
+func BenchmarkRead(b *testing.B) {
+	for _, n := range []int{1, 64} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			o := testOptions(b.TempDir())
+			o.MaxBytesPerFile, o.SyncEvery = 100<<20, 2500
+			q := useQueue(b, openStore(b, o), "orders")
+			recs := &Batch{}
+			for i := range 1000 {
+				recs.End(append(recs.Begin(), record200(i)...))
+			}
+			dst := make([][]byte, 0, n)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				if q.Depth() < int64(n) {
+					b.StopTimer()
+					for range 100 {
+						if err := q.Put(recs); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.StartTimer()
+				}
+				var err error
+				if dst, err = q.Read(dst[:0], n, 1<<20); len(dst) != n || err != nil {
+					b.Fatalf("read %d records, %v", len(dst), err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/record")
+		})
 	}
 }

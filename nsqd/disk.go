@@ -1,0 +1,70 @@
+package nsqd
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// openDisk opens the disk queues of the data path.
+func (e *env) openDisk() (err error) {
+	e.disk, err = diskq.OpenStore(diskq.Options{
+		Dir:             e.opts.DataPath,
+		MaxBytesPerFile: e.opts.MaxBytesPerFile,
+		HeaderLen:       wire.MessageHeaderLen,
+		Plausible:       plausibleHeader,
+		SyncEvery:       e.opts.SyncEvery,
+		SyncTimeout:     e.opts.SyncTimeout,
+		Logger:          e.log,
+		Health:          e.health.set,
+	})
+	return err
+}
+
+// closeDisk ends what openDisk began; the queues are closed before.
+func (e *env) closeDisk() {
+	if e.disk != nil {
+		e.disk.Close()
+	}
+}
+
+// plausibleHeader reports whether a record on disk begins as a message does. It
+// accepts every time that a clock may have shown, also one that was never set:
+// the digits of the id are what tells messages from other bytes.
+func plausibleHeader(header []byte) bool {
+	t := int64(binary.BigEndian.Uint64(header))
+	if t <= 0 || t >= endOfTime {
+		return false
+	}
+	_, ok := wire.ParseID(header[wire.MessageHeaderLen-wire.MessageIDLen : wire.MessageHeaderLen])
+	return ok
+}
+
+// endOfTime is beyond every plausible time of a message.
+var endOfTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+
+// DamageStats is what was found damaged in disk queues, and skipped.
+type DamageStats struct {
+	Ranges  int64 `json:"ranges"`          // of bytes, or files
+	Bytes   int64 `json:"bytes"`           // in them
+	Records int64 `json:"records"`         // messages lost, as far as is known
+	Metas   int64 `json:"metas,omitempty"` // meta files that had to be rebuilt
+}
+
+// damageStats returns nil where nothing is damaged.
+func damageStats(d diskq.Damage) *DamageStats {
+	if d == (diskq.Damage{}) {
+		return nil
+	}
+	return &DamageStats{Ranges: d.Ranges, Bytes: d.Bytes, Records: d.Records, Metas: d.Metas}
+}
+
+// damage returns what was found damaged on the queue's disk, or nil.
+func (q *queue) damage() *DamageStats {
+	if q.disk == nil {
+		return nil
+	}
+	return damageStats(q.disk.Damage())
+}
