@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/latency"
+	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // The states of a connection, with the numbers that /stats shows.
@@ -43,6 +44,9 @@ type client struct {
 	state    atomic.Int32
 	channel  atomic.Pointer[channel] // set by SUB
 	rdy      atomic.Int64
+	auth     atomic.Pointer[clientAuth] // set by AUTH
+	refused  atomic.Pointer[wire.Error] // why IOLoop must end the connection, found by another goroutine
+	rechecks sync.WaitGroup             // the re-check of the subscription's authorization
 	inflight inflight
 	expiry   scanItem
 
@@ -125,7 +129,15 @@ func (r connReader) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.conn.Read(p)
+	n, err := 0, error(nil)
+	if c.refused.Load() == nil { // after the deadline, which refuse sets in the other order
+		n, err = c.conn.Read(p)
+	}
+	if e := c.refused.Load(); e != nil {
+		c.failed = e
+		return 0, e
+	}
+	return n, err
 }
 
 // readDeadline is two heartbeats from now. Where heartbeats are off a client

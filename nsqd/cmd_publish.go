@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/auth"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -78,6 +79,11 @@ func (p *protocolV2) gatherPub(c *client, l *wire.Line) error {
 	if err != nil {
 		return err
 	}
+	if c.pending.count == 0 { // else the first of them was allowed just now
+		if err := p.authorize(c, "PUB", auth.Publish, c.pending.name(), nil); err != nil {
+			return err
+		}
+	}
 	if size > c.br.Buffered() {
 		if err := c.commit(); err != nil {
 			return err
@@ -118,6 +124,9 @@ func (p *protocolV2) dpub(c *client, l *wire.Line) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.authorize(c, "DPUB", auth.Publish, topic, nil); err != nil {
+		return nil, err
+	}
 	payload, err := wire.ReadToPayload(c.br, nil, size)
 	if err != nil {
 		return nil, wire.NewError(wire.BadMessage, "DPUB failed to read message body", err)
@@ -138,6 +147,9 @@ func (p *protocolV2) mpub(c *client, l *wire.Line) ([]byte, error) {
 		return nil, err
 	}
 	topic := append([]byte(nil), l.Param(0)...) // the line goes with the next read
+	if err := p.authorize(c, "MPUB", auth.Publish, topic, nil); err != nil {
+		return nil, err
+	}
 	size, err := wire.ReadSize(c.br)
 	if err != nil {
 		return nil, wire.NewError(wire.BadBody, "MPUB failed to read body size", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/seed893f581e/nsq/internal/auth"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -25,6 +26,9 @@ func (p *protocolV2) sub(c *client, l *wire.Line) ([]byte, error) {
 	if name := l.Param(1); !wire.ValidName(name) {
 		return nil, wire.NewError(wire.BadChannel, fmt.Sprintf("SUB channel name %q is not valid", name), nil)
 	}
+	if err := p.authorize(c, "SUB", auth.Subscribe, l.Param(0), l.Param(1)); err != nil {
+		return nil, err
+	}
 	ch, err := p.topics.subscribe(l.Param(0), string(l.Param(1)), c)
 	if err != nil {
 		return nil, wire.NewError(wire.SubFailed, fmt.Sprintf("SUB failed %s", err), err)
@@ -36,6 +40,7 @@ func (p *protocolV2) sub(c *client, l *wire.Line) ([]byte, error) {
 		// written they work all the same: it is logged and tried again.
 		_ = p.env.saved(c.ctx)
 	}
+	p.recheck(c, l.Param(0), l.Param(1))
 	return okResponse, nil
 }
 

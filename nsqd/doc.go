@@ -33,6 +33,13 @@
 // creates, deletes or pauses one is answered when it is written. The next start
 // loads it, and what has files but is not named there (metadata_load.go).
 //
+// With auth servers (package auth), AUTH gets a connection an answer that says
+// what it may do, until its ttl ends (cmd_auth.go). SUB, PUB, MPUB and DPUB are
+// checked against it before any body is read, and have it renewed; a
+// subscription has its own goroutine for that. HTTP publishing is checked in
+// http_auth.go. A query waits for the network in the goroutine of who needs it
+// and holds no lock; Exit cuts all of them off first.
+//
 // # Goroutines, and who stops them
 //
 //	goroutine                      started by          ends when
@@ -47,6 +54,8 @@
 //	tcpServer.handle, with IOLoop  serve, per client   the connection is closed: by the peer, a fatal
 //	                                                   error, a deadline, a deletion, or Exit
 //	  protocolV2.messagePump       IOLoop              its client's context ends; IOLoop waits for it
+//	  subscription.recheckLoop     SUB, with auth servers; ends with its client's context, or when they
+//	                               refuse the client: then IOLoop, which waits for it, tells that
 //	  closing of the socket        the end of the client's context; it does nothing else
 //	topic.messagePump              topics.create       the topic's deletion or flush ends its context
 //	                                                   and waits for it

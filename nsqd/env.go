@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/auth"
 	"github.com/seed893f581e/nsq/internal/diskq"
 )
 
@@ -21,7 +22,8 @@ type env struct {
 	changed   func()                      // what nsqd.dat holds has changed: it must be written
 	saved     func(context.Context) error // waits until it is
 	stale     staleFiles
-	foldsCase atomic.Bool // the data path's file system takes "a" and "A" for one name
+	foldsCase atomic.Bool  // the data path's file system takes "a" and "A" for one name
+	auth      *auth.Client // nil without auth servers
 	health    health
 	panics    atomic.Uint64
 	stopping  atomic.Bool // connections are about to be closed: nothing is delivered any more

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/seed893f581e/nsq/internal/auth"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -17,6 +18,18 @@ func (n *NSQD) ListenOn(tcp, http net.Listener) {
 	n.tcp.listener.Close()
 	n.http.listener.Close()
 	n.tcp.listener, n.http.listener = tcp, http
+}
+
+// AskAuthServersBy has connections to auth servers opened by dial. It must be
+// called before Main.
+func (n *NSQD) AskAuthServersBy(dial auth.Dial) {
+	n.env.auth.Close()
+	c := n.authConfig()
+	c.Dial, c.DialTLS = dial, dial
+	var err error
+	if n.env.auth, err = auth.NewClient(c); err != nil {
+		panic(err)
+	}
 }
 
 // PanicOn adds two commands that panic: one in the goroutine that reads the

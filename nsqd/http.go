@@ -22,6 +22,7 @@ type httpServer struct {
 	secure    net.Listener // HTTPS
 	tlsConfig *tls.Config  // of secure
 	server    *httpapi.Server
+	auth      *httpAuth // nil where publishing needs no secret
 }
 
 // listen opens the listeners that the options ask for; connections count in g.
@@ -44,6 +45,7 @@ func (s *httpServer) listen(opts *Options, tlsConfig *tls.Config, g *netlimit.Gr
 
 func (s *httpServer) init(n *NSQD) {
 	s.n = n
+	s.auth = newHTTPAuth(n.env)
 	c := httpapi.Config{
 		Log:     n.log,
 		Quiet:   isQuiet,

@@ -24,6 +24,9 @@ func tooLarge(code string) error {
 // pub publishes the body as one message. The topic is created only once
 // nothing is wrong with the request.
 func (s *httpServer) pub(r *http.Request) (any, error) {
+	if err := s.auth.mayPublish(r); err != nil {
+		return nil, err
+	}
 	payload, err := readMessage(r, s.n.opts.MaxMsgSize)
 	if err != nil {
 		return nil, err
@@ -44,6 +47,9 @@ func (s *httpServer) pub(r *http.Request) (any, error) {
 
 // mpub publishes several messages: lines, or a batch as in MPUB.
 func (s *httpServer) mpub(r *http.Request) (any, error) {
+	if err := s.auth.mayPublish(r); err != nil {
+		return nil, err
+	}
 	limit := s.n.opts.MaxBodySize
 	if r.ContentLength > limit {
 		return nil, tooLarge("BODY_TOO_BIG")

@@ -86,6 +86,7 @@ func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
 		DeflateLevel:        min(level, maxDeflateLevel),
 		MaxDeflateLevel:     maxDeflateLevel,
 		SampleRate:          s.sampleRate,
+		AuthRequired:        p.env.auth != nil,
 		OutputBufferSize:    s.outputBufferSize,
 		OutputBufferTimeout: s.outputBufferTimeout.Milliseconds(),
 		TopologyRegion:      p.env.opts.TopologyRegion,
@@ -93,7 +94,7 @@ func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
 	})
 }
 
-// readBody reads the sized body of IDENTIFY.
+// readBody reads the sized body of IDENTIFY or AUTH.
 func (p *protocolV2) readBody(c *client, command string) ([]byte, error) {
 	size, err := wire.ReadSize(c.br)
 	if err != nil {

@@ -68,7 +68,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.tcp.close(), n.http.close(), n.flush(), n.closeDisk(), n.dataLock.Unlock())
+			err = errors.Join(err, n.closeAuth(), n.tcp.close(), n.http.close(), n.flush(), n.closeDisk(), n.dataLock.Unlock())
 		}
 	}()
 	if n.certs, err = certs.Load(n.opts.certsConfig()); err != nil {
@@ -88,6 +88,9 @@ func New(opts *Options) (_ *NSQD, err error) {
 		return nil, err
 	}
 	if err = n.http.listen(n.opts, n.certs.Server(), limit.http); err != nil {
+		return nil, err
+	}
+	if err = n.openAuth(); err != nil {
 		return nil, err
 	}
 	n.tcp.init(n)

@@ -31,6 +31,7 @@ func newProtocolV2(n *NSQD) *protocolV2 {
 	p := &protocolV2{env: n.env, topics: &n.topics, clients: &n.clients}
 	p.commands = map[string]command{
 		"IDENTIFY": p.identify,
+		"AUTH":     p.auth,
 		"SUB":      p.sub,
 		"RDY":      p.rdy,
 		"MPUB":     p.mpub,
@@ -46,16 +47,17 @@ func newProtocolV2(n *NSQD) *protocolV2 {
 
 var okResponse = []byte(wire.OK)
 
-// IOLoop owns the connection: it is the only reader, it starts the only other
-// goroutine, and it returns after that goroutine and the socket are gone. What
+// IOLoop owns the connection: it is the only reader, it starts the other
+// goroutines, and it returns after those and the socket are gone. What
 // the client had in flight is then back in its channel.
 func (p *protocolV2) IOLoop(c *client) error {
 	var pump sync.WaitGroup
 	p.clients.add(c)
-	defer p.leave(c)     // 4. others get its messages
-	defer pump.Wait()    // 3. wait for the pump to notice
-	defer c.conn.Close() // 2. unblock it if it is writing
-	defer c.stop(nil)    // 1. tell it
+	defer p.leave(c)        // 4. others get its messages
+	defer c.rechecks.Wait() //    a query has been cut off
+	defer pump.Wait()       // 3. wait for the pump to notice
+	defer c.conn.Close()    // 2. unblock it if it is writing
+	defer c.stop(nil)       // 1. tell it
 
 	c.commit = func() error { return p.commit(c) }
 	pump.Go(func() {

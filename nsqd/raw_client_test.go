@@ -313,7 +313,8 @@ type bubble struct {
 }
 
 // startInBubble runs a broker until the end of the bubble, or until stop.
-func startInBubble(tb testing.TB, opts *nsqd.Options) *bubble {
+// prepare is done before it serves.
+func startInBubble(tb testing.TB, opts *nsqd.Options, prepare ...func(*nsqd.NSQD)) *bubble {
 	tb.Helper()
 	if opts == nil {
 		opts = nsqtest.Options(tb)
@@ -331,6 +332,9 @@ func startInBubble(tb testing.TB, opts *nsqd.Options) *bubble {
 		main:     make(chan error, 1),
 	}
 	n.ListenOn(b.listener, b.http)
+	for _, f := range prepare {
+		f(n)
+	}
 	go func() { b.main <- n.Main() }()
 	tb.Cleanup(b.stop)
 	return b
@@ -372,18 +376,32 @@ func (b *bubble) dial() *rawClient {
 // post makes a request to the HTTP API, which must succeed.
 func (b *bubble) post(path string) {
 	b.tb.Helper()
+	req, err := http.NewRequest(http.MethodPost, "http://nsqd"+path, nil)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	if resp, _ := b.do(req); resp.StatusCode != http.StatusOK {
+		b.tb.Fatalf("POST %s: %s", path, resp.Status)
+	}
+}
+
+// do makes a request to the HTTP API and returns the answer and its body.
+func (b *bubble) do(req *http.Request) (*http.Response, string) {
+	b.tb.Helper()
 	client := http.Client{Transport: &http.Transport{
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return b.http.dial(), nil },
 		DisableKeepAlives: true,
 	}}
-	resp, err := client.Post("http://nsqd"+path, "", nil)
+	resp, err := client.Do(req)
 	if err != nil {
 		b.tb.Fatal(err)
 	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		b.tb.Fatalf("POST %s: %s", path, resp.Status)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.tb.Fatal(err)
 	}
+	return resp, string(body)
 }
 
 func (b *bubble) createChannel(topic, channel string) {

@@ -18,6 +18,7 @@ func (n *NSQD) Exit() error {
 		n.log.Info("NSQ: stopping")
 		n.env.stopping.Store(true)
 		n.exitErr = errors.Join(
+			n.closeAuth(),       // 0. nobody waits for an auth server
 			n.tcp.close(),       // 1. no new clients
 			n.http.close(),      //    no new HTTP requests, those that run have ended
 			n.tcp.stop(),        // 2. every IOLoop has returned: nothing moves any more
@@ -35,6 +36,14 @@ func (n *NSQD) Exit() error {
 	})
 	<-n.exited
 	return n.exitErr
+}
+
+// closeAuth ends all queries of auth servers, on whose answers commands wait.
+func (n *NSQD) closeAuth() error {
+	if n.env.auth != nil {
+		n.env.auth.Close()
+	}
+	return nil
 }
 
 // endLoops stops what Main started and waits for it.

@@ -230,7 +230,7 @@ func clientStats(list []*client, topic string) []ClientStats {
 
 func (c *client) stats(topic string) ClientStats {
 	settings := c.settings.Load()
-	return ClientStats{
+	s := ClientStats{
 		ClientID:       settings.clientID,
 		Hostname:       settings.hostname,
 		Version:        "V2",
@@ -248,6 +248,11 @@ func (c *client) stats(topic string) ClientStats {
 		TopologyRegion: settings.topologyRegion,
 		Published:      c.published(topic),
 	}
+	if a := c.auth.Load(); a != nil {
+		answer := a.session.Last()
+		s.Authed, s.AuthIdentity, s.AuthIdentityURL = true, answer.Identity, answer.IdentityURL
+	}
+	return s
 }
 
 // published returns what the client has published by topic, or to the given

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/auth/authtest"
 	"github.com/seed893f581e/nsq/internal/config"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/version"
@@ -22,6 +24,7 @@ import (
 //
 //	# a comment
 //	option max-msg-size=100      of the broker that the whole file talks to
+//	authserver SECRET JSON       the answer of the broker's auth server; it refuses other secrets
 //	== what the case shows       a new case: a new connection, which sends the magic
 //	> PUB t\n$(sized hello)      what the client sends
 //	< OK                         the next frame: a response
@@ -64,6 +67,13 @@ func playFile(t *testing.T, network, file string) {
 		opts.TCPAddress = filepath.Join(opts.DataPath, "s")
 	}
 	script := parseScript(t, string(data))
+	if len(script.auth) > 0 {
+		server := authtest.Start(t)
+		for secret, answer := range script.auth {
+			server.Answer(secret, http.StatusOK, answer)
+		}
+		opts.AuthHTTPAddresses = []string{server.URL + "/auth"}
+	}
 	fs := flag.NewFlagSet("nsqd", flag.ContinueOnError)
 	config.Register(fs, opts)
 	if err := config.Parse(fs, script.options); err != nil {
@@ -81,6 +91,7 @@ func playFile(t *testing.T, network, file string) {
 // A script is what a transcript file says.
 type script struct {
 	options []string
+	auth    map[string]string // what the auth server says, by secret; without any there is none
 	cases   []scriptCase
 }
 
@@ -105,6 +116,12 @@ func parseScript(t *testing.T, text string) (s script) {
 		case line == "" || strings.HasPrefix(line, "#"):
 		case verb == "option":
 			s.options = append(s.options, "--"+rest)
+		case verb == "authserver":
+			if s.auth == nil {
+				s.auth = make(map[string]string)
+			}
+			secret, answer, _ := strings.Cut(rest, " ")
+			s.auth[secret] = answer
 		case verb == "==":
 			s.cases = append(s.cases, scriptCase{title: rest})
 		case len(s.cases) == 0:

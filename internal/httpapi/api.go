@@ -16,9 +16,10 @@ type Handler func(r *http.Request) (any, error)
 
 // Error is what a client is told: a status and a code in the body.
 type Error struct {
-	Status int
-	Code   string // INVALID_TOPIC, ...; clients match on it, so it never changes
-	Err    error  // cause, for the log only: never sent
+	Status    int
+	Code      string // INVALID_TOPIC, ...; clients match on it, so it never changes
+	Challenge string // the WWW-Authenticate header of a 401
+	Err       error  // cause, for the log only: never sent
 }
 
 // Error returns the code and the cause.

@@ -27,6 +27,9 @@ func (s *Server) respondV1(w http.ResponseWriter, r *http.Request, value any, er
 	if err != nil {
 		e := s.explain(r, err)
 		status, contentType, body = e.Status, typeJSON, `{"message":`+strconv.Quote(e.Code)+`}`
+		if e.Challenge != "" {
+			w.Header().Set("WWW-Authenticate", e.Challenge)
+		}
 	}
 	respond(w, status, contentType, body)
 }
