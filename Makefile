@@ -2,6 +2,7 @@
 # make run        starts a broker to try things out (Ctrl-C stops it)
 # make demo       shows the broker at work and checks what it sees
 # make test       runs the tests with the race detector
+# make interop    runs clients that others wrote against our broker (needs Node.js)
 # make check      runs everything else that must hold before a change goes in
 # make install    installs the programs below $(DESTDIR)$(PREFIX)
 
@@ -29,7 +30,7 @@ sources = $(shell find $(wildcard apps bench internal nsq nsqd nsqlookupd nsqadm
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all install clean run demo test check gofmt vet staticcheck fuzz tidy cross
+.PHONY: all install clean run demo test interop check gofmt vet staticcheck fuzz tidy cross
 
 all: $(programs)
 
@@ -64,6 +65,10 @@ demo: all
 test:
 	@contrib/setup.sh
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+interop:
+	@npm ci --prefix contrib/interop/nsqjs --no-audit --no-fund
+	NSQ_INTEROP=1 $(GO) test -count=1 -v ./contrib/interop/...
 
 # Each of these says nothing when all is well.
 check: gofmt vet staticcheck tidy cross fuzz
