@@ -14,16 +14,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/certs/certstest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
 
 // A childBroker is a broker in a process of its own, so that its memory and
 // its files are not those of the test's clients.
 type childBroker struct {
-	tb        testing.TB
-	in        io.Writer
-	out       *bufio.Scanner
-	tcp, http net.Addr
+	tb    testing.TB
+	in    io.Writer
+	out   *bufio.Scanner
+	tcp   net.Addr
+	http  net.Addr
+	https net.Addr
 }
 
 // childOptions are passed to the process in its environment.
@@ -38,7 +41,9 @@ type childState struct {
 	Goroutines int
 	Files      int // open ones, where the system shows them
 	Panics     uint64
-	TCP, HTTP  string
+	TCP        string // addresses
+	HTTP       string
+	HTTPS      string
 	Stopped    time.Duration // that Exit took
 }
 
@@ -60,6 +65,8 @@ func isChildBroker(t *testing.T) bool {
 	}
 	opts := nsqtest.Options(t)
 	opts.DataPath, opts.MemQueueSize = o.DataPath, o.MemQueueSize
+	opts.HTTPSAddress = "127.0.0.1:0"
+	opts.TLSCert, opts.TLSKey = certstest.SelfSigned(t).Write(t, t.TempDir(), "server")
 	n := nsqtest.Start(t, opts)
 	tell := func(s childState) {
 		line, err := json.Marshal(s)
@@ -68,7 +75,7 @@ func isChildBroker(t *testing.T) bool {
 		}
 		fmt.Fprintf(os.Stdout, "%s%s\n", childPrefix, line)
 	}
-	tell(childState{TCP: n.TCPAddr(), HTTP: n.RealHTTPAddr().String()})
+	tell(childState{TCP: n.TCPAddr(), HTTP: n.RealHTTPAddr().String(), HTTPS: n.RealHTTPSAddr().String()})
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() && commands.Text() == "state" {
 		tell(childState{Memory: memoryInUse(), Goroutines: runtime.NumGoroutine(), Files: openFiles(), Panics: n.Panics()})
@@ -136,11 +143,10 @@ func startChildBroker(t *testing.T, memQueueSize int64, before ...string) *child
 		}
 	})
 	s := c.hear()
-	if c.tcp, err = net.ResolveTCPAddr("tcp", s.TCP); err != nil {
-		t.Fatal(err)
-	}
-	if c.http, err = net.ResolveTCPAddr("tcp", s.HTTP); err != nil {
-		t.Fatal(err)
+	for address, to := range map[string]*net.Addr{s.TCP: &c.tcp, s.HTTP: &c.http, s.HTTPS: &c.https} {
+		if *to, err = net.ResolveTCPAddr("tcp", address); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return c
 }

@@ -65,6 +65,26 @@
 // Exit is done. A panic in a connection's goroutine ends that connection and is
 // counted.
 //
+// # What a client cannot do
+//
+// It cannot hold a connection for nothing: the magic has 10 s, a command's line
+// and body two heartbeats, or two of the longest where heartbeats are off; a
+// write has little more than one. Over HTTP a header has 10 s, each read of a
+// body 30 s and all of it 10 minutes, an idle connection 60 s.
+//
+// It cannot take memory by announcing sizes: read buffers (read_buffer.go)
+// and bodies (package wire) grow with what has arrived, so a connection that
+// stalls costs less than 32 KiB with its goroutines. Of each text in IDENTIFY
+// 256 bytes are kept.
+//
+// It cannot take the last descriptor (conn_limit.go, package netlimit): of the
+// limit of open files an eighth, at least 64, is not for connections. Clients
+// are assured of half of the others, HTTP of up to 16; who comes when none is
+// free waits in the kernel.
+//
+// It cannot hold up a stop, which waits for no peer but those with a running
+// HTTP request, and for them two seconds.
+//
 // # Locks, in the order in which they may be taken
 //
 //	topics.mu      the set of topics

@@ -1,6 +1,7 @@
 package nsqd_test
 
 import (
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -21,23 +22,29 @@ const (
 // stalls are the beginnings after which a client sends nothing more.
 var stalls = []struct {
 	name string
-	http bool
 	sent string
+	addr func(*childBroker) net.Addr
 }{
-	{name: "nothing"},
-	{name: "half the magic", sent: "  "},
-	{name: "the magic", sent: "  V2"},
-	{name: "half a line", sent: "  V2PUB stal"},
-	{name: "a line of almost 16 KiB", sent: "  V2PUB " + strings.Repeat("x", wire.MaxLineLen-100)},
-	{name: "PUB with half its body", sent: "  V2PUB stalled\n\x00\x00\x04\x00" + strings.Repeat("x", 512)},
-	{name: "PUB of 1 MiB", sent: "  V2PUB stalled\n\x00\x10\x00\x00x"},
-	{name: "DPUB of 1 MiB", sent: "  V2DPUB stalled 100\n\x00\x10\x00\x00x"},
-	{name: "MPUB of 5 MiB", sent: "  V2MPUB stalled\n\x00\x50\x00\x00\x00\x0f\xff\xff\x00\x00\x00\x01x"},
-	{name: "IDENTIFY of 5 MiB", sent: "  V2IDENTIFY\n\x00\x50\x00\x00{\"client_id\":\"x"},
-	{name: "HTTP, half a header", http: true, sent: "POST /pub?topic=stalled HTTP/1.1\r\nHost: nsqd\r\nContent-Le"},
-	{name: "HTTP, half a body", http: true, sent: "POST /pub?topic=stalled HTTP/1.1\r\nHost: nsqd\r\nContent-Length: 1000000\r\n\r\nhalf"},
-	{name: "HTTP, a chunk of 5 MB", http: true, sent: "POST /mpub?topic=stalled HTTP/1.1\r\nHost: nsqd\r\nTransfer-Encoding: chunked\r\n\r\n4fffff\r\nhalf"},
+	{"nothing", "", overTCP},
+	{"half the magic", "  ", overTCP},
+	{"the magic", "  V2", overTCP},
+	{"half a line", "  V2PUB stal", overTCP},
+	{"a line of almost 16 KiB", "  V2PUB " + strings.Repeat("x", wire.MaxLineLen-100), overTCP},
+	{"PUB with half its body", "  V2PUB stalled\n\x00\x00\x04\x00" + strings.Repeat("x", 512), overTCP},
+	{"PUB of 1 MiB", "  V2PUB stalled\n\x00\x10\x00\x00x", overTCP},
+	{"DPUB of 1 MiB", "  V2DPUB stalled 100\n\x00\x10\x00\x00x", overTCP},
+	{"MPUB of 5 MiB", "  V2MPUB stalled\n\x00\x50\x00\x00\x00\x0f\xff\xff\x00\x00\x00\x01x", overTCP},
+	{"IDENTIFY of 5 MiB", "  V2IDENTIFY\n\x00\x50\x00\x00{\"client_id\":\"x", overTCP},
+	{"HTTP, half a header", "POST /pub?topic=stalled HTTP/1.1\r\nHost: nsqd\r\nContent-Le", overHTTP},
+	{"HTTP, half a body", "POST /pub?topic=stalled HTTP/1.1\r\nHost: nsqd\r\nContent-Length: 1000000\r\n\r\nhalf", overHTTP},
+	{"HTTP, a chunk of 5 MB", "POST /mpub?topic=stalled HTTP/1.1\r\nHost: nsqd\r\nTransfer-Encoding: chunked\r\n\r\n4fffff\r\nhalf", overHTTP},
+	{"HTTPS, half a handshake", "\x16\x03\x01\x02\x00\x01", overHTTPS},
+	{"TCP, half a TLS handshake", string(wire.AppendIdentify([]byte(wire.MagicV2), []byte(`{"feature_negotiation":true,"tls_v1":true}`))) + "\x16\x03\x01\x02\x00\x01", overTCP},
 }
+
+func overTCP(b *childBroker) net.Addr   { return b.tcp }
+func overHTTP(b *childBroker) net.Addr  { return b.http }
+func overHTTPS(b *childBroker) net.Addr { return b.https }
 
 // 2,000 connections begin something and stall: others hardly notice, each
 // costs little memory, and none of them holds up a stop.
@@ -56,11 +63,7 @@ func TestStalledConnections(t *testing.T) {
 	for i, s := range stalls {
 		n := connections*(i+1)/len(stalls) - connections*i/len(stalls)
 		for range n {
-			addr := b.tcp
-			if s.http {
-				addr = b.http
-			}
-			connect(t, addr).send([]byte(s.sent))
+			connect(t, s.addr(b)).send([]byte(s.sent))
 		}
 		var now childState
 		nsqtest.Eventually(t, "each connection has its goroutine", func() bool {

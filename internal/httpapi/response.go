@@ -14,14 +14,14 @@ type response struct {
 }
 
 // guard returns what a handler gets in place of w and r. Reads of the body have
-// deadlines: what stalls is an error, what is slow is not.
+// deadlines: what stalls is an error, what is slow is not, within maxBodyTime.
 func guard(w http.ResponseWriter, r *http.Request) (*response, *http.Request) {
 	resp := &response{ResponseWriter: w, control: http.NewResponseController(w)}
 	if r.Body != http.NoBody {
 		resp.control.SetReadDeadline(time.Now().Add(bodyTimeout)) // also for a body that only the server discards
 		inner := r.Body
 		r = r.WithContext(r.Context()) // a copy: the server must find its own body to see whether to discard it
-		r.Body = &body{inner, resp.control}
+		r.Body = &body{inner, resp.control, time.Now().Add(maxBodyTime)}
 	}
 	return resp, r
 }
@@ -51,10 +51,15 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 type body struct {
 	io.ReadCloser
 	control *http.ResponseController
+	until   time.Time // when all of it must have come
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	b.control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	deadline := time.Now().Add(bodyTimeout)
+	if deadline.After(b.until) {
+		deadline = b.until
+	}
+	b.control.SetReadDeadline(deadline)
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
 		b.control.SetReadDeadline(time.Time{}) // the server watches the connection while the handler works

@@ -22,6 +22,7 @@ const (
 	handshakeTimeout = 5 * time.Second // of TLS, and again for the header: net/http has one limit for both
 	idleTimeout      = 60 * time.Second
 	bodyTimeout      = 30 * time.Second // without a byte of the body
+	maxBodyTime      = 10 * time.Minute // for all of it
 	writeTimeout     = 60 * time.Second // for one write
 	maxHeader        = 24 << 10
 	maxPageBody      = 1 << 20

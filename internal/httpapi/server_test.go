@@ -389,6 +389,33 @@ func TestSlowBodyIsRead(t *testing.T) {
 	})
 }
 
+func TestBodyThatTricklesForEverIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, nil, func(s *Server) {
+			s.V1("POST", "/read", func(r *http.Request) (any, error) {
+				_, err := io.Copy(io.Discard, r.Body)
+				return nil, err
+			})
+		})
+		conn := r.dial(t)
+		began := time.Now()
+		io.WriteString(conn, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
+		var trickle sync.WaitGroup
+		defer trickle.Wait()
+		trickle.Go(func() {
+			for _, err := conn.Write([]byte("x")); err == nil; _, err = conn.Write([]byte("x")) {
+				<-time.After(bodyTimeout - time.Second)
+			}
+		})
+		if _, err := io.Copy(io.Discard, conn); err != nil {
+			t.Errorf("the connection was not closed: %v", err)
+		}
+		if took := time.Since(began).Round(time.Second); took != maxBodyTime {
+			t.Errorf("closed after %v, want %v", took, maxBodyTime)
+		}
+	})
+}
+
 func TestPeerThatDoesNotReadIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, nil, func(s *Server) {

@@ -14,7 +14,7 @@ func openFiles() (limit int, ok bool, err error) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
 		return 0, false, err
 	}
-	if r.Cur < 0 || uint64(r.Cur) > math.MaxInt32 { // signed on some systems, and huge for no limit
+	if uint64(r.Cur) > math.MaxInt32 { // no limit; signed on some systems, where it is negative
 		return 0, false, nil
 	}
 	return int(r.Cur), true, nil
