@@ -2,6 +2,8 @@ package nsqd
 
 import (
 	"context"
+	"crypto/tls"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,18 +21,22 @@ const (
 )
 
 // A client is one connection. IOLoop is its only reader and writes the
-// replies; messagePump writes messages and heartbeats. Each writes whole
-// frames with one call, so the two need no lock between them.
+// replies; messagePump writes messages and heartbeats, both by write, which
+// takes whole frames. TLS and compression are layers between them and the
+// socket (layers.go).
 type client struct {
 	env       *env
-	conn      net.Conn
+	conn      net.Conn // the socket, for its deadlines and its end
 	connected time.Time
 	ctx       context.Context // ends with the connection, for the reason it ended
 	stop      context.CancelCauseFunc
 
 	// Used by IOLoop only.
 	br      *readBuffer
-	out     []byte // replies that are not written yet
+	in      io.Reader // what br reads from: conn, or the layers on it
+	tls     *tls.Conn // nil without TLS
+	needTLS bool      // before anything but IDENTIFY
+	out     []byte    // replies that are not written yet
 	pending publish
 	commit  func() error  // publishes what is pending
 	failed  error         // of a commit in the middle of a read
@@ -53,9 +59,10 @@ type client struct {
 	quiet        chan struct{} // closed by the pump when it has sent its last message, after CLS
 	wake         chan struct{} // a token: RDY, settings or channel have changed, or there is room
 	waitsForRoom atomic.Bool   // the pump could take messages if there were room in flight
-	writers      atomic.Int32  // writes under way
-	writeArmed   atomic.Int64  // when the write deadline was last set
-	written      atomic.Int64  // when the last write ended
+
+	writing    chan struct{} // holds a token while somebody writes; who holds it may use top
+	top        io.Writer     // conn, or the layers on it
+	writeArmed atomic.Int64  // when the write deadline was last set; 0 for anew with the next write
 
 	messages atomic.Uint64 // sent
 	finished atomic.Uint64
@@ -77,6 +84,10 @@ type settings struct {
 	msgTimeout          time.Duration
 	topologyRegion      string
 	topologyZone        string
+
+	// The layers that are on.
+	tls             *tlsInfo // nil for none
+	snappy, deflate bool
 }
 
 func newClient(e *env, conn net.Conn) *client {
@@ -86,6 +97,10 @@ func newClient(e *env, conn net.Conn) *client {
 		connected: time.Now(),
 		quiet:     make(chan struct{}),
 		wake:      make(chan struct{}, 1),
+		writing:   make(chan struct{}, 1),
+		in:        conn,
+		top:       conn,
+		needTLS:   e.opts.TLSRequired != TLSNotRequired,
 	}
 	c.ctx, c.stop = context.WithCancelCause(context.Background())
 	context.AfterFunc(c.ctx, func() { conn.Close() }) // whoever stops us also ends our Read
@@ -131,7 +146,7 @@ func (r connReader) Read(p []byte) (int, error) {
 	}
 	n, err := 0, error(nil)
 	if c.refused.Load() == nil { // after the deadline, which refuse sets in the other order
-		n, err = c.conn.Read(p)
+		n, err = c.in.Read(p)
 	}
 	if e := c.refused.Load(); e != nil {
 		c.failed = e
@@ -179,31 +194,58 @@ func (c *client) flush() error {
 	return err
 }
 
-// write writes whole frames to the connection. It has a deadline of one
-// heartbeat to one and a quarter, which is not set anew for every write, and
-// not put off for one that waits already.
+// write writes whole frames, which then have left every layer. It has a
+// deadline of one heartbeat to one and a quarter, which is not set anew for
+// every write.
 func (c *client) write(b []byte) error {
+	if err := c.lockWrites(); err != nil {
+		return err
+	}
+	defer c.unlockWrites()
+	return c.writeLocked(b)
+}
+
+// lockWrites makes the caller the only one who writes. It fails when the
+// connection has ended. A lock that one can wait for along with that.
+func (c *client) lockWrites() error {
+	select {
+	case c.writing <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case c.writing <- struct{}{}:
+		return nil
+	case <-c.ctx.Done():
+		return context.Cause(c.ctx)
+	}
+}
+
+func (c *client) unlockWrites() { <-c.writing }
+
+func (c *client) writeLocked(b []byte) error {
 	hb := c.settings.Load().heartbeat
 	if hb == 0 {
 		hb = c.env.opts.MaxHeartbeatInterval
 	}
 	slack := hb / 4
 	now := c.env.now()
-	alone := c.writers.Add(1) == 1
-	defer c.writers.Add(-1)
-	armed := c.writeArmed.Load()
-	moves := alone || c.written.Load() > armed // no write waits since the deadline was set
-	if age := time.Duration(now - armed); armed == 0 || age > slack && moves || age > hb+slack {
+	if armed := c.writeArmed.Load(); armed == 0 || time.Duration(now-armed) > slack {
 		c.writeArmed.Store(now)
 		if err := c.conn.SetWriteDeadline(time.Now().Add(hb + slack)); err != nil {
 			return err
 		}
 	}
-	_, err := c.conn.Write(b)
-	if err == nil {
-		c.written.Store(c.env.now())
-	}
+	_, err := c.top.Write(b)
 	return err
+}
+
+// changeSettings replaces the settings by a copy with a change. Only IOLoop
+// does that.
+func (c *client) changeSettings(change func(*settings)) {
+	s := *c.settings.Load()
+	change(&s)
+	c.settings.Store(&s)
 }
 
 // room returns how many more messages the client may be sent. Once the daemon

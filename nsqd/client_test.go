@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"context"
 	"net"
 	"os"
 	"sync"
@@ -51,7 +52,8 @@ func (c *slowConn) Write(b []byte) (int, error) {
 // given time, at a heartbeat of a second, and returns when the first failed.
 func writers(takes, patience time.Duration) (failed time.Duration) {
 	e := &env{opts: NewOptions(), start: time.Now()}
-	c := &client{env: e, conn: &slowConn{takes: takes, turn: make(chan struct{}, 1), cancel: make(chan struct{})}}
+	conn := &slowConn{takes: takes, turn: make(chan struct{}, 1), cancel: make(chan struct{})}
+	c := &client{env: e, conn: conn, top: conn, ctx: context.Background(), writing: make(chan struct{}, 1)}
 	c.settings.Store(&settings{heartbeat: time.Second})
 	var wg sync.WaitGroup
 	var once sync.Once

@@ -146,7 +146,11 @@ func errAuthFailed(cause error) *wire.Error {
 
 // authRequest returns what auth servers are told of the client.
 func (c *client) authRequest(a *clientAuth) auth.Request {
-	return auth.Request{Secret: a.secret, RemoteIP: remoteIP(c.conn.RemoteAddr().String())}
+	r := auth.Request{Secret: a.secret, RemoteIP: remoteIP(c.conn.RemoteAddr().String())}
+	if info := c.settings.Load().tls; info != nil {
+		r.TLS, r.CommonName = true, info.commonName
+	}
+	return r
 }
 
 // commonName returns the name in a client's certificate, "" without one.

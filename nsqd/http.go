@@ -159,7 +159,7 @@ func (s *httpServer) info(*http.Request) (any, error) {
 		MaxHeartbeatInterval:   int64(opts.MaxHeartbeatInterval),
 		MaxOutputBufferSize:    opts.MaxOutputBufferSize,
 		MaxOutputBufferTimeout: int64(opts.MaxOutputBufferTimeout),
-		MaxDeflateLevel:        maxDeflateLevel,
+		MaxDeflateLevel:        opts.MaxDeflateLevel,
 		TopologyZone:           opts.TopologyZone,
 		TopologyRegion:         opts.TopologyRegion,
 	}, nil

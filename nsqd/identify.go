@@ -21,6 +21,9 @@ type identifyRequest struct {
 	OutputBufferTimeout int64  `json:"output_buffer_timeout"`
 	SampleRate          int32  `json:"sample_rate"`
 	MsgTimeout          int64  `json:"msg_timeout"`
+	TLSv1               bool   `json:"tls_v1"`
+	Snappy              bool   `json:"snappy"`
+	Deflate             bool   `json:"deflate"`
 	DeflateLevel        int64  `json:"deflate_level"`
 	TopologyRegion      string `json:"topology_region"`
 	TopologyZone        string `json:"topology_zone"`
@@ -34,7 +37,7 @@ type identifyResponse struct {
 	MsgTimeout          int64  `json:"msg_timeout"`
 	TLSv1               bool   `json:"tls_v1"`
 	Deflate             bool   `json:"deflate"`
-	DeflateLevel        int64  `json:"deflate_level"`
+	DeflateLevel        int    `json:"deflate_level"`
 	MaxDeflateLevel     int    `json:"max_deflate_level"`
 	Snappy              bool   `json:"snappy"`
 	SampleRate          int32  `json:"sample_rate"`
@@ -45,12 +48,13 @@ type identifyResponse struct {
 	TopologyZone        string `json:"topology_zone"`
 }
 
-// maxDeflateLevel is the level that is reported while nothing is compressed.
-const maxDeflateLevel = 6
+// defaultDeflateLevel is for clients that ask for none.
+const defaultDeflateLevel = 6
 
 // identify takes IDENTIFY: who the client is and how it wants to be served. A
-// client that negotiates is told the effective values, and that this server
-// grants neither TLS nor compression.
+// client that negotiates is told the effective values and gets the layers it
+// asks for. IDENTIFY may be repeated: layers that are on stay on and are not
+// granted again, so that the answer says false for them.
 func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
 	if c.state.Load() != stateInit {
 		return nil, errState("IDENTIFY")
@@ -67,24 +71,29 @@ func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
 	if err != nil {
 		return nil, wire.NewError(wire.BadBody, "IDENTIFY "+err.Error(), nil)
 	}
+	u, err := p.grant(c, &req)
+	if err != nil {
+		return nil, err
+	}
 	p.env.log.Info(fmt.Sprintf("[%s] IDENTIFY: %s", c.conn.RemoteAddr(), printable(body)))
+	on := c.settings.Load()
+	s.tls, s.snappy, s.deflate = on.tls, on.snappy, on.deflate
 	c.settings.Store(s)
 	c.writeArmed.Store(0) // the write deadline follows the heartbeat
 	c.wakePump()
 	if !req.FeatureNegotiation {
 		return okResponse, nil
 	}
-	level := req.DeflateLevel
-	if level <= 0 {
-		level = maxDeflateLevel
-	}
-	return json.Marshal(identifyResponse{
+	answer, err := json.Marshal(identifyResponse{
 		MaxRdyCount:         p.env.opts.MaxRdyCount,
 		Version:             version.Binary,
 		MaxMsgTimeout:       p.env.opts.MaxMsgTimeout.Milliseconds(),
 		MsgTimeout:          s.msgTimeout.Milliseconds(),
-		DeflateLevel:        min(level, maxDeflateLevel),
-		MaxDeflateLevel:     maxDeflateLevel,
+		TLSv1:               u.tls,
+		Deflate:             u.deflate,
+		DeflateLevel:        u.deflateLevel,
+		MaxDeflateLevel:     p.env.opts.MaxDeflateLevel,
+		Snappy:              u.snappy,
 		SampleRate:          s.sampleRate,
 		AuthRequired:        p.env.auth != nil,
 		OutputBufferSize:    s.outputBufferSize,
@@ -92,6 +101,32 @@ func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
 		TopologyRegion:      p.env.opts.TopologyRegion,
 		TopologyZone:        p.env.opts.TopologyZone,
 	})
+	if err != nil || u.none() {
+		return answer, err
+	}
+	return nil, c.upgrade(answer, u, p.tls)
+}
+
+// grant decides which layers the client gets now. Those that are on stay as
+// they are; nothing is put under a compression.
+func (p *protocolV2) grant(c *client, req *identifyRequest) (upgrades, error) {
+	opts, on := p.env.opts, c.settings.Load()
+	compressed := on.snappy || on.deflate
+	level := req.DeflateLevel
+	if level <= 0 {
+		level = defaultDeflateLevel
+	}
+	u := upgrades{deflateLevel: int(min(level, int64(opts.MaxDeflateLevel)))}
+	if !req.FeatureNegotiation {
+		return u, nil
+	}
+	u.tls = req.TLSv1 && p.tls != nil && on.tls == nil && !compressed
+	u.snappy = req.Snappy && opts.Snappy && !compressed
+	u.deflate = req.Deflate && opts.Deflate && !compressed
+	if u.snappy && u.deflate {
+		return u, wire.NewError(wire.IdentifyFailed, "cannot enable both deflate and snappy compression", nil)
+	}
+	return u, nil
 }
 
 // readBody reads the sized body of IDENTIFY or AUTH.

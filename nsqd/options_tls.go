@@ -92,6 +92,11 @@ func (v *TLSVersion) Set(word string) error {
 	return fmt.Errorf("unknown tlsVersionOption %q (tls1.0, tls1.1, tls1.2, tls1.3)", word)
 }
 
+// tlsVersionName returns the name of a version for statistics.
+func tlsVersionName(version uint16) string {
+	return strings.ToUpper(TLSVersion(version).String())
+}
+
 // certsConfig returns what package certs needs to know.
 func (o *Options) certsConfig() certs.Config {
 	auth := tls.NoClientCert

@@ -3,19 +3,20 @@ package nsqd
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"sync"
 
-	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // protocolV2 is the protocol of producers and consumers.
 type protocolV2 struct {
 	env      *env
+	tls      *tls.Config // nil without a certificate
 	topics   *topics
 	clients  *clients
 	commands map[string]command
@@ -28,7 +29,7 @@ type protocolV2 struct {
 type command func(c *client, l *wire.Line) (response []byte, err error)
 
 func newProtocolV2(n *NSQD) *protocolV2 {
-	p := &protocolV2{env: n.env, topics: &n.topics, clients: &n.clients}
+	p := &protocolV2{env: n.env, tls: n.certs.Server(), topics: &n.topics, clients: &n.clients}
 	p.commands = map[string]command{
 		"IDENTIFY": p.identify,
 		"AUTH":     p.auth,
@@ -94,6 +95,9 @@ var errPumpEnded = errors.New("message pump ended")
 // exec runs one command and appends its response to what will be written.
 func (p *protocolV2) exec(c *client, line []byte) error {
 	l := wire.ParseLine(line)
+	if c.needTLS && string(l.Name) != "IDENTIFY" {
+		return wire.NewError(wire.Invalid, fmt.Sprintf("cannot %s in current state (TLS required)", l.Name), nil)
+	}
 	if string(l.Name) == "PUB" { // may join those before it
 		return p.gatherPub(c, &l)
 	}
@@ -133,7 +137,7 @@ func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 	p.env.log.Log(context.Background(), severity(e.Code), line)
 	c.out = wire.AppendError(c.out, e)
 	if c.flush() == nil {
-		sockets.LingerClose(c.conn)
+		c.lingerClose()
 	}
 	return e
 }

@@ -75,6 +75,13 @@ func (b *readBuffer) Discard(n int) (int, error) {
 	return n, nil
 }
 
+// takeAll takes what is buffered; it is the caller's.
+func (b *readBuffer) takeAll() []byte {
+	held := bytes.Clone(b.buf[b.r:b.w])
+	b.r = b.w
+	return held
+}
+
 // Read returns what is buffered, or else reads once: past the buffer, where p
 // is the larger of the two.
 func (b *readBuffer) Read(p []byte) (int, error) {

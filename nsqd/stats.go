@@ -243,6 +243,8 @@ func (c *client) stats(topic string) ClientStats {
 		Requeued:       c.requeued.Load(),
 		Connected:      c.connected.Unix(),
 		SampleRate:     settings.sampleRate,
+		Deflate:        settings.deflate,
+		Snappy:         settings.snappy,
 		UserAgent:      settings.userAgent,
 		TopologyZone:   settings.topologyZone,
 		TopologyRegion: settings.topologyRegion,
@@ -251,6 +253,11 @@ func (c *client) stats(topic string) ClientStats {
 	if a := c.auth.Load(); a != nil {
 		answer := a.session.Last()
 		s.Authed, s.AuthIdentity, s.AuthIdentityURL = true, answer.Identity, answer.IdentityURL
+	}
+	if info := settings.tls; info != nil {
+		s.TLS = true
+		s.TLSVersion, s.TLSCipherSuite = info.version, info.cipherSuite
+		s.TLSProtocol, s.TLSProtocolIsSet = info.protocol, true // with crypto/tls it always is mutual
 	}
 	return s
 }
