@@ -275,3 +275,26 @@ func TestFirstChannelGetsTheBacklog(t *testing.T) {
 		}
 	})
 }
+
+// What an ephemeral topic or channel drops counts as published and received.
+func TestEphemeralDropsCount(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 3
+	n := nsqtest.Start(t, opts)
+	a := newAPI(t, n)
+	dialRaw(t, n).sub("t", "c#ephemeral")
+	p := dialRaw(t, n)
+	for range 10 {
+		p.pub("t", "x")
+		p.pub("e#ephemeral", "x")
+	}
+	nsqtest.Eventually(t, "the channel has received everything", func() bool {
+		return a.stats("topic=t").Topics[0].Channels[0].Messages == 10
+	})
+	if got := a.stats("topic=t").Topics[0].Channels[0].Depth; got != 3 {
+		t.Errorf("the channel kept %d messages, want 3", got)
+	}
+	if got := a.stats("topic=e%23ephemeral").Topics[0]; got.Messages != 10 || got.Depth != 3 {
+		t.Errorf("the topic counts %d messages and kept %d, want 10 and 3", got.Messages, got.Depth)
+	}
+}

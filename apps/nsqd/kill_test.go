@@ -1,0 +1,91 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What was answered about topics and channels is in force after a kill at once
+// after the answer.
+func TestAnswersHoldAfterAKill(t *testing.T) {
+	dir := t.TempDir()
+	have := ""
+	for _, step := range []struct{ path, want string }{
+		{"/topic/create?topic=t", "t"},
+		{"/channel/create?topic=t&channel=c", "t c"},
+		{"/channel/pause?topic=t&channel=c", "t c*"},
+		{"/topic/pause?topic=t", "t* c*"},
+		{"/topic/unpause?topic=t", "t c*"},
+		{"/channel/delete?topic=t&channel=c", "t"},
+		{"/topic/delete?topic=t", ""},
+	} {
+		d := start(t, "--data-path="+dir)
+		address := waitFor(t, d, ` HTTP: listening on (.*)$`)[1]
+		if got := topics(t, address); got != have {
+			t.Errorf("after the kill there is %q, want %q", got, have)
+		}
+		if status, body := request(t, "POST", "http://"+address+step.path); status != http.StatusOK {
+			t.Fatalf("%s answered %d %s", step.path, status, body)
+		}
+		d.Signal(syscall.SIGKILL)
+		d.End()
+		have = step.want
+	}
+	d := start(t, "--data-path="+dir)
+	if got := topics(t, waitFor(t, d, ` HTTP: listening on (.*)$`)[1]); got != have {
+		t.Errorf("after the kill there is %q, want %q", got, have)
+	}
+}
+
+func request(t *testing.T, method, url string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// topics returns the topics and their channels, paused ones with a star.
+func topics(t *testing.T, address string) string {
+	t.Helper()
+	var stats struct {
+		Topics []struct {
+			Name     string `json:"topic_name"`
+			Paused   bool
+			Channels []struct {
+				Name   string `json:"channel_name"`
+				Paused bool
+			}
+		}
+	}
+	_, body := request(t, "GET", "http://"+address+"/stats?format=json")
+	if err := json.Unmarshal([]byte(body), &stats); err != nil {
+		t.Fatal(err)
+	}
+	star := map[bool]string{true: "*"}
+	var names []string
+	for _, topic := range stats.Topics {
+		names = append(names, topic.Name+star[topic.Paused])
+		for _, channel := range topic.Channels {
+			names = append(names, channel.Name+star[channel.Paused])
+		}
+	}
+	return strings.Join(names, " ")
+}

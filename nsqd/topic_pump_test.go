@@ -1,0 +1,50 @@
+package nsqd
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// A stop while a channel's disk fails: the message is not given back to the
+// topic, from where the others would get it again.
+func TestStoppedPumpLeavesEachMessageOnce(t *testing.T) {
+	e := testEnv(t, 0)
+	tp := newTopic(e, "t")
+	for _, name := range []string{"a", "bad", "c"} {
+		if _, err := tp.channel(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inTheWay := filepath.Join(e.opts.DataPath, "t:bad.diskqueue.000000.dat")
+	if err := os.Mkdir(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	tp.run()
+	if err := tp.publish(batchOf(1, "m").payload, 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	depth := func(channel string) int64 {
+		d, _ := tp.existingChannel(channel).queue.depth()
+		return d
+	}
+	for late := time.After(10 * time.Second); depth("a") == 0 || depth("c") == 0; {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-late:
+			t.Fatal("the channels beside the failing one got nothing")
+		}
+	}
+	tp.stopPump()
+	tp.pump.Wait()
+	if own, _ := tp.queue.depth(); own != 0 || depth("a") != 1 || depth("bad") != 1 || depth("c") != 1 {
+		t.Errorf("the topic has %d messages, its channels %d, %d and %d, want 0, 1, 1 and 1", own, depth("a"), depth("bad"), depth("c"))
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	if err := tp.flush(); err != nil {
+		t.Errorf("with the disk mended: %v", err)
+	}
+}
