@@ -1,7 +1,10 @@
 package nsqd_test
 
 import (
+	"errors"
 	"net"
+	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -136,4 +139,34 @@ func (p *pair) p99() time.Duration {
 		least = min(least, took[len(took)*99/100])
 	}
 	return least
+}
+
+// Beyond --max-connections clients wait until one goes; HTTP has its share.
+func TestMaxConnections(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MaxConnections = 8 // one of them for HTTP alone
+	n := nsqtest.Start(t, opts)
+	served := make([]*rawClient, 7)
+	for i := range served {
+		served[i] = dialRaw(t, n)
+		served[i].pub("t", "m")
+	}
+	waiting := dialRaw(t, n)
+	waiting.send(wire.AppendPub(nil, "t", []byte("m")))
+	api := newAPI(t, n)
+	defer api.client.CloseIdleConnections()
+	api.want(http.StatusOK, "OK", "GET", "/ping", "")
+	if f, err := waiting.tryFrame(100 * time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("one connection too many was answered %v, %v", f, err)
+	}
+	served[3].close()
+	waiting.want(ok)
+	for range 20 { // which wait, and do not hold up the stop
+		dialRaw(t, n).send([]byte("PUB t\n"))
+	}
+	start := time.Now()
+	n.Stop()
+	if took := time.Since(start); took > longestStop {
+		t.Errorf("the stop took %v", took)
+	}
 }

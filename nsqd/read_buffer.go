@@ -3,6 +3,7 @@ package nsqd
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -33,11 +34,13 @@ func newReadBuffer(src io.Reader) *readBuffer {
 	return &readBuffer{src: src, size: minReadBuffer}
 }
 
+var errLineTooLong = fmt.Errorf("command line of more than %d bytes", maxReadBuffer)
+
 // Buffered returns how many bytes can be had without a read.
 func (b *readBuffer) Buffered() int { return b.w - b.r }
 
 // ReadLine returns the bytes up to and with the next LF. A line longer than
-// maxReadBuffer is bufio.ErrBufferFull; one that the input cuts is lost with
+// maxReadBuffer is errLineTooLong; one that the input cuts is lost with
 // the error of the read.
 func (b *readBuffer) ReadLine() ([]byte, error) {
 	for seen := 0; ; {
@@ -47,7 +50,7 @@ func (b *readBuffer) ReadLine() ([]byte, error) {
 			return line, nil
 		}
 		if seen = b.Buffered(); seen >= maxReadBuffer {
-			return nil, bufio.ErrBufferFull
+			return nil, errLineTooLong
 		}
 		if err := b.fill(); err != nil {
 			return nil, err

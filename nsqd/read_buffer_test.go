@@ -22,7 +22,7 @@ func TestReadLine(t *testing.T) {
 		"a cut line is lost":        {"a\nbc", []string{"a\n"}, io.EOF},
 		"the longest line":          {longest + "NOP\n", []string{longest, "NOP\n"}, io.EOF},
 		"behind another":            {"NOP\n" + longest, []string{"NOP\n", longest}, io.EOF},
-		"a line that is too long":   {"NOP\nx" + longest, []string{"NOP\n"}, bufio.ErrBufferFull},
+		"a line that is too long":   {"NOP\nx" + longest, []string{"NOP\n"}, errLineTooLong},
 		"a buffer without line end": {longest[1:] + longest[:1], []string{longest[1:]}, io.EOF},
 	} {
 		for way, src := range map[string]io.Reader{
@@ -136,3 +136,37 @@ func TestReaderWithoutProgress(t *testing.T) {
 type stuck struct{}
 
 func (stuck) Read([]byte) (int, error) { return 0, nil }
+
+// endless is a client that sends the same for ever.
+type endless struct {
+	text []byte
+	off  int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.text[e.off:])
+	e.off = (e.off + n) % len(e.text)
+	return n, nil
+}
+
+func BenchmarkReadLine(b *testing.B) {
+	text := bytes.Repeat([]byte("FIN 0123456789abcdef\n"), 10_000)
+	b.Run("readBuffer", func(b *testing.B) {
+		b.ReportAllocs()
+		r := newReadBuffer(&endless{text: text})
+		for b.Loop() {
+			if _, err := r.ReadLine(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("bufio", func(b *testing.B) { // what it is held against
+		b.ReportAllocs()
+		r := bufio.NewReaderSize(&endless{text: text}, maxReadBuffer)
+		for b.Loop() {
+			if _, err := r.ReadSlice('\n'); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
