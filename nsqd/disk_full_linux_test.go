@@ -1,0 +1,252 @@
+package nsqd_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/wire"
+	"github.com/seed893f581e/nsq/nsqd"
+)
+
+// smallDisk mounts a file system of so many bytes for the time of the test.
+func smallDisk(t *testing.T, size int) (dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may mount a small file system; internal/diskq tests full disks by a limit on file sizes, too")
+	}
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprint("size=", size)); err != nil {
+		t.Skipf("a small file system cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// A publisher knows which of its messages were acknowledged.
+type publisher struct {
+	t     *testing.T
+	n     *nsqtest.NSQD
+	topic string
+	next  int
+	acked []string
+}
+
+// pub publishes one message over TCP and returns why it was refused.
+func (p *publisher) pub(size int) (refused string) {
+	p.t.Helper()
+	body := fmt.Sprintf("%06d%s", p.next, strings.Repeat("x", size))
+	p.next++
+	c := dialRaw(p.t, p.n)
+	defer c.close()
+	c.send(wire.AppendPub(nil, p.topic, []byte(body)))
+	switch f := c.next(); {
+	case f == ok:
+		p.acked = append(p.acked, body)
+		return ""
+	case f.kind == wire.FrameError:
+		return f.data
+	default:
+		p.t.Fatalf("got %v", f)
+		return ""
+	}
+}
+
+// fill publishes until the disk is full.
+func (p *publisher) fill(size int) (refused string) {
+	p.t.Helper()
+	for range 100_000 {
+		if refused = p.pub(size); refused != "" {
+			return refused
+		}
+	}
+	p.t.Fatal("nothing was refused")
+	return ""
+}
+
+// wantAll takes everything that was acknowledged from a channel.
+func (p *publisher) wantAll(channel string) {
+	p.t.Helper()
+	c := dialRaw(p.t, p.n)
+	defer c.close()
+	c.consume(p.topic, channel, 100)
+	got := make([]string, 0, len(p.acked))
+	for range p.acked {
+		m := c.message()
+		got = append(got, string(m.Body))
+		c.fin(m)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, p.acked) {
+		p.t.Errorf("channel %s gave other messages than the %d acknowledged", channel, len(p.acked))
+	}
+	c.sync()
+	if counts, _ := p.n.ChannelCounts(p.topic, channel); counts != (nsqd.Counts{}) {
+		p.t.Errorf("channel %s: left over is %+v", channel, counts)
+	}
+}
+
+func wantPing(t *testing.T, n *nsqtest.NSQD, status int, text string) {
+	t.Helper()
+	resp, got, err := newAPI(t, n).try("GET", "/ping", nil)
+	if err != nil || resp.StatusCode != status || !strings.Contains(got, text) {
+		t.Errorf("/ping: %v %q, %v; want %d %q", resp, got, err, status, text)
+	}
+}
+
+func eventuallyWell(t *testing.T, n *nsqtest.NSQD) {
+	t.Helper()
+	a := newAPI(t, n)
+	nsqtest.Eventually(t, "/ping is OK", func() bool {
+		_, text, err := a.try("GET", "/ping", nil)
+		return err == nil && text == "OK"
+	})
+}
+
+const noSpace = "no space left on device"
+
+// TestFullDisk fills the disk of a topic's and a channel's backlog. Publishes are
+// refused with the reason; consuming goes on, and makes room; what was
+// acknowledged is all there in the end, also after a restart.
+func TestFullDisk(t *testing.T) {
+	for _, way := range []string{"space is given back", "space is made by consuming"} {
+		t.Run(way, func(t *testing.T) {
+			opts := nsqtest.Options(t)
+			opts.DataPath = smallDisk(t, 2<<20)
+			opts.MemQueueSize = 5
+			opts.MaxBytesPerFile = 100_000
+			opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+			ballast := filepath.Join(opts.DataPath, "ballast")
+			writeFile(t, ballast, strings.Repeat("x", 800_000))
+			n := nsqtest.Start(t, opts)
+			a := newAPI(t, n)
+			a.post("/topic/create?topic=t")
+			a.post("/channel/create?topic=t&channel=c")
+			a.post("/channel/create?topic=t&channel=d")
+
+			p := &publisher{t: t, n: n, topic: "t"}
+			refused := p.fill(2000)
+			if !strings.HasPrefix(refused, "E_PUB_FAILED PUB failed ") || !strings.Contains(refused, noSpace) {
+				t.Errorf("refused with %q", refused)
+			}
+			a.want(507, `{"message":"DISK_FULL"}`, "POST", "/pub?topic=t", strings.Repeat("x", 100_000))
+			a.want(507, `{"message":"DISK_FULL"}`, "POST", "/mpub?topic=t", strings.Repeat(strings.Repeat("x", 9999)+"\n", 50))
+			wantPing(t, n, 500, "NOK - ")
+			wantPing(t, n, 500, noSpace)
+
+			if way == "space is given back" {
+				if err := os.Remove(ballast); err != nil {
+					t.Fatal(err)
+				}
+				eventuallyWell(t, n) // without a publish
+			} else {
+				p.wantAll("c")
+				p.wantAll("d")
+				eventuallyWell(t, n)
+				p.acked = nil
+			}
+			if refused := p.pub(2000); refused != "" {
+				t.Errorf("with space again, refused with %q", refused)
+			}
+			acked := len(p.acked)
+			p.n = n.Restart()
+			p.wantAll("c")
+			p.wantAll("d")
+			t.Logf("%d messages were acknowledged in all, %d left for the end; none is lost", p.next, acked)
+		})
+	}
+}
+
+// TestNoDescriptors publishes while no file can be opened.
+func TestNoDescriptors(t *testing.T) {
+	const env = "NSQD_TEST_NO_DESCRIPTORS"
+	if os.Getenv(env) == "" { // the limit would hit other tests in this process
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), env+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 0
+	opts.MaxBytesPerFile = 10_000
+	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+	n := nsqtest.Start(t, opts)
+	a := newAPI(t, n)
+	c, fresh := dialRaw(t, n), dialRaw(t, n)
+	var acked []string
+	pub := func(size int) frame {
+		t.Helper()
+		body := fmt.Sprintf("%06d%s", len(acked), strings.Repeat("x", size))
+		c.send(wire.AppendPub(nil, "t", []byte(body)))
+		f := c.next()
+		if f == ok {
+			acked = append(acked, body)
+		}
+		return f
+	}
+	for range 10 {
+		pub(500)
+	}
+	wantPing(t, n, 200, "OK") // leaves a connection to ask again
+	_, _, err := a.try("GET", "/ping", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	refused := pub(500)
+	for range 100 { // at the latest when the next data file begins
+		if refused != ok {
+			break
+		}
+		refused = pub(500)
+	}
+	fresh.send(wire.AppendPub(nil, "another", []byte("x")))
+	another := fresh.next()
+	_, ping, pingErr := a.try("GET", "/ping", nil)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []frame{refused, another} {
+		if f.kind != wire.FrameError || !strings.HasPrefix(f.data, "E_PUB_FAILED PUB failed ") || !strings.Contains(f.data, syscall.EMFILE.Error()) {
+			t.Errorf("without descriptors: %v", f)
+		}
+	}
+	if pingErr != nil || !strings.HasPrefix(ping, "NOK - ") || !strings.Contains(ping, syscall.EMFILE.Error()) {
+		t.Errorf("/ping: %q, %v", ping, errors.Join(pingErr))
+	}
+	eventuallyWell(t, n)
+	p := &publisher{t: t, n: n, topic: "t", next: len(acked), acked: acked}
+	if refused := p.pub(500); refused != "" {
+		t.Errorf("with descriptors again, refused with %q", refused)
+	}
+	p.wantAll("c")
+	n = n.Restart()
+	if counts, _ := n.ChannelCounts("t", "c"); counts != (nsqd.Counts{}) {
+		t.Errorf("after a restart: %+v", counts)
+	}
+}
