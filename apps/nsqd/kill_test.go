@@ -4,9 +4,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -41,6 +43,65 @@ func TestAnswersHoldAfterAKill(t *testing.T) {
 	if got := topics(t, waitFor(t, d, ` HTTP: listening on (.*)$`)[1]); got != have {
 		t.Errorf("after the kill there is %q, want %q", got, have)
 	}
+}
+
+// A kill while clients create, fill and delete topics, at the moment of an
+// answer to one of them: what that says is so afterwards. Files of a deleted
+// topic do not bring it back, and the start succeeds whatever the others were
+// doing.
+func TestKillWhileTopicsComeAndGo(t *testing.T) {
+	dir := t.TempDir()
+	for round := range 8 {
+		d := start(t, "--data-path="+dir, "--mem-queue-size=0")
+		address := waitFor(t, d, ` HTTP: listening on (.*)$`)[1]
+		var others sync.WaitGroup
+		for i := range 3 {
+			others.Go(func() {
+				for step := 0; comeAndGo(address, fmt.Sprint("other", i), step) == nil; step++ {
+				}
+			})
+		}
+		last := 20 + round // so that each kind of step is the last
+		for step := range last + 1 {
+			if err := comeAndGo(address, "t", step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.Signal(syscall.SIGKILL)
+		d.End()
+		others.Wait()
+
+		d = start(t, "--data-path="+dir)
+		got := topics(t, waitFor(t, d, ` HTTP: listening on (.*)$`)[1])
+		own := ""
+		if i := strings.LastIndex(" "+got, " t"); i >= 0 { // it sorts last
+			own = got[i:]
+		}
+		if want := [...]string{"t", "t c", "t c", ""}[last%4]; own != want {
+			t.Errorf("after %s there is %q, want %q, in %q", steps[last%4], own, want, got)
+		}
+		d.Signal(syscall.SIGTERM)
+		if r := d.End(); r.Code != 0 {
+			t.Errorf("exit code %d, want 0", r.Code)
+		}
+	}
+}
+
+var steps = [...]string{"/topic/create", "/channel/create", "/pub", "/topic/delete"}
+
+// comeAndGo makes one request; the steps make a topic come and go.
+func comeAndGo(address, topic string, step int) error {
+	url := "http://" + address + steps[step%len(steps)] + "?channel=c&topic=" + topic
+	resp, err := http.Post(url, "", strings.NewReader("m"))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", url, resp.Status)
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
 }
 
 func request(t *testing.T, method, url string) (status int, body string) {
