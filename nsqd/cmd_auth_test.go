@@ -3,6 +3,7 @@ package nsqd_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/auth/authtest"
+	"github.com/seed893f581e/nsq/internal/certs/certstest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
@@ -418,6 +420,78 @@ func TestAuthRequest(t *testing.T) {
 			t.Errorf("over %s the auth server was asked %+v", network, got)
 		}
 		n.Stop()
+	}
+}
+
+// Over TLS, auth servers are told that and who the client's certificate names.
+func TestAuthRequestOverTLS(t *testing.T) {
+	server := authtest.Start(t)
+	server.Answer("s", 200, mayDo(time.Hour, both))
+	opts := nsqtest.Options(t)
+	withCertificate(t, opts)
+	opts.TLSClientAuthPolicy = "require"
+	opts.AuthHTTPAddresses = []string{server.URL}
+	n := nsqtest.Start(t, opts)
+	c := dialRaw(t, n)
+	c.send(wire.AppendIdentify(nil, []byte(`{"feature_negotiation":true,"tls_v1":true}`)))
+	c.next()
+	pair := certstest.SelfSigned(t, certstest.Named("Bob & Co"))
+	if err := c.startTLS(&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair.Certificate}}); err != nil {
+		t.Fatal(err)
+	}
+	c.want(ok)
+	c.authenticate("s")
+	if got := server.Requests(); len(got) != 1 || got[0].URI != "/?common_name=Bob+%26+Co&remote_ip=127.0.0.1&secret=s&tls=true" {
+		t.Errorf("the auth server was asked %+v", got)
+	}
+}
+
+// A consumer that is refused after a ttl reads the error in whatever layer it
+// has negotiated, among the messages that come at the same time.
+func TestRefusedConsumerReadsTheErrorInEveryLayer(t *testing.T) {
+	server := authtest.Start(t)
+	server.Answer("s", 200, mayDo(time.Second, both))
+	server.Answer("publisher", 200, mayDo(time.Hour, both))
+	opts := nsqtest.Options(t)
+	withCertificate(t, opts)
+	opts.AuthHTTPAddresses = []string{server.URL}
+	n := nsqtest.Start(t, opts)
+	var consumers []*rawClient
+	for _, w := range ways {
+		if !w.unix { // a broker has one TCP address
+			c := w.dial(t, n.RealTCPAddr())
+			c.authenticate("s")
+			c.consume("t", strings.ReplaceAll(w.name, "+", "-"), 2500)
+			consumers = append(consumers, c)
+		}
+	}
+	server.Answer("s", 403, "")
+	var publishing sync.WaitGroup
+	defer publishing.Wait()
+	ended := make(chan struct{})
+	defer close(ended)
+	publisher := dialRaw(t, n)
+	publisher.authenticate("publisher")
+	publishing.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+				publisher.trySend(wire.AppendPub(nil, "t", []byte("m")))
+				publisher.tryNext()
+			}
+		}
+	})
+	for _, c := range consumers {
+		f := c.next()
+		for f.kind == wire.FrameMessage { // without FIN: what a server leaves unread when it closes can cost the frame
+			f = c.next()
+		}
+		if f.kind != wire.FrameError || !strings.HasPrefix(f.data, `E_UNAUTHORIZED AUTH failed for SUB on "t" "`) {
+			t.Errorf("got %v", f)
+		}
+		c.wantClosed()
 	}
 }
 
