@@ -74,7 +74,8 @@
 //
 // It cannot take memory by announcing sizes: read buffers (read_buffer.go)
 // and bodies (package wire) grow with what has arrived, so a connection that
-// stalls costs less than 32 KiB with its goroutines. Of each text in IDENTIFY
+// stalls costs less than 32 KiB with its goroutines; 80 KiB where it has
+// negotiated deflate, which needs a window and tables. Of each text in IDENTIFY
 // 256 bytes are kept.
 //
 // It cannot take the last descriptor (conn_limit.go, package netlimit): of the

@@ -43,7 +43,12 @@ var stalls = []struct {
 	{"HTTP, a chunk of 5 MB", "POST /mpub?topic=stalled HTTP/1.1\r\nHost: nsqd\r\nTransfer-Encoding: chunked\r\n\r\n4fffff\r\nhalf", overHTTP},
 	{"HTTPS, half a handshake", "\x16\x03\x01\x02\x00\x01", overHTTPS},
 	{"TCP, half a TLS handshake", string(wire.AppendIdentify([]byte(wire.MagicV2), []byte(`{"feature_negotiation":true,"tls_v1":true}`))) + "\x16\x03\x01\x02\x00\x01", overTCP},
+	{"snappy, half a chunk", string(wire.AppendIdentify([]byte(wire.MagicV2), []byte(`{"feature_negotiation":true,"snappy":true}`))) + "\xff\x06\x00\x00sNaPpY\x00\xff", overTCP},
+	{deflateStall, string(wire.AppendIdentify([]byte(wire.MagicV2), []byte(`{"feature_negotiation":true,"deflate":true}`))) + "\xf2", overTCP},
 }
+
+// Deflate needs a window of 32 KiB and tables, whatever has come.
+const deflateStall = "deflate, half a block"
 
 func overTCP(b *childBroker) net.Addr   { return b.tcp }
 func overHTTP(b *childBroker) net.Addr  { return b.http }
@@ -76,8 +81,12 @@ func TestStalledConnections(t *testing.T) {
 		})
 		each := (now.Memory - last.Memory) / int64(n)
 		t.Logf("%-25s %6d bytes for each of %d connections", s.name, each, n)
-		if each > mostMemory && !tooltest.RaceEnabled { // whose stacks are larger
-			t.Errorf("%s: %d bytes for each connection, want at most %d", s.name, each, mostMemory)
+		most := int64(mostMemory)
+		if s.name == deflateStall {
+			most *= 3
+		}
+		if each > most && !tooltest.RaceEnabled { // whose stacks are larger
+			t.Errorf("%s: %d bytes for each connection, want at most %d", s.name, each, most)
 		}
 		last = now
 	}
