@@ -40,6 +40,11 @@
 // http_auth.go. A query waits for the network in the goroutine of who needs it
 // and holds no lock; Exit cuts all of them off first.
 //
+// IDENTIFY may put layers onto a connection (layers.go): TLS, then snappy or
+// deflate. Everything then goes through them, in both directions. Whoever writes
+// to a connection holds its token (client.lockWrites) and leaves nothing behind
+// in a layer.
+//
 // # Goroutines, and who stops them
 //
 //	goroutine                      started by          ends when

@@ -123,7 +123,7 @@ func (c *rawClient) upgrade(layer string) error {
 		w := s2.NewWriter(c.conn, s2.WriterSnappyCompat(), s2.WriterConcurrency(1))
 		c.layer(s2.NewReader(c.br), w)
 	case "deflate":
-		w, err := flate.NewWriter(c.conn, flate.DefaultCompression)
+		w, err := flate.NewWriter(c.conn, flate.BestSpeed)
 		if err != nil {
 			return err
 		}
