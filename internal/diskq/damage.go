@@ -138,7 +138,23 @@ func (q *Queue) recount() error {
 	q.mu.Lock()
 	q.depth.Add(left - depth)
 	q.mu.Unlock()
-	q.store.opts.Logger.Warn(q.logName("there are more records than were counted"), "records", left)
+	if left > 0 {
+		q.store.opts.Logger.Warn(q.logName("there are more records than were counted"), "records", left)
+		return nil
+	}
+	for at != end { // nothing but damage
+		v, err := q.viewAt(&at, end)
+		if err != nil {
+			return err
+		}
+		if v == nil {
+			continue
+		}
+		if err := q.skip(&at, end, v); err != nil {
+			return err
+		}
+	}
+	q.taken(at, 0)
 	return nil
 }
 

@@ -135,7 +135,7 @@ func TestDamagedBytesAreCopied(t *testing.T) {
 // was not touched but for neighbours, the counts end exact and reading ends.
 func TestRandomDamage(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
+	for range 150 {
 		o := quickOptions(t.TempDir())
 		f := files{o.Dir, "orders"}
 		const all = 60
@@ -197,4 +197,43 @@ func TestFilesRemovedWhileInUse(t *testing.T) {
 	}
 	wantRecords(t, got[len(got)-10:], records(70, 80))
 	mustClose(t, q)
+}
+
+// Whatever lies in the files, the queue opens, reading ends with an exact depth,
+// what is read looks like records, and the queue goes on.
+func FuzzFiles(f *testing.F) {
+	data := encoded(records(0, 10))
+	good := meta{depth: 20, write: position{1, int64(len(data))}}.encode()
+	f.Add(data, data, good)
+	f.Add(data[:len(data)-5], data, good)
+	f.Add(data, data[7:], []byte("3\n0,11\n1,12\n"))
+	f.Add(append([]byte{0xff}, data...), make([]byte, 100), []byte(nil))
+	f.Add([]byte(nil), data, []byte("-1\n0,0\n0,0\n"))
+	f.Add(data, []byte(nil), []byte("0\n0,5\n0,5\n"))
+	f.Fuzz(func(t *testing.T, first, second, meta []byte) {
+		o := quickOptions(t.TempDir())
+		fs := files{o.Dir, "orders"}
+		for num, b := range [][]byte{first, second} {
+			if len(b) > 0 {
+				writeFile(t, fs.dataPath(int64(num)), b)
+			}
+		}
+		if len(meta) > 0 {
+			writeFile(t, fs.metaPath(), meta)
+		}
+		q := reopen(t, "orders", o)
+		for _, rec := range takeAll(t, q) {
+			if len(rec) < headerLen || !plausible([]byte(rec[:headerLen])) {
+				t.Errorf("read %q", rec)
+			}
+		}
+		if q.read != q.write {
+			t.Errorf("nothing is counted at %v, the end is %v", q.read, q.write)
+		}
+		putBatch(t, q, records(50, 53))
+		wantRecords(t, takeAll(t, q), records(50, 53))
+		putBatch(t, q, records(53, 55))
+		mustClose(t, q)
+		wantHealthy(t, "orders", o, records(53, 55))
+	})
 }

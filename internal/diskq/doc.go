@@ -26,6 +26,8 @@
 // the user of the package can judge (Options.Plausible), and another record, or
 // the end, just behind. Where that does not hold the reader searches for the next
 // place where it does, keeps a copy of what lies between, counts it and says so.
+// What the shape does not show goes unseen: changed bytes of a body, and a length
+// that by chance leads to where another record begins.
 //
 // Records are judged as they are read, not when the queue is opened: the check
 // would have to read the whole backlog, and a start with 10 GB of it would take

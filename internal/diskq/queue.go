@@ -225,5 +225,5 @@ func (q *Queue) closeHandles() {
 // metaLocked returns what the meta file should say, with mu held.
 func (q *Queue) metaLocked() meta { return meta{q.depth.Load(), q.read, q.write} }
 
-// dataError has a record's file in it, where a system call's error has not.
+// logName begins a log line about the queue as scripts know them.
 func (q *Queue) logName(text string) string { return fmt.Sprintf("DISKQUEUE(%s): %s", q.name, text) }
