@@ -54,7 +54,7 @@ func startAuthInBubble(t *testing.T, opts *nsqd.Options, h http.Handler) *bubble
 	var running sync.WaitGroup
 	running.Go(func() { server.Serve(l) })
 	b := startInBubble(t, opts, func(n *nsqd.NSQD) {
-		n.AskAuthServersBy(func(context.Context, string, string) (net.Conn, error) { return l.dial(), nil })
+		n.AskAuthServersBy(func(ctx context.Context, _, _ string) (net.Conn, error) { return l.tryDial(ctx) })
 	})
 	t.Cleanup(func() { // before the broker stops: it must not need the server
 		server.Close()
@@ -172,6 +172,17 @@ func consumeAuthorized(b *bubble, server *authtest.Server, ttl time.Duration) *r
 	return c
 }
 
+// authorizedPublisher returns a client that may publish for a day and need not
+// be read meanwhile.
+func authorizedPublisher(b *bubble, server *authtest.Server) *rawClient {
+	b.tb.Helper()
+	server.Answer("publisher", 200, mayDo(24*time.Hour, both))
+	c := b.dial()
+	c.identify(`{"heartbeat_interval":-1}`)
+	c.authenticate("publisher")
+	return c
+}
+
 // A subscription ends with the answer that allowed it, if the next one does
 // not: with the error that SUB would get.
 func TestSubscriptionIsRechecked(t *testing.T) {
@@ -188,15 +199,13 @@ func TestSubscriptionIsRechecked(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := new(authtest.Server)
 				b := startAuthInBubble(t, nil, server)
-				server.Answer("publisher", 200, mayDo(time.Hour, both))
-				publisher := b.dial()
-				publisher.identify(`{"heartbeat_interval":-1}`)
-				publisher.authenticate("publisher")
+				publisher := authorizedPublisher(b, server)
 				server.Requests()
 				start := time.Now()
-				c := consumeAuthorized(b, server, 20*time.Second)
+				const ttl = 18 * time.Second // nothing is due together with a heartbeat: a pipe holds nothing
+				c := consumeAuthorized(b, server, ttl)
 				for i := range time.Duration(3) { // it is renewed, and nothing happens
-					c.wantNothing(time.Until(start.Add(i*20*time.Second + 10*time.Second)))
+					c.wantNothing(time.Until(start.Add(i*ttl + ttl/2)))
 					publisher.pub("t", "m")
 					c.fin(c.wantMessage("m", 1))
 					c.sync()
@@ -206,7 +215,7 @@ func TestSubscriptionIsRechecked(t *testing.T) {
 				}
 				server.Answer("s", tc.status, tc.answer)
 				c.wantError(`E_UNAUTHORIZED AUTH failed for SUB on "t" "c"`)
-				wantDue(t, "the subscription ended", start, time.Minute)
+				wantDue(t, "the subscription ended", start, 3*ttl)
 				c.wantClosed()
 			})
 		})
@@ -220,18 +229,17 @@ func TestRefusedConsumerLeavesNothingBehind(t *testing.T) {
 		server := new(authtest.Server)
 		b := startAuthInBubble(t, nil, server)
 		c := consumeAuthorized(b, server, 20*time.Second)
-		c.mpub("t", "a", "b")
+		authorizedPublisher(b, server).mpub("t", "a", "b")
 		a := c.wantMessage("a", 1)
 		c.wantMessage("b", 1)
 		server.Answer("s", 403, "")
-		server.Answer("other", 200, mayDo(time.Hour, both))
 		<-time.After(19 * time.Second)
 		c.fin(a)
 		c.send([]byte("PUB t\n\x00\x00\x00\x05in")) // it is still reading this
 		c.wantError(`E_UNAUTHORIZED AUTH failed for SUB on "t" "c"`)
 		c.wantClosed()
 		other := b.dial()
-		other.authenticate("other")
+		other.authenticate("publisher")
 		other.consume("t", "c", 10)
 		other.fin(other.wantMessage("b", 2))
 		other.sync()
@@ -253,10 +261,7 @@ func TestSubscriptionOutlivesAuthServers(t *testing.T) {
 			b := startAuthInBubble(t, nil, server)
 			start := time.Now()
 			c := consumeAuthorized(b, &server.Server, tc.ttl)
-			server.Answer("other", 200, mayDo(24*time.Hour, both))
-			other := b.dial()
-			other.identify(`{"heartbeat_interval":-1}`)
-			other.authenticate("other")
+			other := authorizedPublisher(b, &server.Server)
 			server.stalled.Store(true)
 
 			var publishing sync.WaitGroup
@@ -329,7 +334,7 @@ func TestSubscriptionIsRenewedWhenAuthServersAreBack(t *testing.T) {
 		c.wantNothing(60 * time.Second)
 		server.Answer("s", 200, mayDo(10*time.Second, both))
 		c.wantNothing(time.Hour - 5*time.Second) // not when a heartbeat is due: a pipe holds nothing
-		c.pub("t", "m")
+		authorizedPublisher(b, server).pub("t", "m")
 		c.fin(c.wantMessage("m", 1))
 		c.sync()
 		if n := strings.Count(log.String(), "the subscription goes on"); n != 1 {

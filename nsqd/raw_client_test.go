@@ -438,6 +438,19 @@ func (l *pipeListener) dial() net.Conn {
 	return client
 }
 
+// tryDial is dial for a listener that may be closed meanwhile.
+func (l *pipeListener) tryDial(ctx context.Context) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- &pipeConn{Conn: server, writing: make(chan struct{}, 1)}:
+		return client, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // A pipeConn is the broker's end of a pipe. Who waits for another's write does
 // so in a way that a bubble's clock goes on: a pipe's own mutex would stop it.
 type pipeConn struct {

@@ -474,10 +474,16 @@ func pipeDial(t *testing.T, h http.Handler) auth.Dial {
 	var running sync.WaitGroup
 	running.Go(func() { s.Serve(l) })
 	t.Cleanup(func() { s.Close(); running.Wait() })
-	return func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		client, server := net.Pipe()
-		l.conns <- server
-		return client, nil
+		select {
+		case l.conns <- server:
+			return client, nil
+		case <-l.closed:
+			return nil, net.ErrClosed
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 }
 
