@@ -56,9 +56,11 @@ type Store struct {
 	loop  sync.WaitGroup
 }
 
-// maxHandles is how many files are kept open for the next use. With more queues
-// than that in use at a time, each use opens its file.
-const maxHandles = 128
+// maxHandles is about how many files are kept open for the next use. With more
+// queues than that in use at a time, each use opens its file, which takes some
+// microseconds. It is well below what a daemon keeps free of connections when few
+// descriptors are allowed.
+const maxHandles = 40
 
 // maxAside is how many bytes of damage a store copies in all.
 const maxAside = 256 << 20
