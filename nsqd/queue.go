@@ -38,6 +38,10 @@ type queue struct {
 	closed bool
 }
 
+// ephemeralCapacity is how many messages a queue without a disk holds where
+// memory is to hold none.
+const ephemeralCapacity = 10000
+
 // newQueue returns a queue that keeps its overflow in files of the given name,
 // or, if ephemeral, keeps none. It opens nothing yet.
 func newQueue(e *env, name string, ephemeral bool, newID func() guid) *queue {
@@ -49,7 +53,9 @@ func newQueue(e *env, name string, ephemeral bool, newID func() guid) *queue {
 		mem:   memoryChan{capacity: int(e.opts.MemQueueSize)},
 	}
 	if ephemeral {
-		q.mem.capacity = max(1, q.mem.capacity) // with no slot and no disk it could keep nothing at all
+		if q.mem.capacity == 0 { // which means disk only, and it has none
+			q.mem.capacity = ephemeralCapacity
+		}
 	} else {
 		q.disk = e.disk.Queue(name)
 		q.retry.fire = func(int64) (next int64) {

@@ -173,7 +173,7 @@ func TestRequeueSurvivesAFailingDisk(t *testing.T) {
 }
 
 func TestEphemeralQueueDropsWhatDoesNotFit(t *testing.T) {
-	for size, want := range map[int64]string{0: "1:a", 1: "1:a", 2: "1:a 2:b", 5: "1:a 2:b 3:c"} {
+	for size, want := range map[int64]string{0: "1:a 2:b 3:c", 1: "1:a", 2: "1:a 2:b", 5: "1:a 2:b 3:c"} {
 		q := newQueue(testEnv(t, size), "q#ephemeral", true, nil)
 		if err := q.put(batchOf(1, "a", "b", "c").all()); err != nil {
 			t.Errorf("mem-queue-size %d: put = %v", size, err)
