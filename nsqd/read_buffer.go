@@ -34,7 +34,7 @@ func newReadBuffer(src io.Reader) *readBuffer {
 	return &readBuffer{src: src, size: minReadBuffer}
 }
 
-var errLineTooLong = fmt.Errorf("command line of more than %d bytes", maxReadBuffer)
+var errLineTooLong = wire.NewError(wire.Invalid, fmt.Sprintf("command line of more than %d bytes", maxReadBuffer), nil)
 
 // Buffered returns how many bytes can be had without a read.
 func (b *readBuffer) Buffered() int { return b.w - b.r }
