@@ -18,7 +18,8 @@ type inflight struct {
 	first   int32      // earliest deadline
 	last    int32
 	n       int
-	armed   int64 // deadline that the scan knows of, 0 for none
+	armed   int64         // deadline that the scan knows of, 0 for none
+	emptied chan struct{} // closed once nothing is left, if somebody waits for that
 }
 
 type flight struct {
@@ -115,6 +116,18 @@ func (t *inflight) drain() []span {
 	return spans
 }
 
+// whenEmpty returns a channel that is closed when nothing is left, or nil if
+// that is so. One can wait at a time.
+func (t *inflight) whenEmpty() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == 0 {
+		return nil
+	}
+	t.emptied = make(chan struct{})
+	return t.emptied
+}
+
 func (t *inflight) len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -192,6 +205,10 @@ func (t *inflight) delete(i int32) {
 	t.flights[i] = flight{next: t.free}
 	t.free = i
 	t.n--
+	if t.n == 0 && t.emptied != nil {
+		close(t.emptied)
+		t.emptied = nil
+	}
 }
 
 // link puts flight i into the list by its deadline, looking from the back.

@@ -216,6 +216,44 @@ func TestStopCountsNoAttempts(t *testing.T) {
 	}
 }
 
+// A stop takes the answers of consumers that come at once, so that not every
+// restart delivers again what was in flight.
+func TestStopTakesAnswers(t *testing.T) {
+	for what, answered := range map[string]int{"all answered": 3, "one is not": 2, "none is": 0} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := startInBubble(t, nil)
+				busy, idle := b.dial(), b.dial()
+				busy.consume("t", "c", 10)
+				idle.consume("t", "idle", 0)
+				b.dial().mpub("t", "m0", "m1", "m2")
+				var inFlight []wire.Message
+				for range 3 {
+					inFlight = append(inFlight, busy.message())
+				}
+				start := time.Now()
+				stopped := make(chan error)
+				go func() { stopped <- b.Exit() }()
+				synctest.Wait()
+				for _, m := range inFlight[:answered] {
+					busy.fin(m)
+				}
+				busy.wantClosed()
+				idle.wantClosed()
+				if err := <-stopped; err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(start); (took == 0) != (answered == 3) || took > time.Second {
+					t.Errorf("with %d of 3 messages answered the stop took %v", answered, took)
+				}
+				b = b.restart(0)
+				b.wantCounts("t", "c", nsqd.Counts{Depth: int64(3 - answered), OnDisk: int64(3 - answered)})
+				b.wantCounts("t", "idle", nsqd.Counts{Depth: 3, OnDisk: 3})
+			})
+		})
+	}
+}
+
 // A stop does not wait for the pump of a topic, and loses nothing that it holds.
 func TestStopKeepsTheBacklogOfATopic(t *testing.T) {
 	opts := nsqtest.Options(t)

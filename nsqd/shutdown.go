@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Exit stops what creates work before what work depends on; a step that fails
@@ -21,6 +22,7 @@ func (n *NSQD) Exit() error {
 			n.closeAuth(),       // 0. nobody waits for an auth server
 			n.tcp.close(),       // 1. no new clients
 			n.http.close(),      //    no new HTTP requests, those that run have ended
+			n.drain(),           //    no answer of a consumer that is on its way
 			n.tcp.stop(),        // 2. every IOLoop has returned: nothing moves any more
 			n.endLoops(),        // 3. queueScanLoop, metadataLoop, statsdLoop
 			n.metadata.write(),  // 4. the topics and channels to come back with
@@ -42,6 +44,30 @@ func (n *NSQD) Exit() error {
 func (n *NSQD) closeAuth() error {
 	if n.env.auth != nil {
 		n.env.auth.Close()
+	}
+	return nil
+}
+
+// drainTime is how long a stop waits for the answers of consumers to what they
+// have in flight: for those on their way, and of handlers that are quick. What
+// is not answered by then comes again after the restart.
+const drainTime = 500 * time.Millisecond
+
+// drain returns when nothing is in flight any more, or drainTime is over.
+// Consumers are sent nothing new by now.
+func (n *NSQD) drain() error {
+	end := time.NewTimer(drainTime)
+	defer end.Stop()
+	for _, c := range n.clients.all() {
+		empty := c.inflight.whenEmpty()
+		if empty == nil {
+			continue
+		}
+		select {
+		case <-empty:
+		case <-end.C:
+			return nil
+		}
 	}
 	return nil
 }
