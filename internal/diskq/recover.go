@@ -225,34 +225,57 @@ func (r *recovery) rebuild(recorded meta) (meta, error) {
 		r.cut(num, t.end, size, i == len(r.data)-1)
 		offset = 0
 	}
-	if m.depth == 0 {
-		m.read = m.write
+	if m.depth > 0 {
+		return m, nil
 	}
+	for _, num := range r.data { // nobody will read them, and come across the damage
+		size, err := r.size(num)
+		if err != nil {
+			return m, err
+		}
+		from := int64(0)
+		if num == m.read.file {
+			from = m.read.offset
+		}
+		if num >= m.read.file && num < m.write.file && from < size {
+			r.skipped(num, from, size, "a data file without any record was skipped")
+		}
+	}
+	m.read = m.write
 	return m, nil
 }
 
 // cut says what follows the last record of the last file; the next write, or
-// Close, removes it. What is no torn record may be something else: a copy is kept.
+// Close, removes it.
 func (r *recovery) cut(num, end, size int64, last bool) {
-	if !last || end >= size {
-		return
+	if last && end < size {
+		r.skipped(num, end, size, "torn end of the last data file cut off")
+		r.q.writer.torn = num + 1
 	}
+}
+
+// skipped reports bytes that will not be read, as none of them are records. What
+// is no torn record may be something else: a copy is kept.
+func (r *recovery) skipped(num, from, to int64, text string) {
 	q := r.q
 	path := q.files.dataPath(num)
-	attrs := []any{"file", path, "offset", end, "bytes", size - end}
+	attrs := []any{"file", path, "offset", from, "bytes", to - from}
 	if f, err := q.store.open(path, os.O_RDONLY); err == nil {
-		r.view.use(f, size)
-		if ok, err := r.view.boundary(end); err == nil && !ok {
-			if bad := q.setAside(f, num, end, size); bad != "" {
+		torn := false
+		if from > 0 {
+			r.view.use(f, to)
+			torn, err = r.view.boundary(from)
+			r.view.release()
+		}
+		if err == nil && !torn {
+			if bad := q.setAside(f, num, from, to); bad != "" {
 				attrs = append(attrs, "copy", bad)
 			}
 		}
-		r.view.release()
 		q.store.close(f)
 	}
-	q.store.opts.Logger.Warn(q.logName("torn end of the last data file cut off"), attrs...)
-	q.addDamage(Damage{Ranges: 1, Bytes: size - end})
-	q.writer.torn = num + 1
+	q.store.opts.Logger.Warn(q.logName(text), attrs...)
+	q.addDamage(Damage{Ranges: 1, Bytes: to - from})
 }
 
 // report says that the queue had to be counted.

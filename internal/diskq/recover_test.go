@@ -123,6 +123,34 @@ func TestZerosAtTheEndAreCutOff(t *testing.T) {
 	}
 }
 
+// Without any record there is nobody to read on to the damage. It is kept and
+// told all the same.
+func TestFilesOfNothingButDamage(t *testing.T) {
+	var log logBuffer
+	o := quickOptions(t.TempDir())
+	o.Logger = log.logger(slog.LevelWarn)
+	f := files{o.Dir, "orders"}
+	for num := range int64(3) {
+		writeFile(t, f.dataPath(num), []byte(strings.Repeat("?", 100+int(num))))
+	}
+	q := reopen(t, "orders", o)
+	wantDepth(t, q, 0)
+	if d := q.Damage(); d != (Damage{Ranges: 3, Bytes: 303, Metas: 1}) {
+		t.Errorf("damage %+v", d)
+	}
+	putAll(t, q, records(0, 2))
+	mustClose(t, q)
+	for num := range int64(3) {
+		if got := readFile(t, f.badPath(num, 0)); len(got) != 100+int(num) {
+			t.Errorf("of file %d %d bytes were copied", num, len(got))
+		}
+		if !strings.Contains(log.String(), f.dataPath(num)+" offset=0") {
+			t.Errorf("the log does not name file %d: %s", num, log.String())
+		}
+	}
+	wantHealthy(t, "orders", o, records(0, 2))
+}
+
 func TestUnusableMetaFile(t *testing.T) {
 	end := text(recordOffset(10))
 	for name, content := range map[string]string{
