@@ -169,3 +169,33 @@ func TestIdleTopicsAreCheap(t *testing.T) {
 		t.Errorf("deferred messages were late by %v in the median, want at most 50ms", median)
 	}
 }
+
+// What a topic needed while it passed on a backlog it does not keep.
+func TestTopicsAreCheapAgainAfterABacklog(t *testing.T) {
+	const topics, messages = 50, 5000
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 0 // so that messages are taken one by one
+	n := nsqtest.Start(t, opts)
+	p := dialRaw(t, n)
+	list := bodies("m", messages)
+	for i := range topics {
+		p.mpub(idleTopic(i), list...)
+	}
+	before := memoryInUse()
+	createTopics(t, n, topics)
+	nsqtest.Eventually(t, "the channels have everything", func() bool {
+		for i := range topics {
+			if counts, _ := n.ChannelCounts(idleTopic(i), "c"); counts.Depth != messages {
+				return false
+			}
+		}
+		return true
+	})
+	const most = 32 << 10
+	each := int64(0)
+	nsqtest.Eventually(t, fmt.Sprintf("a topic that has passed on a backlog takes at most %d bytes more", most), func() bool {
+		each = (memoryInUse() - before) / topics
+		return each < most
+	})
+	t.Logf("%d bytes each", each)
+}

@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// What one round of a topic's pump takes at most.
-const pumpBytes = 1 << 20
+const (
+	pumpBytes = 1 << 20 // what one round of a topic's pump takes at most
+	idleSpans = 64      // room for as many spans is what the pump of an idle topic keeps
+)
 
 // messagePump gives every message of the topic to every channel, until ctx
 // ends. It is the only one that takes from the topic's queue.
@@ -17,6 +19,9 @@ func (t *topic) messagePump(ctx context.Context) {
 	for ctx.Err() == nil { // with a large backlog, too, a stop is not late
 		spans, _ = t.queue.take(spans[:0], maxBatch, pumpBytes)
 		if len(spans) == 0 {
+			if cap(spans) > idleSpans {
+				spans = nil
+			}
 			select {
 			case <-t.queue.ready:
 				continue
