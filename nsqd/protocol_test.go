@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -343,6 +345,41 @@ func TestMessageIDs(t *testing.T) {
 	running.Wait()
 }
 
+// What comes back while the disk fails is kept in memory, and the consumer is
+// served on: by REQ, by a time-out, and by the end of the connection.
+func TestReturnedMessagesSurviveAFailingDisk(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 0
+	opts.MaxBytesPerFile = 1 // each message has a file, so that none is open already
+	opts.Logger = slog.New(slog.DiscardHandler)
+	n := nsqtest.Start(t, opts)
+	c := dialRaw(t, n)
+	c.identify(`{"msg_timeout":1000}`)
+	c.consume("t", "c", 1)
+	dialRaw(t, n).pub("t", "m")
+	m := c.wantMessage("m", 1)
+	inTheWay := filepath.Join(opts.DataPath, "t:c.diskqueue.000001.dat")
+	makeDir(t, inTheWay)
+
+	c.req(m, 0)
+	c.wantMessage("m", 2) // and times out
+	if health := newAPI(t, n).stats("").Health; health == "OK" {
+		t.Fatal("the disk does not fail")
+	}
+	c.wantMessage("m", 3)
+	c.close()
+	c = dialRaw(t, n)
+	c.consume("t", "c", 1)
+	c.fin(c.wantMessage("m", 4))
+	c.sync()
+	if counts, _ := n.ChannelCounts("t", "c"); counts != (nsqd.Counts{}) {
+		t.Errorf("after FIN the channel has %+v", counts)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSampleRate(t *testing.T) {
 	const messages = 4000
 	for rate, bounds := range map[int][2]int{ // six standard deviations around what is expected
@@ -448,5 +485,34 @@ func TestLargestMessage(t *testing.T) {
 	}
 	if _, err := io.WriteString(c.conn, "NOP\n"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Mistakes of clients are routine: an error in the log is something that an
+// operator should look into.
+func TestMistakesOfClientsAreNoErrorsInTheLog(t *testing.T) {
+	var log lineBuffer
+	opts := nsqtest.Options(t)
+	opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	n := nsqtest.Start(t, opts)
+	connect(t, n.RealTCPAddr()).close() // a port probe
+	dialRaw(t, n).close()
+	cut := dialRaw(t, n)
+	cut.sendf("PUB t\n")
+	cut.close()
+	c := dialRaw(t, n)
+	c.consume("t", "c", 1)
+	c.sendf("FIN 0123456789abcdef\n") // late
+	c.wantError("E_FIN_FAILED FIN 0123456789abcdef failed ID not in flight")
+	if n.Stop(); strings.Contains(log.String(), "FIN") || strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("the log says %s", log.String())
+	}
+
+	n = n.Restart()
+	c = dialRaw(t, n)
+	c.sendf("PUB $\n")
+	c.wantError(`E_BAD_TOPIC PUB topic name "$" is not valid`)
+	if n.Stop(); !strings.Contains(log.String(), "level=WARN") || strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("the log says %s", log.String())
 	}
 }

@@ -3,7 +3,9 @@ package diskq
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,4 +128,34 @@ func TestHandlesAreGivenBackAfterAWhile(t *testing.T) {
 		}
 		mustClose(t, q)
 	})
+}
+
+// A stop must not depend on the system's good will either: after Close the data
+// is durable, and then the meta file that counts it.
+func TestCloseSyncs(t *testing.T) {
+	o := testOptions(t.TempDir())
+	d := &faultyDisk{quick: true}
+	o.disk = d
+	o.MaxBytesPerFile = 100 // a few records a file
+	q := newQueue(t, "orders", o)
+	putAll(t, q, records(0, 10))
+	var done []string
+	d.set(func(op, path string) error {
+		if op == "sync" || op == "replace" {
+			done = append(done, op+" "+filepath.Base(path))
+		}
+		return nil
+	})
+	last := q.write.file
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.set(nil)
+	var want []string
+	for num := range last + 1 {
+		want = append(want, "sync "+filepath.Base(q.files.dataPath(num)))
+	}
+	if want = append(want, "replace orders.diskqueue.meta.dat"); len(want) < 3 || !slices.Equal(done, want) {
+		t.Errorf("Close did %q, want %q", done, want)
+	}
 }
