@@ -5,11 +5,24 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
+// Of the files that can be open besides connections, disk queues leave some for
+// metadata, listeners and logs, auth servers and statsd, and what several queues
+// open for a moment. No number of queues needs more than maxDiskFiles.
+const (
+	otherFiles   = 24
+	maxDiskFiles = 8192
+)
+
 // openDisk opens the disk queues of the data path.
-func (e *env) openDisk() (err error) {
+func (e *env) openDisk() error {
+	files, err := netlimit.Reserve()
+	if err != nil {
+		return err
+	}
 	e.disk, err = diskq.OpenStore(diskq.Options{
 		Dir:             e.opts.DataPath,
 		MaxBytesPerFile: e.opts.MaxBytesPerFile,
@@ -17,6 +30,7 @@ func (e *env) openDisk() (err error) {
 		Plausible:       plausibleHeader,
 		SyncEvery:       e.opts.SyncEvery,
 		SyncTimeout:     e.opts.SyncTimeout,
+		OpenFiles:       min(files-otherFiles, maxDiskFiles),
 		Logger:          e.log,
 		Health:          e.health.set,
 	})

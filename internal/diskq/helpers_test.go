@@ -48,6 +48,7 @@ func testOptions(dir string) Options {
 		Plausible:       plausible,
 		SyncEvery:       1 << 30, // leave the meta file stale unless a test wants otherwise
 		SyncTimeout:     time.Hour,
+		OpenFiles:       100,
 		Logger:          slog.New(slog.DiscardHandler),
 	}
 }

@@ -74,7 +74,7 @@ func (q *Queue) Put(b *Batch) error {
 	}
 	q.writing.Lock()
 	err := q.putLocked(b)
-	if q.store.handles.Load() > maxHandles {
+	if q.store.crowded() {
 		q.writer.release(q.store)
 	}
 	if !errors.Is(err, ErrClosed) {

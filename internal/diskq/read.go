@@ -43,7 +43,7 @@ func (q *Queue) Read(dst [][]byte, n, maxBytes int) ([][]byte, error) {
 		q.reader.release(q.store)
 		return dst, fmt.Errorf("reading disk queue %q: %w", q.name, err)
 	}
-	if q.store.handles.Load() > maxHandles {
+	if q.store.crowded() {
 		q.reader.release(q.store)
 	}
 	return dst, nil

@@ -26,6 +26,11 @@ type Options struct {
 	SyncEvery   int64         // make durable after so many records written or read; 0 is the same as 1
 	SyncTimeout time.Duration // make durable so long after a record was written or read; positive
 
+	// OpenFiles is about how many files are kept open for their next use, of which a
+	// queue has two. With more queues than that in use at a time, some open theirs
+	// for each Put and Read, which takes some microseconds.
+	OpenFiles int
+
 	Logger *slog.Logger
 
 	// Health is told when a queue cannot be written or made durable, and with nil
@@ -55,12 +60,6 @@ type Store struct {
 	stop  chan struct{}
 	loop  sync.WaitGroup
 }
-
-// maxHandles is about how many files are kept open for the next use. With more
-// queues than that in use at a time, each use opens its file, which takes some
-// microseconds. It is well below what a daemon keeps free of connections when few
-// descriptors are allowed.
-const maxHandles = 40
 
 // maxAside is how many bytes of damage a store copies in all.
 const maxAside = 256 << 20
@@ -187,6 +186,9 @@ func (s *Store) removed(name string) {
 	defer s.mu.Unlock()
 	delete(s.used, name)
 }
+
+// crowded reports whether files should be closed after use.
+func (s *Store) crowded() bool { return int(s.handles.Load()) > s.opts.OpenFiles }
 
 func (s *Store) open(path string, flag int) (file, error) {
 	f, err := s.disk.open(path, flag)

@@ -20,22 +20,40 @@ const (
 	minConnections = 8 // that a limit must allow beside the reserve
 )
 
+// Reserve returns how many files can be open besides the connections that Bound
+// allows.
+func Reserve() (int, error) {
+	limit, err := fileLimit()
+	return reserve(limit), err
+}
+
+func reserve(limit int) int { return max(minReserve, limit/8) }
+
+// fileLimit returns the limit of open files, a very high one if there is none.
+func fileLimit() (int, error) {
+	limit, limited, err := openFiles()
+	if err != nil {
+		return 0, fmt.Errorf("failed to read the limit of open files: %w", err)
+	}
+	if !limited {
+		limit = math.MaxInt32
+	}
+	return limit, nil
+}
+
 // Bound returns how many connections may be served at a time: as asked, or as many
 // as the limit of open files allows where that is 0 or more. by names
 // what bounds them. A limit that leaves next to nothing is an error.
 func Bound(asked int) (n int, by string, err error) {
-	limit, limited, err := openFiles()
+	limit, err := fileLimit()
 	if err != nil {
-		return 0, "", fmt.Errorf("failed to read the limit of open files: %w", err)
-	}
-	if !limited {
-		limit = math.MaxInt32
+		return 0, "", err
 	}
 	return bound(asked, limit)
 }
 
 func bound(asked, limit int) (n int, by string, err error) {
-	n = limit - max(minReserve, limit/8)
+	n = limit - reserve(limit)
 	if n < minConnections {
 		return 0, "", fmt.Errorf("the limit of open files is %d: at least %d are needed, of which %d are kept for queues and other files",
 			limit, minReserve+minConnections, minReserve)
