@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -378,6 +379,32 @@ func TestReturnedMessagesSurviveAFailingDisk(t *testing.T) {
 	if err := os.Remove(inTheWay); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Replies to commands that came together leave together.
+func TestRepliesToPipelinedCommandsShareWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startInBubble(t, nil)
+		client, server := net.Pipe()
+		recorder := &recordingConn{Conn: server}
+		b.listener.conns <- recorder
+		c := newRawClient(t, client, bubblePatience)
+		c.send([]byte(wire.MagicV2))
+		var commands []byte
+		const publishes = 500
+		for range publishes {
+			commands = wire.AppendPub(commands, "t", []byte("m"))
+		}
+		go c.trySend(commands) // a pipe has no buffer
+		for range publishes {
+			c.want(ok)
+		}
+		recorder.mu.Lock()
+		defer recorder.mu.Unlock()
+		if writes := len(recorder.writes); writes > publishes/50 {
+			t.Errorf("%d replies took %d writes", publishes, writes)
+		}
+	})
 }
 
 func TestSampleRate(t *testing.T) {
