@@ -82,7 +82,7 @@ func (ch *channel) put(s span) error {
 		if err := ch.deferUntil(s, ch.env.now()+int64(s.b.deferral)); err != nil {
 			return err
 		}
-	} else if err := ch.queue.put(s); err != nil {
+	} else if err := ch.queue.put(s); err != nil && (errors.Is(err, errExiting) || !ch.queue.lend(s)) {
 		return err
 	}
 	ch.messages.Add(uint64(s.count))

@@ -169,6 +169,36 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestFullDiskWithoutMemory has a backlog in a topic when its first channel
+// appears, which may keep nothing in memory and cannot write: it is consumed all
+// the same.
+func TestFullDiskWithoutMemory(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.DataPath = smallDisk(t, 1<<20)
+	opts.MemQueueSize = 0
+	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+	ballast := filepath.Join(opts.DataPath, "ballast")
+	writeFile(t, ballast, strings.Repeat("x", 200_000))
+	n := nsqtest.Start(t, opts)
+	p := &publisher{t: t, n: n, topic: "t"}
+	p.fill(2000)
+	if refused := p.fill(1); !strings.Contains(refused, noSpace) { // not a byte is left
+		t.Errorf("refused with %q", refused)
+	}
+	p.wantAll("c")
+	t.Logf("%d messages were acknowledged and then consumed on a full disk", len(p.acked))
+	wantPing(t, n, 500, noSpace)
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyWell(t, n)
+	p.acked = nil
+	if refused := p.pub(2000); refused != "" {
+		t.Errorf("with space again, refused with %q", refused)
+	}
+	p.wantAll("c")
+}
+
 // TestNoDescriptors publishes while no file can be opened.
 func TestNoDescriptors(t *testing.T) {
 	const env = "NSQD_TEST_NO_DESCRIPTORS"

@@ -68,6 +68,10 @@ func (n *NSQD) RecordsLatency(topic, channel string) bool {
 	return n.topics.existing(topic).existingChannel(channel).latency.Load() != nil
 }
 
+// MaxLent is how many messages a channel keeps in memory whatever its bound
+// while its disk fails.
+const MaxLent = maxLent
+
 // Counts is what waits in a topic or a channel.
 type Counts struct {
 	Depth, OnDisk      int64

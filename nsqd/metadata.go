@@ -107,13 +107,16 @@ func (m *metadata) metadataLoop(ctx context.Context) error {
 	}
 }
 
-// writeForAll writes and tells those who waited before it began.
-func (m *metadata) writeForAll() error {
+// writeForAll writes what changed and tells those who waited before it began.
+// Who came when the write that has their change was under way needs no other.
+func (m *metadata) writeForAll() (err error) {
 	m.mu.Lock()
 	waiting := m.waiting
 	m.waiting = nil
 	m.mu.Unlock()
-	err := m.write()
+	if m.written.Load() < m.changes.Load() {
+		err = m.write()
+	}
 	for _, result := range waiting {
 		result <- err
 	}
@@ -163,7 +166,7 @@ func (m *metadata) write() error {
 	err := durable.WriteFile(m.fileName(), m.encode())
 	m.n.env.health.set(metadataHealth, err)
 	if err != nil {
-		giveToken(m.dirty) // it has still to be written, whoever asked for it
+		m.change() // it has still to be written, whoever asked for it
 		return err
 	}
 	m.written.Store(changes)

@@ -119,6 +119,26 @@ func change(a *api, n *nsqtest.NSQD, path, topic string) error {
 	return err
 }
 
+// Who waits for a change waits for one write of the file, and nobody writes it
+// again.
+func TestOneChangeIsOneWrite(t *testing.T) {
+	opts := nsqtest.Options(t)
+	var log logBuffer
+	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	n := nsqtest.Start(t, opts)
+	a := newAPI(t, n)
+	a.post("/topic/create?topic=t")
+	writes := func() int { return strings.Count(log.String(), "persisting topic/channel metadata") }
+	before := writes()
+	for range 50 {
+		a.post("/topic/pause?topic=t")
+		a.post("/topic/unpause?topic=t")
+	}
+	if got := writes() - before; got != 100 {
+		t.Errorf("100 changes were written %d times", got)
+	}
+}
+
 // While nsqd.dat cannot be written, requests that only change it say so, and
 // what they ask for is done; a consumer is served all the same.
 func TestUnwritableMetadata(t *testing.T) {
@@ -372,14 +392,16 @@ func TestFailingChannelHoldsUpNoOther(t *testing.T) {
 	}
 	inTheWay := filepath.Join(opts.DataPath, "t:bad.diskqueue.000000.dat")
 	makeDir(t, inTheWay)
-	dialRaw(t, n).pub("t", "m")
+	const messages = nsqd.MaxLent + 1 // the last one the failing channel cannot keep
+	want := bodies("m", messages)
+	dialRaw(t, n).mpub("t", want...)
 	for _, channel := range []string{"a", "c"} {
-		nsqtest.Eventually(t, channel+" has the message", func() bool {
+		nsqtest.Eventually(t, channel+" has all messages", func() bool {
 			counts, _ := n.ChannelCounts("t", channel)
-			return counts.Depth == 1
+			return counts.Depth == messages
 		})
 	}
-	if counts, _ := n.ChannelCounts("t", "bad"); counts.Depth != 0 {
+	if counts, _ := n.ChannelCounts("t", "bad"); counts != (nsqd.Counts{Depth: nsqd.MaxLent}) {
 		t.Errorf("the failing channel has %+v", counts)
 	}
 	if err := os.Remove(inTheWay); err != nil {
@@ -387,8 +409,10 @@ func TestFailingChannelHoldsUpNoOther(t *testing.T) {
 	}
 	for _, channel := range channels {
 		c := dialRaw(t, n)
-		c.consume("t", channel, 5)
-		c.fin(c.wantMessage("m", 1))
+		c.consume("t", channel, messages)
+		for _, body := range want {
+			c.fin(c.wantMessage(body, 1))
+		}
 		c.sync()
 		if counts, _ := n.ChannelCounts("t", channel); counts != (nsqd.Counts{}) {
 			t.Errorf("%s still has %+v", channel, counts)

@@ -543,3 +543,28 @@ func TestMistakesOfClientsAreNoErrorsInTheLog(t *testing.T) {
 		t.Errorf("the log says %s", log.String())
 	}
 }
+
+// A frame that says its cause is not followed by it in the log.
+func TestCausesAreLoggedOnce(t *testing.T) {
+	var log logBuffer
+	opts := nsqtest.Options(t)
+	opts.MaxChannelConsumers = 1
+	opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	n := nsqtest.Start(t, opts)
+	dialRaw(t, n).sub("t", "c")
+	c := dialRaw(t, n)
+	c.sendf("SUB t c\n")
+	c.wantError("E_SUB_FAILED SUB failed consumers for t:c exceeds limit of 1")
+	c = dialRaw(t, n)
+	c.sendf("IDENTIFY\n\x00\x00\x00\x01{")
+	c.wantError("E_BAD_BODY IDENTIFY failed to decode JSON body")
+	n.Stop()
+	for _, line := range []string{
+		`E_SUB_FAILED SUB failed consumers for t:c exceeds limit of 1"`,
+		`E_BAD_BODY IDENTIFY failed to decode JSON body - unexpected end of JSON input"`,
+	} {
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("the log has no line with %s: %s", line, log.String())
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -131,7 +132,7 @@ func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 		e = cmp.Or(asWireError(err), e)
 	}
 	line := fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), printable(e.Error()))
-	if e.Err != nil {
+	if e.Err != nil && !strings.Contains(e.Desc, e.Err.Error()) { // some frames say the cause
 		line += " - " + printable(e.Err.Error())
 	}
 	p.env.log.Log(context.Background(), severity(e.Code), line)

@@ -178,6 +178,23 @@ func (q *queue) putMemory(s span) error {
 	return nil
 }
 
+// maxLent is how many messages lend keeps in memory.
+const maxLent = 32
+
+// lend takes s, which put has refused as the disk fails, into memory whatever
+// its bound, if there is next to nothing else in the queue. So consumers are
+// served, and make room on a full disk, even where no memory is allowed.
+func (q *queue) lend(s span) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || q.mem.messages >= maxLent || q.disk.Depth() > 0 {
+		return false
+	}
+	q.mem.push(s)
+	q.signal()
+	return true
+}
+
 // requeue adds messages that were taken before, each a span of one, at the
 // end. A disk that fails keeps them in memory. It fails only when closed.
 func (q *queue) requeue(s span) error {

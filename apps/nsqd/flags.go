@@ -44,7 +44,7 @@ func parse(args []string, stderr io.Writer) (*commandLine, error) {
 	}
 	c.flags.SetOutput(stderr)
 	c.flags.BoolVar(&c.version, "version", false, "print the version and exit")
-	c.flags.StringVar(&c.file.Path, "config", "", "TOML file with options; flags go before it")
+	c.flags.StringVar(&c.file.Path, "config", "", "TOML file with options; what is given as a flag overrides it")
 	c.flags.BoolVar(&c.file.Strict, "strict-config", false, "a key of the config file that means nothing is an error, not a warning")
 	for name, instead := range obsolete {
 		c.flags.Bool(name, false, "no effect, kept for existing scripts; use --"+instead)
