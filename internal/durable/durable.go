@@ -24,7 +24,8 @@ func WriteFile(name string, data []byte) error {
 		err = os.Rename(tmp.Name(), name)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
+		os.Remove(tmp.Name()) // the reason is what counts; starts remove what is left
+		return err
 	}
 	return SyncDir(filepath.Dir(name))
 }
