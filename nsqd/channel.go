@@ -113,11 +113,13 @@ func (ch *channel) releaseDue(now int64) (next int64) {
 	return next
 }
 
-// countFromMemory counts messages that were given to a consumer.
-func (ch *channel) countFromMemory(s *settings, messages int) {
+// countFromMemory counts messages that were given to c, whose settings are s;
+// for c itself where it matters how near it is.
+func (ch *channel) countFromMemory(c *client, s *settings, messages int) {
 	l := global
 	if ch.queue.near != nil {
 		l = ch.env.opts.localityOf(s)
+		c.fromMemory.Add(uint64(messages))
 	}
 	ch.fromMemory[l].Add(uint64(messages))
 }

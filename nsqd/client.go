@@ -64,9 +64,10 @@ type client struct {
 	top        io.Writer     // conn, or the layers on it
 	writeArmed atomic.Int64  // when the write deadline was last set; 0 for anew with the next write
 
-	messages atomic.Uint64 // sent
-	finished atomic.Uint64
-	requeued atomic.Uint64
+	messages   atomic.Uint64 // sent
+	fromMemory atomic.Uint64 // given to it from memory, counted where near consumers come first
+	finished   atomic.Uint64
+	requeued   atomic.Uint64
 
 	mu        sync.Mutex // pubCounts
 	pubCounts map[string]*uint64

@@ -172,7 +172,7 @@ func (p *pump) deliver(ch *channel, n int) (bool, error) {
 		spans = sample(spans, rate)
 	}
 	c.env.scan.schedule(&c.expiry, c.inflight.add(spans, c.env.now(), int64(settings.msgTimeout)))
-	ch.countFromMemory(settings, inMemory)
+	ch.countFromMemory(c, settings, inMemory)
 
 	sent := 0
 	p.buf = p.buf[:0]

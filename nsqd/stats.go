@@ -75,6 +75,9 @@ type ClientStats struct {
 	ReadyCount       int64      `json:"ready_count"`
 	InFlight         int        `json:"in_flight_count"`
 	Messages         uint64     `json:"message_count"` // sent to it
+	ZoneLocal        uint64     `json:"zone_local_msg_count,omitempty"`
+	RegionLocal      uint64     `json:"region_local_msg_count,omitempty"`
+	Global           uint64     `json:"global_msg_count,omitempty"` // the three: as in the channel, only where near consumers come first
 	Finished         uint64     `json:"finish_count"`
 	Requeued         uint64     `json:"requeue_count"`
 	Connected        int64      `json:"connect_ts"` // seconds since the Unix epoch
@@ -249,6 +252,14 @@ func (c *client) stats(topic string) ClientStats {
 		TopologyZone:   settings.topologyZone,
 		TopologyRegion: settings.topologyRegion,
 		Published:      c.published(topic),
+	}
+	switch given := c.fromMemory.Load(); c.env.opts.localityOf(settings) {
+	case zoneLocal:
+		s.ZoneLocal = given
+	case regionLocal:
+		s.RegionLocal = given
+	default:
+		s.Global = given
 	}
 	if a := c.auth.Load(); a != nil {
 		answer := a.session.Last()

@@ -58,6 +58,15 @@ func TestNearConsumersComeFirst(t *testing.T) {
 				if got, want := b.LocalityCounts("t", "c"), c.want; got != want {
 					t.Errorf("zone, region and all others had %v, want %v", got, want)
 				}
+				for _, client := range b.Stats().Topics[0].Channels[0].Clients {
+					got := [3]uint64{client.ZoneLocal, client.RegionLocal, client.Global}
+					var want [3]uint64
+					i := map[string]int{"z1": 0, "z2": 1, "z1b": 2}[client.TopologyZone]
+					want[i] = uint64(c.want[i])
+					if got != want {
+						t.Errorf("the consumer in zone %s was given %v, want %v", client.TopologyZone, got, want)
+					}
+				}
 			})
 		})
 	}
