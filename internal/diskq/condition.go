@@ -64,11 +64,24 @@ func (c *condition) failing(what fault) bool {
 	return c.errs[what] != nil
 }
 
-// clear is for a queue that is gone, or has nothing left to fail with.
+// clear is for a queue that has nothing left to fail with.
 func (c *condition) clear(q *Queue) {
 	for what := range faults {
 		c.note(q, what, nil)
 	}
+}
+
+// end is for a queue that is gone. It does not tell that the queue is well: an
+// operator would take it for the disk.
+func (c *condition) end(q *Queue) {
+	if !c.ill.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.errs = [faults]error{}
+	c.ill.Store(false)
+	q.store.opts.Health(q.name, nil)
 }
 
 // probeSize is more than a meta file and a usual record take, so that a disk

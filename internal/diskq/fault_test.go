@@ -233,6 +233,34 @@ func TestFailedReadChangesNothing(t *testing.T) {
 	}
 }
 
+// A queue that goes while it fails does not seem to have recovered.
+func TestClosingIsNoRecovery(t *testing.T) {
+	for name, end := range map[string]func(*Queue) error{"close": (*Queue).Close, "delete": (*Queue).Delete} {
+		var log logBuffer
+		var health healthLog
+		o := testOptions(t.TempDir())
+		o.Logger, o.Health = log.logger(slog.LevelInfo), health.set
+		d := &faultyDisk{quick: true}
+		o.disk = d
+		q := newQueue(t, "orders", o)
+		putAll(t, q, records(0, 1))
+		d.set(failing(0, syscall.ENOSPC, "write"))
+		if err := q.Put(batch(record(1))); !errors.Is(err, syscall.ENOSPC) || health.get("orders") == nil {
+			t.Errorf("Put: %v, health %v", err, health.get("orders"))
+		}
+		d.set(nil)
+		if err := end(q); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if strings.Contains(log.String(), "can be written again") || !strings.Contains(log.String(), "cannot be written") {
+			t.Errorf("%s: the log says %s", name, log.String())
+		}
+		if err := health.get("orders"); err != nil {
+			t.Errorf("%s: health is still %v", name, err)
+		}
+	}
+}
+
 func TestMetaNeverPromisesWhatIsNotSynced(t *testing.T) {
 	o := testOptions(t.TempDir())
 	d := &faultyDisk{quick: true}

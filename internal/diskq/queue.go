@@ -94,7 +94,11 @@ func (q *Queue) Empty() error {
 	if q.closed.Load() {
 		return ErrClosed
 	}
-	return q.emptyLocked()
+	err := q.emptyLocked()
+	if err == nil && q.opened {
+		q.condition.clear(q)
+	}
+	return err
 }
 
 // emptyLocked removes the files. A kill in between must not leave some of the
@@ -140,7 +144,6 @@ func (q *Queue) emptyLocked() error {
 		q.changed(1, false) // have the sync loop write positions beyond what is left
 	} else {
 		q.first = q.write.file
-		q.condition.clear(q)
 	}
 	q.opened = true
 	return err
@@ -187,7 +190,7 @@ func (q *Queue) Close() error {
 		return nil
 	}
 	q.closed.Store(true)
-	defer q.condition.clear(q)
+	defer q.condition.end(q)
 	if !q.opened {
 		return nil
 	}
@@ -205,7 +208,7 @@ func (q *Queue) Close() error {
 func (q *Queue) Delete() error {
 	defer q.lockAll()()
 	q.closed.Store(true)
-	defer q.condition.clear(q)
+	defer q.condition.end(q)
 	err := q.emptyLocked()
 	q.closeHandles()
 	if err != nil {
