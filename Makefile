@@ -2,6 +2,7 @@
 # make run        starts a broker to try things out (Ctrl-C stops it)
 # make demo       shows the broker at work and checks what it sees
 # make test       runs the tests with the race detector
+# make test-386   runs the tests where an int has 32 bits
 # make interop    runs clients that others wrote against our broker (needs Node.js)
 # make check      runs everything else that must hold before a change goes in
 # make install    installs the programs below $(DESTDIR)$(PREFIX)
@@ -30,7 +31,7 @@ sources = $(shell find $(wildcard apps bench internal nsq nsqd nsqlookupd nsqadm
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all install clean run demo test interop check gofmt vet staticcheck fuzz tidy cross
+.PHONY: all install clean run demo test test-386 interop check gofmt vet staticcheck fuzz tidy cross
 
 all: $(programs)
 
@@ -65,6 +66,10 @@ demo: all
 test:
 	@contrib/setup.sh
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+# Without the race detector, which is not to be had there, so some tests do more.
+test-386:
+	CGO_ENABLED=0 GOARCH=386 $(GO) test ./...
 
 interop:
 	@npm ci --prefix contrib/interop/nsqjs --no-audit --no-fund
