@@ -120,7 +120,8 @@ func (n *NSQD) logLevel() logging.Level {
 	return n.opts.LogLevel
 }
 
-var password = regexp.MustCompile(`(://[^/?#@:\s\x00]*:)[^/?#@\s\x00]*@`)
+// password finds that of a URL, which ends at the last "@" before the path.
+var password = regexp.MustCompile(`(://[^/?#:\s\x00]*:)[^/?#\s\x00]*@`)
 
 // withoutPasswords hides the passwords of URLs in a text.
 func withoutPasswords(text string) string { return password.ReplaceAllString(text, "${1}xxxxx@") }

@@ -22,7 +22,7 @@ func TestHTTPConfigShowsEveryOption(t *testing.T) {
 	opts.BroadcastAddress = "my.host"
 	opts.TopologyZone = `"zone"`
 	opts.LookupdTCPAddresses = []string{"127.0.0.1:1"}
-	opts.AuthHTTPAddresses = []string{"127.0.0.1:2", "https://user:secret@auth.host/path?x=a:b@c"}
+	opts.AuthHTTPAddresses = []string{"127.0.0.1:2", "https://user:secret@auth.host/path?x=a:b@c", "http://a@b:se@cr:et@auth.host"}
 	opts.E2EProcessingLatencyPercentiles = []float64{1, 0.95}
 	n := nsqtest.Start(t, opts)
 	a := newAPI(t, n)
@@ -36,7 +36,7 @@ func TestHTTPConfigShowsEveryOption(t *testing.T) {
 
 		"nsqlookupd_tcp_addresses": `["127.0.0.1:1"]`,
 
-		"auth_http_addresses":      `["127.0.0.1:2","https://user:xxxxx@auth.host/path?x=a:b@c"]`,
+		"auth_http_addresses":      `["127.0.0.1:2","https://user:xxxxx@auth.host/path?x=a:b@c","http://a@b:xxxxx@auth.host"]`,
 		"auth_http_request_method": "get", "auth_required": "false",
 		"http_client_connect_timeout": "2000000000", "http_client_request_timeout": "5000000000",
 
