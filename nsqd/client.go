@@ -150,6 +150,7 @@ func (r connReader) Read(p []byte) (int, error) {
 		n, err = c.in.Read(p)
 	}
 	if e := c.refused.Load(); e != nil {
+		c.rechecks.Wait() // whose deadline would cut the time that the peer has to read the error
 		c.failed = e
 		return 0, e
 	}
