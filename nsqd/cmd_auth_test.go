@@ -1,7 +1,6 @@
 package nsqd_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/auth/authtest"
 	"github.com/seed893f581e/nsq/internal/certs/certstest"
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
@@ -325,9 +325,9 @@ func TestSubscriptionOutlivesAuthServers(t *testing.T) {
 func TestSubscriptionIsRenewedWhenAuthServersAreBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := new(authtest.Server)
-		log := new(lockedBuffer)
+		log := new(loggingtest.Buffer)
 		opts := nsqtest.Options(t)
-		opts.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		opts.Logger = log.Logger(slog.LevelWarn)
 		b := startAuthInBubble(t, opts, server)
 		c := consumeAuthorized(b, server, 10*time.Second)
 		server.Answer("s", 500, "")
@@ -539,24 +539,6 @@ func TestStatsOfAuthorizedClients(t *testing.T) {
 	}
 }
 
-// lockedBuffer takes a log while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex // buf
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // However AUTH, a command, a re-check or publishing over HTTP fail: neither
 // logs nor /stats nor an answer has the secret.
 func TestSecretsAreNotTold(t *testing.T) {
@@ -576,10 +558,10 @@ func TestSecretsAreNotTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := new(authtest.Server)
-				log := new(lockedBuffer)
+				log := new(loggingtest.Buffer)
 				opts := nsqtest.Options(t)
 				opts.AuthRequired = true
-				opts.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				opts.Logger = log.Logger(slog.LevelDebug)
 				var failing atomic.Bool
 				b := startAuthInBubble(t, opts, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if failing.Load() && fail.status == 0 {
@@ -643,9 +625,9 @@ func TestStartSaysWhatAuthDoesNotCover(t *testing.T) {
 		{true, false, false, 0},
 		{false, false, true, 0},
 	} {
-		log := new(lockedBuffer)
+		log := new(loggingtest.Buffer)
 		opts := nsqtest.Options(t)
-		opts.Logger = slog.New(slog.NewTextHandler(log, nil))
+		opts.Logger = log.Logger(slog.LevelInfo)
 		if tc.auth {
 			opts.AuthHTTPAddresses = []string{"127.0.0.1:1"}
 		}

@@ -1,7 +1,6 @@
 package nsqd_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
@@ -9,9 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/nsqd"
 )
@@ -239,8 +238,8 @@ func TestDamageTable(t *testing.T) {
 			}
 			damaged := *opts
 			damaged.DataPath = dir
-			var log lineBuffer
-			damaged.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+			var log loggingtest.Buffer
+			damaged.Logger = log.Logger(slog.LevelWarn)
 			n := nsqtest.Start(t, &damaged)
 			inChannel := consumeDamaged(t, n, "t", lost)
 			inTopic := consumeDamaged(t, n, "alone", lost)
@@ -324,22 +323,4 @@ func consumeDamaged(t *testing.T, n *nsqtest.NSQD, topic string, lost []int) (mi
 	dialRaw(t, n).pub(topic, "after") // and it goes on
 	c.fin(c.wantMessage("after", 1))
 	return damagedMessages - len(got)
-}
-
-// A lineBuffer keeps log lines. It is safe for concurrent use.
-type lineBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lineBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lineBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

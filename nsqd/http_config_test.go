@@ -1,7 +1,6 @@
 package nsqd_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/nsqd"
 )
@@ -89,10 +89,9 @@ func TestHTTPConfigOfTLS(t *testing.T) {
 // The level changes what is logged, at once; without a LevelVar it is fixed.
 func TestHTTPConfigLogLevel(t *testing.T) {
 	opts := nsqtest.Options(t)
-	var mu sync.Mutex
-	var lines bytes.Buffer
+	var lines loggingtest.Buffer
 	opts.LevelVar = new(slog.LevelVar)
-	opts.Logger = slog.New(slog.NewTextHandler(lockedWriter{&mu, &lines}, &slog.HandlerOptions{Level: opts.LevelVar}))
+	opts.Logger = lines.Logger(opts.LevelVar)
 	n := nsqtest.Start(t, opts)
 	a := newAPI(t, n)
 	a.want(200, "4", "PUT", "/config/log_level", "error")

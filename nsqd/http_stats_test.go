@@ -1,16 +1,15 @@
 package nsqd_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/version"
 	"github.com/seed893f581e/nsq/nsqd"
@@ -170,9 +169,8 @@ func TestHTTPStatsFilters(t *testing.T) {
 
 func TestHTTPAccessLog(t *testing.T) {
 	opts := nsqtest.Options(t)
-	var mu sync.Mutex
-	var lines bytes.Buffer
-	opts.Logger = slog.New(slog.NewTextHandler(lockedWriter{&mu, &lines}, nil))
+	var lines loggingtest.Buffer
+	opts.Logger = lines.Logger(slog.LevelInfo)
 	n := nsqtest.Start(t, opts)
 	a := newAPI(t, n)
 	a.pub("t", "x")
@@ -200,15 +198,4 @@ func TestHTTPAccessLog(t *testing.T) {
 			t.Errorf("%s is in the log:\n%s", line, log)
 		}
 	}
-}
-
-type lockedWriter struct {
-	mu *sync.Mutex
-	w  *bytes.Buffer
-}
-
-func (l lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
@@ -123,8 +124,8 @@ func change(a *api, n *nsqtest.NSQD, path, topic string) error {
 // again.
 func TestOneChangeIsOneWrite(t *testing.T) {
 	opts := nsqtest.Options(t)
-	var log logBuffer
-	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	var log loggingtest.Buffer
+	opts.Logger = log.Logger(slog.LevelInfo)
 	n := nsqtest.Start(t, opts)
 	a := newAPI(t, n)
 	a.post("/topic/create?topic=t")
@@ -145,8 +146,8 @@ func TestUnwritableMetadata(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.DataPath = filepath.Join(opts.DataPath, "data")
 	makeDir(t, opts.DataPath)
-	var log logBuffer
-	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	var log loggingtest.Buffer
+	opts.Logger = log.Logger(slog.LevelInfo)
 	n := nsqtest.Start(t, opts)
 	a := newAPI(t, n)
 	a.post("/topic/create?topic=t")
@@ -175,24 +176,6 @@ func TestUnwritableMetadata(t *testing.T) {
 		topics, err := savedTopics(opts.DataPath)
 		return err == nil && fmt.Sprint(topics) == "map[new:new other:other c t:t* c* new]"
 	})
-}
-
-// logBuffer is where a test looks for log lines.
-type logBuffer struct {
-	mu  sync.Mutex // buf
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // fillDataPath leaves a data path in which each queue holds messages in its
@@ -246,8 +229,8 @@ func TestDamagedMetadataCostsNoMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := fillDataPath(t)
-			var log logBuffer
-			opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			var log loggingtest.Buffer
+			opts.Logger = log.Logger(slog.LevelInfo)
 			file := filepath.Join(opts.DataPath, "nsqd.dat")
 			data, err := os.ReadFile(file)
 			if err != nil {
@@ -322,8 +305,8 @@ func TestQueuesThatMetadataDoesNotName(t *testing.T) {
 	for _, name := range foreign {
 		writeFile(t, in(name), "x")
 	}
-	var log logBuffer
-	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	var log loggingtest.Buffer
+	opts.Logger = log.Logger(slog.LevelInfo)
 	n := nsqtest.Start(t, opts)
 	topics, err := savedTopics(opts.DataPath)
 	if got, want := fmt.Sprint(topics), "map[alone:alone later:later c t:t* c]"; err != nil || got != want {

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
@@ -518,9 +519,9 @@ func TestLargestMessage(t *testing.T) {
 // Mistakes of clients are routine: an error in the log is something that an
 // operator should look into.
 func TestMistakesOfClientsAreNoErrorsInTheLog(t *testing.T) {
-	var log lineBuffer
+	var log loggingtest.Buffer
 	opts := nsqtest.Options(t)
-	opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	opts.Logger = log.Logger(slog.LevelWarn)
 	n := nsqtest.Start(t, opts)
 	connect(t, n.RealTCPAddr()).close() // a port probe
 	dialRaw(t, n).close()
@@ -546,10 +547,10 @@ func TestMistakesOfClientsAreNoErrorsInTheLog(t *testing.T) {
 
 // A frame that says its cause is not followed by it in the log.
 func TestCausesAreLoggedOnce(t *testing.T) {
-	var log logBuffer
+	var log loggingtest.Buffer
 	opts := nsqtest.Options(t)
 	opts.MaxChannelConsumers = 1
-	opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	opts.Logger = log.Logger(slog.LevelWarn)
 	n := nsqtest.Start(t, opts)
 	dialRaw(t, n).sub("t", "c")
 	c := dialRaw(t, n)

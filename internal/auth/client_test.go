@@ -1,7 +1,6 @@
 package auth_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/auth"
 	"github.com/seed893f581e/nsq/internal/auth/authtest"
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
 
 const everything = `{"ttl":60,"identity":"bob","authorizations":[{"topic":".*","channels":[".*"],"permissions":["subscribe","publish"]}]}`
@@ -216,24 +216,6 @@ func TestNoHTTPSRetry(t *testing.T) {
 	}
 }
 
-// lockedBuffer takes a log while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex // buf
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // closedAddr returns an address on which nobody listens.
 func closedAddr(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -334,7 +316,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		"a password in the URL": "http://user:hush@" + closedAddr(t) + "/?key=hush",
 	} {
 		for _, method := range []string{"get", "post"} {
-			log := new(lockedBuffer)
+			log := new(loggingtest.Buffer)
 			timeout := 10 * time.Second
 			if name == "no answer" {
 				timeout = 50 * time.Millisecond
@@ -343,7 +325,7 @@ func TestSecretsStaySecret(t *testing.T) {
 				Addresses:      []string{address},
 				Method:         method,
 				RequestTimeout: timeout,
-				Log:            slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+				Log:            log.Logger(slog.LevelDebug),
 			})
 			answer, err := c.Ask(t.Context(), auth.Request{Secret: secret})
 			if err == nil {
@@ -397,8 +379,8 @@ func TestRedirection(t *testing.T) {
 // A server that fails is named once, not for every query, and so is its return.
 func TestServerHealthIsLoggedOnce(t *testing.T) {
 	s := authtest.Start(t)
-	log := new(lockedBuffer)
-	c := newClient(t, auth.Config{Addresses: []string{host(s.URL)}, Log: slog.New(slog.NewTextHandler(log, nil))})
+	log := new(loggingtest.Buffer)
+	c := newClient(t, auth.Config{Addresses: []string{host(s.URL)}, Log: log.Logger(slog.LevelInfo)})
 	for _, status := range []int{200, 403, 500, 500, 500, 200, 200, 500} {
 		s.Answer("s", status, everything)
 		c.Ask(t.Context(), auth.Request{Secret: "s"})

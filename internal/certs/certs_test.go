@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/certs"
 	"github.com/seed893f581e/nsq/internal/certs/certstest"
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
 
 // files are a server's certificate and key and an authority, on disk.
@@ -330,9 +331,9 @@ func TestDialTLSFollowsReloads(t *testing.T) {
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFiles(t)
-		var log lockedBuffer
+		var log loggingtest.Buffer
 		c := f.config()
-		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		c.Log = log.Logger(slog.LevelInfo)
 		s := load(t, c)
 		ctx, stop := context.WithCancel(t.Context())
 		var watching sync.WaitGroup
@@ -425,22 +426,4 @@ func TestWatchSeesASwappedDirectory(t *testing.T) {
 			t.Errorf("clients see %q", got)
 		}
 	})
-}
-
-// A lockedBuffer is written by one goroutine and read by another.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
 
 // busyOptions has the sync goroutine work all the time.
@@ -19,8 +21,8 @@ func busyOptions(t *testing.T) Options {
 func TestConcurrentUseDeliversEachRecordOnce(t *testing.T) {
 	const putters, readers, each = 4, 4, 100
 	o := busyOptions(t)
-	var log logBuffer
-	o.Logger = log.logger(slog.LevelWarn)
+	var log loggingtest.Buffer
+	o.Logger = log.Logger(slog.LevelWarn)
 	q := useQueue(t, openStore(t, o), "orders")
 
 	var writers, all sync.WaitGroup
@@ -90,9 +92,9 @@ func readUntil(t *testing.T, q *Queue, done <-chan struct{}) [][]byte {
 }
 
 func TestCountsStayExactWhenEmptiedUnderLoad(t *testing.T) {
-	var log logBuffer
+	var log loggingtest.Buffer
 	o := busyOptions(t)
-	o.Logger = log.logger(slog.LevelWarn)
+	o.Logger = log.Logger(slog.LevelWarn)
 	q := useQueue(t, openStore(t, o), "orders")
 	var writers, all sync.WaitGroup
 	for range 2 {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
 
 // Damage costs the records that it hits, and no others; nothing altered is read.
@@ -74,9 +76,9 @@ func seq(from, to int) (s []int) {
 // testDamage damages the second of three files with records(0, all).
 func testDamage(t *testing.T, damage func([]byte), all int, want []string, withMeta bool) {
 	t.Helper()
-	var log logBuffer
+	var log loggingtest.Buffer
 	o := quickOptions(t.TempDir())
-	o.Logger = log.logger(slog.LevelError)
+	o.Logger = log.Logger(slog.LevelError)
 	f := files{o.Dir, "orders"}
 	before, after := records(100, 110), records(200, 210)
 	writeFile(t, f.dataPath(0), encoded(before))

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
 
 // A faultyDisk is the file system, except that operations fail for which fail
@@ -195,10 +197,10 @@ func TestFailedReadChangesNothing(t *testing.T) {
 	for _, err := range []error{syscall.EIO, syscall.EMFILE, syscall.EACCES} {
 		for _, op := range []string{"open", "read", "size"} {
 			for n := range 8 {
-				var log logBuffer
+				var log loggingtest.Buffer
 				o := testOptions(t.TempDir())
 				o.MaxBytesPerFile = 300
-				o.Logger = log.logger(slog.LevelInfo)
+				o.Logger = log.Logger(slog.LevelInfo)
 				d := &faultyDisk{quick: true}
 				o.disk = d
 				q := newQueue(t, "orders", o)

@@ -10,11 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
 
 func TestMain(m *testing.M) {
@@ -197,8 +198,8 @@ func wantHealthy(t testing.TB, name string, o Options, want []string) {
 	wantDepth(t, q, len(want))
 	mustClose(t, q)
 
-	var log logBuffer
-	o.Logger = log.logger(slog.LevelWarn)
+	var log loggingtest.Buffer
+	o.Logger = log.Logger(slog.LevelWarn)
 	q = reopen(t, name, o)
 	wantDepth(t, q, len(want))
 	more := records(2000, 2020)
@@ -264,26 +265,4 @@ func dirNames(t testing.TB, dir string) []string {
 		names = append(names, e.Name())
 	}
 	return names
-}
-
-// A logBuffer keeps log lines for a test to look at.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func (b *logBuffer) logger(level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: level}))
 }

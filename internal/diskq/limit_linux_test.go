@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
 
 // limitFileSize makes writes of this process beyond that offset of any file
@@ -86,10 +88,10 @@ func TestFullDiskLosesAndAltersNothing(t *testing.T) {
 	if !inChild(t) {
 		return
 	}
-	var log logBuffer
+	var log loggingtest.Buffer
 	o := testOptions(t.TempDir())
 	o.MaxBytesPerFile = 200 << 10
-	o.Logger = log.logger(slog.LevelError)
+	o.Logger = log.Logger(slog.LevelError)
 	q := useQueue(t, openStore(t, o), "orders")
 	written := make(chan struct{})
 	var readers sync.WaitGroup

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
 
 func TestFirstInFirstOut(t *testing.T) {
@@ -93,8 +95,8 @@ func TestReopenAfterCloseKeepsEverything(t *testing.T) {
 	wantDepth(t, q, 67)
 	mustClose(t, q)
 
-	var log logBuffer
-	o.Logger = log.logger(slog.LevelDebug)
+	var log loggingtest.Buffer
+	o.Logger = log.Logger(slog.LevelDebug)
 	q = reopen(t, "orders", o)
 	wantDepth(t, q, 67)
 	putAll(t, q, records(100, 110))
@@ -242,10 +244,10 @@ func TestDirectoryNameIsTakenLiterally(t *testing.T) {
 func TestReaderThatCatchesUp(t *testing.T) {
 	for _, lag := range []int{0, 1, 2, 20} { // records left unread behind the writer
 		dir := t.TempDir()
-		var log logBuffer
+		var log loggingtest.Buffer
 		o := testOptions(dir)
 		o.MaxBytesPerFile = 300
-		o.Logger = log.logger(slog.LevelWarn)
+		o.Logger = log.Logger(slog.LevelWarn)
 		q := newQueue(t, "orders", o)
 		var got []string
 		for i := range 200 {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
 
 func TestCrashLosesNothing(t *testing.T) {
@@ -27,7 +29,7 @@ func TestCrashLosesNothing(t *testing.T) {
 		"all read":                          {400, 100, 100, 0, 0, 100},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log logBuffer
+			var log loggingtest.Buffer
 			o := quickOptions(t.TempDir())
 			o.MaxBytesPerFile = c.maxBytes
 			q := newQueue(t, "orders", o)
@@ -39,7 +41,7 @@ func TestCrashLosesNothing(t *testing.T) {
 			putAll(t, q, records(c.synced, c.synced+c.more))
 			take(t, q, c.read)
 			o = crash(t, o)
-			o.Logger = log.logger(slog.LevelError)
+			o.Logger = log.Logger(slog.LevelError)
 			wantHealthy(t, "orders", o, records(c.want, c.synced+c.more))
 			if s := log.String(); s != "" {
 				t.Errorf("logged %s", s)
@@ -85,8 +87,8 @@ func TestTornTail(t *testing.T) {
 	for cut := range last {
 		for _, withMeta := range []bool{true, false} {
 			o := quickOptions(t.TempDir())
-			var log logBuffer
-			o.Logger = log.logger(slog.LevelWarn)
+			var log loggingtest.Buffer
+			o.Logger = log.Logger(slog.LevelWarn)
 			f := files{o.Dir, "orders"}
 			good := encoded(records(0, whole))
 			writeFile(t, f.dataPath(0), append(good, last[:cut]...))
@@ -126,9 +128,9 @@ func TestZerosAtTheEndAreCutOff(t *testing.T) {
 // Without any record there is nobody to read on to the damage. It is kept and
 // told all the same.
 func TestFilesOfNothingButDamage(t *testing.T) {
-	var log logBuffer
+	var log loggingtest.Buffer
 	o := quickOptions(t.TempDir())
-	o.Logger = log.logger(slog.LevelWarn)
+	o.Logger = log.Logger(slog.LevelWarn)
 	f := files{o.Dir, "orders"}
 	for num := range int64(3) {
 		writeFile(t, f.dataPath(num), []byte(strings.Repeat("?", 100+int(num))))
@@ -173,8 +175,8 @@ func TestUnusableMetaFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := quickOptions(t.TempDir())
-			var log logBuffer
-			o.Logger = log.logger(slog.LevelWarn)
+			var log loggingtest.Buffer
+			o.Logger = log.Logger(slog.LevelWarn)
 			f := files{o.Dir, "orders"}
 			writeFile(t, f.dataPath(0), encoded(records(0, 10)))
 			writeFile(t, f.metaPath(), []byte(content))

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,25 +14,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 )
-
-// lockedBuffer takes the log of a server while it runs.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 // A pipeListener accepts connections that never leave the process, for tests
 // on the fake clock.
@@ -75,7 +58,7 @@ func (l *pipeListener) dial(t *testing.T) net.Conn {
 type running struct {
 	*Server
 	*pipeListener
-	log    *lockedBuffer
+	log    *loggingtest.Buffer
 	panics int // read it when a request is answered
 	client http.Client
 }
@@ -86,8 +69,8 @@ func start(t *testing.T, quiet func(*http.Request) bool, add func(*Server)) *run
 }
 
 func startWith(t *testing.T, c Config, add func(*Server)) *running {
-	r := &running{pipeListener: newPipeListener(), log: &lockedBuffer{}}
-	c.Log = slog.New(slog.NewTextHandler(r.log, nil))
+	r := &running{pipeListener: newPipeListener(), log: &loggingtest.Buffer{}}
+	c.Log = r.log.Logger(slog.LevelInfo)
 	c.OnPanic = func() { r.panics++ }
 	r.Server = NewServer(c)
 	add(r.Server)
