@@ -238,10 +238,10 @@ func TestFailedReadChangesNothing(t *testing.T) {
 // A queue that goes while it fails does not seem to have recovered.
 func TestClosingIsNoRecovery(t *testing.T) {
 	for name, end := range map[string]func(*Queue) error{"close": (*Queue).Close, "delete": (*Queue).Delete} {
-		var log logBuffer
+		var log loggingtest.Buffer
 		var health healthLog
 		o := testOptions(t.TempDir())
-		o.Logger, o.Health = log.logger(slog.LevelInfo), health.set
+		o.Logger, o.Health = log.Logger(slog.LevelInfo), health.set
 		d := &faultyDisk{quick: true}
 		o.disk = d
 		q := newQueue(t, "orders", o)
