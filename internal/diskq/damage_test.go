@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -238,4 +239,22 @@ func FuzzFiles(f *testing.F) {
 		mustClose(t, q)
 		wantHealthy(t, "orders", o, records(53, 55))
 	})
+}
+
+// The file that is being written may lose its end under our feet, in the middle
+// of a record of any length.
+func TestActiveFileCutInTheMiddleOfARecord(t *testing.T) {
+	long := record(1) + strings.Repeat("y", 3*windowSize)
+	o := testOptions(t.TempDir())
+	q := newQueue(t, "orders", o)
+	putAll(t, q, []string{record(0), long})
+	if err := os.Truncate(q.files.dataPath(0), recordOffset(1)+2*windowSize); err != nil {
+		t.Fatal(err)
+	}
+	wantRecords(t, takeAll(t, q), records(0, 1))
+	if d := q.Damage(); d.Records != 1 || d.Ranges == 0 {
+		t.Errorf("damage %+v", d)
+	}
+	putAll(t, q, records(2, 4))
+	wantRecords(t, takeAll(t, q), records(2, 4))
 }

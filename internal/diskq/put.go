@@ -105,8 +105,9 @@ func (q *Queue) putLocked(b *Batch) error {
 	rolled := q.write.file != end.file
 	q.write = end
 	q.depth.Add(int64(b.Records()))
+	many := q.countLocked(int64(b.Records()), true)
 	q.mu.Unlock()
-	q.changed(int64(b.Records()), true)
+	q.plan(many)
 	if rolled {
 		q.store.syncs.hurry(q)
 	}

@@ -64,7 +64,11 @@ func (q *Queue) readLocked(dst [][]byte, n, maxBytes int) ([][]byte, error) {
 		}
 		var length int64
 		var ok bool
-		if length, ok, err = v.check(at.offset); err != nil {
+		var rec []byte
+		if length, ok, err = v.check(at.offset); ok && err == nil {
+			rec, ok, err = v.record(at.offset, length)
+		}
+		if err != nil {
 			break
 		}
 		if !ok {
@@ -72,10 +76,6 @@ func (q *Queue) readLocked(dst [][]byte, n, maxBytes int) ([][]byte, error) {
 			got = 0
 			err = q.skip(&at, end, v)
 			continue
-		}
-		var rec []byte
-		if rec, err = v.record(at.offset, length); err != nil {
-			break
 		}
 		at.offset += sizeLen + length
 		dst = append(dst, rec)
@@ -104,13 +104,14 @@ func (q *Queue) taken(at position, records int) (uncounted bool) {
 		q.depth.Store(0)
 	}
 	uncounted = left == 0 && at != q.write
+	many := moved && q.countLocked(int64(max(records, 1)), false)
 	q.mu.Unlock()
 	if lost > 0 {
 		q.store.opts.Logger.Warn(q.logName("at the end, fewer records than were counted: the others were in damaged data"), "records", lost)
 		q.addDamage(Damage{Records: lost})
 	}
 	if moved {
-		q.changed(int64(max(records, 1)), false)
+		q.plan(many)
 	}
 	if rolled {
 		q.store.syncs.hurry(q) // the file before it can go

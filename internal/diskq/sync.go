@@ -17,10 +17,22 @@ const retryInterval = time.Second
 // made durable in time.
 func (q *Queue) changed(records int64, written bool) {
 	q.mu.Lock()
+	many := q.countLocked(records, written)
+	q.mu.Unlock()
+	q.plan(many)
+}
+
+// countLocked counts records that were written or read, in the same critical
+// section as the positions: a sync in between would take for durable what was
+// just written. It reports whether that makes many, for plan.
+func (q *Queue) countLocked(records int64, written bool) (many bool) {
 	q.unsynced += records
 	q.unsafeData = q.unsafeData || written
-	many := q.unsynced >= q.store.opts.SyncEvery
-	q.mu.Unlock()
+	return q.unsynced >= q.store.opts.SyncEvery
+}
+
+// plan sees to it that what was counted is made durable in time.
+func (q *Queue) plan(many bool) {
 	if many {
 		q.store.syncs.hurry(q)
 	} else {
@@ -33,7 +45,8 @@ func (q *Queue) changed(records int64, written bool) {
 func (q *Queue) mustWait() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.unsynced >= 2*q.store.opts.SyncEvery-1 && !q.condition.failing(syncFault)
+	every := q.store.opts.SyncEvery // of which twice as much may be no number any more
+	return q.unsynced-every >= every-1 && !q.condition.failing(syncFault)
 }
 
 // sync makes durable what was written and read so far.
@@ -180,7 +193,8 @@ type schedule struct {
 type scheduled struct {
 	urgent, active atomic.Bool
 	failing        bool      // schedule.mu
-	due            time.Time // schedule.mu
+	hurried        time.Time // schedule.mu; when it became urgent
+	due            time.Time // schedule.mu; as an active one
 }
 
 // add has the queue seen to after wait, which is the same for all.
@@ -204,6 +218,7 @@ func (s *schedule) hurry(q *Queue) {
 		return
 	}
 	s.mu.Lock()
+	q.scheduled.hurried = time.Now()
 	s.urgent = append(s.urgent, q)
 	s.mu.Unlock()
 	s.signal()
@@ -234,21 +249,26 @@ func (s *schedule) signal() {
 }
 
 // next takes a queue out of the schedule that is due, or says how long to wait
-// for one. retry means that the failing ones are due.
+// for one. retry means that the failing ones are due. Who has been due for the
+// longest time is the first, so that a queue that is urgent again and again keeps
+// nobody waiting.
 func (s *schedule) next(now time.Time) (q *Queue, retry bool, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if q := pop(&s.urgent); q != nil {
-		q.scheduled.urgent.Store(false)
-		return q, false, 0
+	if len(s.failing) > 0 && !s.retry.After(now) {
+		return nil, true, 0
+	}
+	if len(s.urgent) > 0 {
+		now = s.urgent[0].scheduled.hurried // active ones that were due by then go before
 	}
 	if len(s.active) > 0 && !s.active[0].scheduled.due.After(now) {
 		q := pop(&s.active)
 		q.scheduled.active.Store(false)
 		return q, false, 0
 	}
-	if len(s.failing) > 0 && !s.retry.After(now) {
-		return nil, true, 0
+	if q := pop(&s.urgent); q != nil {
+		q.scheduled.urgent.Store(false)
+		return q, false, 0
 	}
 	wait = time.Hour
 	if len(s.active) > 0 {

@@ -2,6 +2,7 @@ package diskq
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -158,5 +159,39 @@ func TestCloseSyncs(t *testing.T) {
 	}
 	if want = append(want, "replace orders.diskqueue.meta.dat"); len(want) < 3 || !slices.Equal(done, want) {
 		t.Errorf("Close did %q, want %q", done, want)
+	}
+}
+
+// A queue that never stops asking keeps neither the others nor those that fail
+// waiting.
+func TestBusyQueueStarvesNobody(t *testing.T) {
+	s := openQuiet(t, testOptions(t.TempDir()))
+	busy, other, failing := s.Queue("busy"), s.Queue("other"), s.Queue("failing")
+	s.syncs.add(other, 0)
+	s.syncs.fails(failing)
+	later := time.Now().Add(time.Minute)
+	seen, retried := false, false
+	for range 3 {
+		s.syncs.hurry(busy)
+		q, retry, _ := s.syncs.next(later)
+		if retry {
+			retried = true
+			s.syncs.retry = later.Add(time.Minute) // as retryFailing does
+		}
+		seen = seen || q == other
+	}
+	if !seen || !retried {
+		t.Errorf("beside a busy queue, another was seen to: %v; those that fail were tried again: %v", seen, retried)
+	}
+}
+
+// The largest number there is means that Put never syncs itself.
+func TestLargestSyncEvery(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.SyncEvery = math.MaxInt64
+	q := newQueue(t, "orders", o)
+	putAll(t, q, records(0, 3))
+	if d := metaDepth(t, q); d != -1 {
+		t.Errorf("the meta file says %d before anything was to be durable", d)
 	}
 }

@@ -83,18 +83,25 @@ func (v *view) at(off int64, n int) ([]byte, error) {
 	return v.window[:min(n, got)], nil
 }
 
-// record returns a copy of the record at off, which check has found good.
-func (v *view) record(off, length int64) ([]byte, error) {
-	rec := make([]byte, length)
+// record returns a copy of the record at off, which check has found good. It
+// reports false if the file has become shorter than that.
+func (v *view) record(off, length int64) (rec []byte, ok bool, err error) {
+	rec = make([]byte, length)
 	off += sizeLen
 	if i := off - v.off; i >= 0 && i+length <= int64(v.filled) {
 		copy(rec, v.window[i:])
-		return rec, nil
+		return rec, true, nil
 	}
-	if _, err := v.f.ReadAt(rec, off); err != nil {
-		return nil, err
+	n, err := v.f.ReadAt(rec, off)
+	switch {
+	case int64(n) == length:
+		return rec, true, nil
+	case errors.Is(err, io.EOF):
+		v.limit, v.next = off+int64(n), -1
+		return nil, false, nil
+	default:
+		return nil, false, err
 	}
-	return rec, nil
 }
 
 // head returns the length of the record at off, and whether that and its header
