@@ -28,7 +28,7 @@ func (n *NSQD) load() error {
 		n.log.Warn("NSQ: left-over temporary files could not be removed", "error", err)
 	}
 	n.env.foldsCase.Store(foldsCase(n.opts.DataPath))
-	file, whole, err := n.readMetadata()
+	file, whole, damage, err := n.readMetadata()
 	if err != nil {
 		return fmt.Errorf("%w - %w", ErrLoad, err)
 	}
@@ -39,31 +39,39 @@ func (n *NSQD) load() error {
 	l := loading{n: n, log: n.log, whole: whole, byName: make(map[string]*topicToLoad)}
 	l.addRecorded(file)
 	l.addFound(queues)
-	return l.run()
+	if damage != nil {
+		n.log.Error("NSQ: the metadata file is damaged; it is rebuilt from what could be read of it and from the queue files",
+			"file", n.metadata.fileName(), "damage", damage, "topics read", len(file.Topics))
+	}
+	if err := l.run(); err != nil || damage == nil {
+		return err
+	}
+	return n.setAsideMetadata() // last: a start that fails must leave what can be read to the next
 }
 
-// readMetadata returns what nsqd.dat holds. whole is false if that is not all:
-// a damaged file is set aside. The error is that of a file that cannot be read.
-func (n *NSQD) readMetadata() (file metadataFile, whole bool, err error) {
-	name := n.metadata.fileName()
-	data, err := os.ReadFile(name)
+// readMetadata returns what nsqd.dat holds. whole is false if that is not all,
+// as the file is missing or, which damage tells, damaged. The error is that of a
+// file that cannot be read.
+func (n *NSQD) readMetadata() (file metadataFile, whole bool, damage, err error) {
+	data, err := os.ReadFile(n.metadata.fileName())
 	if errors.Is(err, fs.ErrNotExist) {
-		return file, false, nil
+		return file, false, nil, nil
 	}
 	if err != nil {
-		return file, false, err
+		return file, false, nil, err
 	}
-	file, damage := parseMetadata(data)
-	if damage == nil {
-		return file, true, nil
-	}
-	aside, err := setAside(name)
+	file, damage = parseMetadata(data)
+	return file, damage == nil, damage, nil
+}
+
+// setAsideMetadata keeps a damaged nsqd.dat from being written over.
+func (n *NSQD) setAsideMetadata() error {
+	aside, err := setAside(n.metadata.fileName())
 	if err != nil {
-		return file, false, fmt.Errorf("%s is damaged (%w) and cannot be set aside: %w", name, damage, err)
+		return fmt.Errorf("%w - the damaged file cannot be set aside: %w", ErrLoad, err)
 	}
-	n.log.Error("NSQ: the metadata file is damaged and was set aside; it is rebuilt from what could be read of it and from the queue files",
-		"file", name, "as", aside, "bytes", len(data), "damage", damage, "topics read", len(file.Topics))
-	return file, false, nil
+	n.log.Warn("NSQ: the damaged metadata file was set aside", "as", aside)
+	return nil
 }
 
 // parseMetadata returns what nsqd.dat holds, and what is wrong with it; then

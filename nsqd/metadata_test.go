@@ -278,6 +278,28 @@ func TestDamagedMetadataCostsNoMessage(t *testing.T) {
 	}
 }
 
+// A start that fails has not used up what can still be read of a damaged file.
+func TestFailedStartLeavesDamagedMetadata(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+	file := filepath.Join(opts.DataPath, "nsqd.dat")
+	writeFile(t, file, `{"topics":[{"name":"t","paused":true,"channels":[{"name":"c","paused":true}]},`)
+	inTheWay := filepath.Join(opts.DataPath, "t:c.diskqueue.meta.dat")
+	makeDir(t, inTheWay)
+	for range 2 {
+		if _, err := nsqd.New(opts); err == nil {
+			t.Fatal("it started although a queue could not be read")
+		}
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	nsqtest.Start(t, opts)
+	if topics, err := savedTopics(opts.DataPath); err != nil || topics["t"] != "t* c*" {
+		t.Errorf("in the end there are %q, %v", topics, err)
+	}
+}
+
 func TestMetadataSetAsideIsNotOverwritten(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
