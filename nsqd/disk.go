@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -31,10 +32,26 @@ func (e *env) openDisk() error {
 		SyncEvery:       e.opts.SyncEvery,
 		SyncTimeout:     e.opts.SyncTimeout,
 		OpenFiles:       min(files-otherFiles, maxDiskFiles),
+		KeepFree:        e.keepFree(),
 		Logger:          e.log,
 		Health:          e.health.set,
 	})
 	return err
+}
+
+// maxKeepFree is what is kept free of a large disk where the options do not say.
+const maxKeepFree = 64 << 20
+
+func (e *env) keepFree() int64 {
+	if e.opts.MinFreeDisk > 0 {
+		return e.opts.MinFreeDisk
+	}
+	_, total, err := diskspace.Free(e.opts.DataPath)
+	if err != nil {
+		e.log.Warn("DISK: no space can be kept free for what is in memory at a stop", "error", err)
+		return 0
+	}
+	return min(maxKeepFree, total/16)
 }
 
 // closeDisk ends what openDisk began; the queues are closed before.

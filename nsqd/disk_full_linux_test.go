@@ -127,6 +127,7 @@ func TestFullDisk(t *testing.T) {
 			opts.DataPath = smallDisk(t, 2<<20)
 			opts.MemQueueSize = 5
 			opts.MaxBytesPerFile = 100_000
+			opts.MinFreeDisk = 1 // until the disk itself refuses
 			opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
 			ballast := filepath.Join(opts.DataPath, "ballast")
 			writeFile(t, ballast, strings.Repeat("x", 800_000))
@@ -169,6 +170,40 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestStopOnAFullDisk stops a broker whose disk has no room for publishers any
+// more: what it holds in memory by then, in flight and deferred, too, fits into
+// what was kept free.
+func TestStopOnAFullDisk(t *testing.T) {
+	for name, memQueueSize := range map[string]int64{"memory in use": 50, "no memory": 0} {
+		t.Run(name, func(t *testing.T) {
+			opts := nsqtest.Options(t)
+			opts.DataPath = smallDisk(t, 8<<20)
+			opts.MemQueueSize = memQueueSize
+			opts.MinFreeDisk = 3 << 20
+			opts.Logger = slog.New(slog.DiscardHandler)
+			n := nsqtest.Start(t, opts)
+			a := newAPI(t, n)
+			a.post("/topic/create?topic=t")
+			a.post("/channel/create?topic=t&channel=c")
+			holder := dialRaw(t, n)
+			defer holder.close()
+			holder.consume("t", "c", 20)
+
+			p := &publisher{t: t, n: n, topic: "t"}
+			if refused := p.fill(2000); !strings.Contains(refused, noSpace) || !strings.Contains(refused, "are kept for") {
+				t.Errorf("refused with %q", refused)
+			}
+			for range 20 {
+				holder.message()
+			}
+			wantPing(t, n, 500, noSpace)
+			p.n = n.Restart()
+			p.wantAll("c")
+			t.Logf("%d messages were acknowledged; none is lost", len(p.acked))
+		})
+	}
+}
+
 // TestFullDiskWithoutMemory has a backlog in a topic when its first channel
 // appears, which may keep nothing in memory and cannot write: it is consumed all
 // the same.
@@ -176,6 +211,7 @@ func TestFullDiskWithoutMemory(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.DataPath = smallDisk(t, 1<<20)
 	opts.MemQueueSize = 0
+	opts.MinFreeDisk = 1 // until the disk itself refuses
 	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
 	ballast := filepath.Join(opts.DataPath, "ballast")
 	writeFile(t, ballast, strings.Repeat("x", 200_000))

@@ -45,7 +45,7 @@ func TestHTTPConfigShowsEveryOption(t *testing.T) {
 		"deflate": "true", "max_deflate_level": "6", "snappy": "true",
 
 		"data_path": opts.DataPath, "mem_queue_size": "10000", "max_bytes_per_file": "104857600",
-		"sync_every": "2500", "sync_timeout": "2000000000",
+		"sync_every": "2500", "sync_timeout": "2000000000", "min_free_disk": "0",
 		"queue_scan_worker_pool_max": "4", "queue_scan_selection_count": "20",
 
 		"msg_timeout": "60000000000", "max_msg_timeout": "900000000000",

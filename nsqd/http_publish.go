@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/httpapi"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -94,17 +95,13 @@ func diskError(err error) error {
 		return httpapi.Exiting
 	case errors.Is(err, errNameTaken):
 		return httpapi.Error{Status: http.StatusConflict, Code: "NAME_TAKEN_IN_OTHER_CASE", Err: err}
-	case isDiskFull(err):
+	case diskspace.IsFull(err):
 		return httpapi.Error{Status: http.StatusInsufficientStorage, Code: "DISK_FULL", Err: err}
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return httpapi.Error{Status: http.StatusServiceUnavailable, Code: "TOO_MANY_OPEN_FILES", Err: err}
 	default:
 		return httpapi.Error{Status: http.StatusServiceUnavailable, Code: "DISK_ERROR", Err: err}
 	}
-}
-
-func isDiskFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // errCutBody is for a body that ended early or stalled, mostly because the

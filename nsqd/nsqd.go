@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/certs"
 	"github.com/seed893f581e/nsq/internal/dirlock"
+	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/version"
@@ -99,7 +100,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	if err = n.load(); err != nil {
 		return nil, err
 	}
-	if err = n.metadata.write(); isDiskFull(err) {
+	if err = n.metadata.write(); diskspace.IsFull(err) {
 		n.log.Error("NSQ: failed to persist metadata, will try again: a full disk can still be emptied by consumers", "error", err)
 		err = nil
 	}

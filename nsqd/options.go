@@ -65,6 +65,7 @@ type Options struct {
 	MaxBytesPerFile int64         `flag:"max-bytes-per-file" usage:"size in bytes at which a disk queue begins a new file"`
 	SyncEvery       int64         `flag:"sync-every" usage:"reads and writes of a disk queue between two fsyncs"`
 	SyncTimeout     time.Duration `flag:"sync-timeout" usage:"longest time between two fsyncs of a disk queue that is in use"`
+	MinFreeDisk     int64         `flag:"min-free-disk" usage:"bytes that queues leave free on the disk, for what is in memory at a stop; 0 for a sixteenth of the disk, at most 64 MiB"`
 
 	QueueScanWorkerPoolMax  int `flag:"queue-scan-worker-pool-max" usage:"goroutines that requeue what timed out and release what was deferred, at most 64"`
 	QueueScanSelectionCount int `flag:"queue-scan-selection-count" usage:"no effect, all channels are scanned; kept for existing configurations"`

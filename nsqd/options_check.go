@@ -124,6 +124,7 @@ func (c *optionChecks) queues(o *Options) {
 	c.that(o.MaxBytesPerFile > 0, "max-bytes-per-file", "must be positive, is %d", o.MaxBytesPerFile)
 	c.that(o.SyncEvery >= 0, "sync-every", "must not be negative, is %d", o.SyncEvery)
 	c.duration(o.SyncTimeout, positive, "sync-timeout")
+	c.that(o.MinFreeDisk >= 0, "min-free-disk", "must not be negative, is %d", o.MinFreeDisk)
 	c.that(o.QueueScanWorkerPoolMax > 0, "queue-scan-worker-pool-max", "must be positive, is %d", o.QueueScanWorkerPoolMax)
 	c.that(o.QueueScanSelectionCount >= 0, "queue-scan-selection-count", "must not be negative, is %d", o.QueueScanSelectionCount)
 }

@@ -90,6 +90,9 @@ const flushWorkers = 16
 
 // flush writes what topics and channels hold in memory to disk.
 func (n *NSQD) flush() error {
+	if n.env.disk != nil {
+		n.env.disk.UseKept() // it was kept for this
+	}
 	n.log.Info("NSQ: closing topics")
 	topics := n.topics.close()
 	errs := make([]error, len(topics))

@@ -246,6 +246,7 @@ var optionTable = []optionCase{
 	{flag: "mem-queue-size", kind: ints, good: []string{"0", "1000000"}, bad: mistakes{"-1": "must not be negative, is -1"}},
 	{flag: "max-bytes-per-file", kind: ints, good: []string{"1", "1099511627776"}, bad: mistakes{"0": "must be positive, is 0"}},
 	{flag: "sync-every", kind: ints, good: []string{"0", "1"}, bad: mistakes{"-1": "must not be negative, is -1"}},
+	{flag: "min-free-disk", kind: ints, good: []string{"0", "1073741824"}, bad: mistakes{"-1": "must not be negative, is -1"}},
 	{flag: "sync-timeout", kind: durations, good: []string{"1ms", "1h"}, bad: mistakes{"0": "must be positive, is 0s", "-1s": "must be positive, is -1s"}},
 
 	{flag: "queue-scan-worker-pool-max", kind: ints, good: []string{"1", "64"}, bad: mistakes{"0": "must be positive, is 0", "-1": "must be positive, is -1"}},

@@ -121,6 +121,9 @@ func (q *Queue) probe() error {
 			return err
 		}
 	}
+	if err := q.store.space.take(probeSize); err != nil {
+		return err
+	}
 	return q.store.probe(q.files)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/durable"
 )
 
@@ -19,6 +20,7 @@ type disk interface {
 	remove(path string) (removed bool, err error)
 	list(dir string) ([]string, error)
 	syncDir(dir string) error
+	free(dir string) (int64, error)
 }
 
 type file interface {
@@ -50,6 +52,11 @@ func (osDisk) size(path string) (int64, error) {
 func (osDisk) readFile(path string) ([]byte, error)   { return os.ReadFile(path) }
 func (osDisk) replace(path string, data []byte) error { return durable.WriteFile(path, data) }
 func (osDisk) syncDir(dir string) error               { return durable.SyncDir(dir) }
+
+func (osDisk) free(dir string) (int64, error) {
+	free, _, err := diskspace.Free(dir)
+	return free, err
+}
 
 // remove is content with a file that is not there.
 func (osDisk) remove(path string) (removed bool, err error) {

@@ -19,6 +19,9 @@
 // before the meta file that counts it. Full disks, I/O errors and a lack of
 // descriptors are reasons to refuse, never damage: nothing is changed, skipped or
 // renamed for them, and the queue goes on when they are gone.
+// A Put leaves some of the disk free (Options.KeepFree), so that what is in memory
+// when the daemon stops has a place, and a data file that was read to its end
+// gives its room back.
 //
 // # Damage
 //

@@ -97,7 +97,11 @@ func (q *Queue) putLocked(b *Batch) error {
 	if err := q.cutTorn(); err != nil {
 		return fmt.Errorf("mending disk queue %q after a failed write: %w", q.name, err)
 	}
-	end, err := q.append(b)
+	err := q.store.space.take(int64(b.Size()))
+	var end position
+	if err == nil {
+		end, err = q.append(b)
+	}
 	if err != nil {
 		return fmt.Errorf("writing to disk queue %q: %w", q.name, err)
 	}

@@ -13,7 +13,7 @@ import (
 // ErrClosed is returned by operations on a queue after Close or Delete.
 var ErrClosed = errors.New("disk queue is closed")
 
-// Options are shared by all queues of a data path. All but Health are required.
+// Options are shared by all queues of a data path. All but KeepFree and Health are required.
 type Options struct {
 	Dir             string // must exist; "" is the current directory
 	MaxBytesPerFile int64  // a data file is rolled before it gets larger
@@ -33,6 +33,10 @@ type Options struct {
 
 	Logger *slog.Logger
 
+	// KeepFree is how many bytes Put leaves free on the disk, so that there is room
+	// for what is in memory at the end; see UseKept. 0 is for none.
+	KeepFree int64
+
 	// Health is told when a queue cannot be written or made durable, and with nil
 	// when that works again, or the queue is gone. It is called with locks held and
 	// must not call back.
@@ -49,6 +53,7 @@ type Store struct {
 	shape shape
 
 	handles atomic.Int32 // open files of all queues
+	space   space
 	aside   atomic.Int64 // bytes of damage that may still be copied
 	damage  damage       // of all queues, also deleted ones
 
@@ -93,6 +98,8 @@ func newStore(o Options) (*Store, error) {
 		used:  map[string]bool{},
 		stop:  make(chan struct{}),
 	}
+	s.space.keep = o.KeepFree
+	s.space.free = func() (int64, error) { return s.disk.free(o.Dir) }
 	s.aside.Store(maxAside)
 	s.syncs.wake = make(chan struct{}, 1)
 	return s, s.listAll()
@@ -134,6 +141,9 @@ func (s *Store) Close() {
 	close(s.stop)
 	s.loop.Wait()
 }
+
+// UseKept lets Put use what was kept free, too: the daemon stops.
+func (s *Store) UseKept() { s.space.used.Store(true) }
 
 // Damage returns what was found in all queues since the start.
 func (s *Store) Damage() Damage { return s.damage.get() }

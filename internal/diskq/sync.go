@@ -6,8 +6,9 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/diskspace"
 )
 
 // retryInterval is how often what fails is tried again.
@@ -51,12 +52,41 @@ func (q *Queue) mustWait() bool {
 
 // sync makes durable what was written and read so far.
 func (q *Queue) sync() error {
+	q.giveRoomBack()
 	q.syncing.Lock()
 	defer q.syncing.Unlock()
 	if q.closed.Load() {
 		return nil
 	}
 	return q.syncLocked()
+}
+
+// minGiveBack is from which size on a data file that was read to its end is
+// given up although it may be written further.
+const minGiveBack = 1 << 20
+
+// giveRoomBack has the next record begin a new data file if the present one holds
+// nothing any more: it takes room on a disk that may be full.
+func (q *Queue) giveRoomBack() {
+	if q.depth.Load() > 0 || !q.reading.TryLock() {
+		return
+	}
+	defer q.reading.Unlock()
+	if !q.writing.TryLock() {
+		return
+	}
+	defer q.writing.Unlock()
+	q.mu.Lock()
+	gives := !q.closed.Load() && q.opened && q.read == q.write && q.write.offset >= minGiveBack
+	if gives {
+		q.write = position{file: q.write.file + 1}
+		q.read = q.write
+	}
+	q.mu.Unlock()
+	if gives {
+		q.closeHandles()
+		q.changed(1, false)
+	}
 }
 
 // syncLocked first brings the data onto stable storage, and then the meta file
@@ -80,7 +110,7 @@ func (q *Queue) syncLocked() error {
 	if err == nil {
 		written = false
 		m.read = q.beginning(m)
-		if err = q.writeMeta(m); isFull(err) && q.removeRead(read) {
+		if err = q.writeMeta(m); diskspace.IsFull(err) && q.removeRead(read) {
 			err = q.writeMeta(m)
 		}
 	}
@@ -110,8 +140,6 @@ func (q *Queue) beginning(m meta) position {
 	}
 	return m.read
 }
-
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 func (q *Queue) writeMeta(m meta) error {
 	return q.store.disk.replace(q.files.metaPath(), m.encode())
