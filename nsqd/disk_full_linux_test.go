@@ -127,7 +127,7 @@ func TestFullDisk(t *testing.T) {
 			opts.DataPath = smallDisk(t, 2<<20)
 			opts.MemQueueSize = 5
 			opts.MaxBytesPerFile = 100_000
-			opts.MinFreeDisk = 1 // until the disk itself refuses
+			opts.MinFreeDisk = 1                        // until the disk itself refuses
 			opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
 			ballast := filepath.Join(opts.DataPath, "ballast")
 			writeFile(t, ballast, strings.Repeat("x", 800_000))
@@ -211,7 +211,7 @@ func TestFullDiskWithoutMemory(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.DataPath = smallDisk(t, 1<<20)
 	opts.MemQueueSize = 0
-	opts.MinFreeDisk = 1 // until the disk itself refuses
+	opts.MinFreeDisk = 1                        // until the disk itself refuses
 	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
 	ballast := filepath.Join(opts.DataPath, "ballast")
 	writeFile(t, ballast, strings.Repeat("x", 200_000))
