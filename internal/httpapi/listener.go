@@ -4,13 +4,14 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/sockets"
 )
 
-// A listener knows the connections that it accepted. net/http closes one as
-// soon as it has refused what is no HTTP; here the peer is given a moment to
-// read why.
+// A listener knows the connections that it accepted, of which each write has a
+// deadline. net/http closes one as soon as it has refused what is no HTTP; here
+// the peer is given a moment to read why.
 type listener struct {
 	net.Listener
 	hurry atomic.Bool // no moment for anybody any more
@@ -54,6 +55,29 @@ type conn struct {
 	net.Conn
 	of     *listener
 	closed atomic.Bool
+	timed  atomic.Bool // a deadline for writes was set
+}
+
+// Write gives the peer writeTimeout to take b, unless another deadline was set:
+// what net/http writes by itself has none.
+func (c *conn) Write(b []byte) (int, error) {
+	if !c.timed.Load() {
+		c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	}
+	return c.Conn.Write(b)
+}
+
+// SetWriteDeadline sets a deadline in place of Write's; the zero time brings
+// that back.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.timed.Store(!t.IsZero())
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline sets both deadlines, that of writes as SetWriteDeadline does.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.timed.Store(!t.IsZero())
+	return c.Conn.SetDeadline(t)
 }
 
 // Close lets the peer read what was written last, unless the server is in a

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// A response gives every write a deadline and notes the status.
+// A response notes the status.
 type response struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	status  int // 0 until one was sent
+	status int // 0 until one was sent
 }
 
 // guard returns what a handler gets in place of w and r. Reads of the body have
 // deadlines: what stalls is an error, what is slow is not, within maxBodyTime.
 func guard(w http.ResponseWriter, r *http.Request) (*response, *http.Request) {
-	resp := &response{ResponseWriter: w, control: http.NewResponseController(w)}
+	resp := &response{ResponseWriter: w}
 	if r.Body != http.NoBody {
-		resp.control.SetReadDeadline(time.Now().Add(bodyTimeout)) // also for a body that only the server discards
+		control := http.NewResponseController(w)
+		control.SetReadDeadline(time.Now().Add(bodyTimeout)) // also for a body that only the server discards
 		inner := r.Body
 		r = r.WithContext(r.Context()) // a copy: the server must find its own body to see whether to discard it
-		r.Body = &body{inner, resp.control, time.Now().Add(maxBodyTime)}
+		r.Body = &body{inner, control, time.Now().Add(maxBodyTime)}
 	}
 	return resp, r
 }
@@ -37,12 +37,8 @@ func (w *response) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	w.control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	return w.ResponseWriter.Write(b)
 }
-
-// done gives a deadline to what the server writes after the handler.
-func (w *response) done() { w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
 
 // Unwrap is for http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

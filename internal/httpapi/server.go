@@ -200,7 +200,6 @@ func (s *Server) enter() bool {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	resp, r := guard(w, r)
-	defer resp.done()
 	defer s.logAccess(resp, r, start)
 	defer s.recoverPanic(resp, r)
 	if !s.enter() {

@@ -375,10 +375,7 @@ func TestSlowBodyIsRead(t *testing.T) {
 func TestBodyThatTricklesForEverIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, nil, func(s *Server) {
-			s.V1("POST", "/read", func(r *http.Request) (any, error) {
-				_, err := io.Copy(io.Discard, r.Body)
-				return nil, err
-			})
+			s.V1("POST", "/read", readBody)
 		})
 		conn := r.dial(t)
 		began := time.Now()
@@ -399,16 +396,53 @@ func TestBodyThatTricklesForEverIsCut(t *testing.T) {
 	})
 }
 
+func readBody(r *http.Request) (any, error) {
+	_, err := io.Copy(io.Discard, r.Body)
+	return nil, err
+}
+
+// Also what the server writes by itself has a deadline.
 func TestPeerThatDoesNotReadIsCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := start(t, nil, func(s *Server) {
-			s.V1("GET", "/large", func(*http.Request) (any, error) { return strings.Repeat("x", 1<<20), nil })
+	for name, request := range map[string]string{
+		"an answer":     "GET /large HTTP/1.1\r\nHost: h\r\n\r\n",
+		"100 Continue":  "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+		"a bad request": "GET / HTTP/1.1\r\n\r\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, nil, func(s *Server) {
+				s.V1("GET", "/large", func(*http.Request) (any, error) { return strings.Repeat("x", 1<<20), nil })
+				s.V1("POST", "/read", readBody)
+			})
+			conn := r.dial(t)
+			io.WriteString(conn, request)
+			<-time.After(writeTimeout + time.Second) // on the fake clock
+			if n, err := io.Copy(io.Discard, conn); n > 0 || err != nil {
+				t.Errorf("%s: %d bytes were sent, the end was %v", name, n, err)
+			}
 		})
-		conn := r.dial(t)
-		io.WriteString(conn, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
-		<-time.After(writeTimeout + time.Second) // on the fake clock
-		if n, err := io.Copy(io.Discard, conn); n > 1<<16 || err != nil {
-			t.Errorf("%d bytes were sent, the end was %v", n, err)
+	}
+}
+
+// The deadline of an answer is not that of what is written next.
+func TestContinueAfterAnIdleMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := start(t, nil, func(s *Server) { s.V1("POST", "/read", readBody) }).dial(t)
+		answers := bufio.NewReader(conn)
+		const request = "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n"
+		io.WriteString(conn, request+"\r\nx")
+		if _, err := http.ReadResponse(answers, nil); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(idleTimeout - time.Second)
+		io.WriteString(conn, request)
+		<-time.After(2 * time.Second)
+		io.WriteString(conn, "Expect: 100-continue\r\n\r\n")
+		for _, want := range []int{http.StatusContinue, http.StatusOK} {
+			resp, err := http.ReadResponse(answers, nil)
+			if err != nil || resp.StatusCode != want {
+				t.Fatalf("got %v, %v, want status %d", resp, err, want)
+			}
+			go conn.Write([]byte("x"))
 		}
 	})
 }
@@ -477,10 +511,7 @@ func TestRequestsAreRefusedOnceClosing(t *testing.T) {
 func TestCloseCutsWhatTakesTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, nil, func(s *Server) {
-			s.V1("POST", "/read", func(r *http.Request) (any, error) {
-				_, err := io.Copy(io.Discard, r.Body)
-				return nil, err
-			})
+			s.V1("POST", "/read", readBody)
 		})
 		conn := r.dial(t)
 		io.WriteString(conn, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n")
