@@ -22,7 +22,7 @@ func (n *NSQD) openAuth() (err error) {
 		return nil
 	}
 	n.env.auth, err = auth.NewClient(n.authConfig())
-	if err == nil && n.http.listener != nil && !n.opts.AuthRequired {
+	if err == nil && n.http.isOn() && !n.opts.AuthRequired {
 		n.log.Warn("AUTH: auth servers decide about TCP clients only, publishing over HTTP needs no secret without --auth-required")
 	}
 	return err

@@ -617,13 +617,14 @@ func TestSecretsAreNotTold(t *testing.T) {
 // That HTTP goes without a secret is said once, at the start.
 func TestStartSaysWhatAuthDoesNotCover(t *testing.T) {
 	for _, tc := range []struct {
-		auth, required, http bool
-		lines                int
+		auth, required, http, https bool
+		lines                       int
 	}{
-		{true, false, true, 1},
-		{true, true, true, 0},
-		{true, false, false, 0},
-		{false, false, true, 0},
+		{true, false, true, false, 1},
+		{true, false, false, true, 1},
+		{true, true, true, true, 0},
+		{true, false, false, false, 0},
+		{false, false, true, true, 0},
 	} {
 		log := new(loggingtest.Buffer)
 		opts := nsqtest.Options(t)
@@ -634,6 +635,10 @@ func TestStartSaysWhatAuthDoesNotCover(t *testing.T) {
 		opts.AuthRequired = tc.required
 		if !tc.http {
 			opts.HTTPAddress = ""
+		}
+		if tc.https {
+			withCertificate(t, opts)
+			opts.HTTPSAddress = "127.0.0.1:0"
 		}
 		nsqtest.Start(t, opts).Stop()
 		if n := strings.Count(log.String(), "--auth-required"); n != tc.lines {

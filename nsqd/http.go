@@ -43,6 +43,9 @@ func (s *httpServer) listen(opts *Options, tlsConfig *tls.Config, g *netlimit.Gr
 	return nil
 }
 
+// isOn reports whether requests are served at all.
+func (s *httpServer) isOn() bool { return s.listener != nil || s.secure != nil }
+
 func (s *httpServer) init(n *NSQD) {
 	s.n = n
 	s.auth = newHTTPAuth(n.env)
