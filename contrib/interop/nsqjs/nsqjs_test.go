@@ -3,22 +3,14 @@
 package nsqjs_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/seed893f581e/nsq/internal/certs/certstest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
 
@@ -39,7 +31,7 @@ func TestNSQJS(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			opts := nsqtest.Options(t)
-			opts.TLSCert, opts.TLSKey = certificate(t)
+			opts.TLSCert, opts.TLSKey = certstest.SelfSigned(t).Write(t, t.TempDir(), "server")
 			n := nsqtest.Start(t, opts)
 			tcp, http := n.RealTCPAddr().(*net.TCPAddr), n.RealHTTPAddr().(*net.TCPAddr)
 			out, err := exec.CommandContext(t.Context(), "node", "client.js",
@@ -50,35 +42,4 @@ func TestNSQJS(t *testing.T) {
 			t.Log(strings.TrimSpace(string(out)))
 		})
 	}
-}
-
-// certificate makes a self-signed one and returns the files of it and its key.
-func certificate(t *testing.T) (certFile, keyFile string) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "nsqd"},
-		NotAfter:     time.Now().Add(time.Hour),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return writePEM(t, "CERTIFICATE", cert), writePEM(t, "PRIVATE KEY", keyDER)
-}
-
-func writePEM(t *testing.T, kind string, der []byte) string {
-	path := filepath.Join(t.TempDir(), "file.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
