@@ -26,8 +26,11 @@ var queueSeparator = map[bool]string{false: ":", true: ";"}[runtime.GOOS == "win
 // channelQueueName returns the name of a channel's files.
 func channelQueueName(topic, channel string) string { return topic + queueSeparator + channel }
 
+// deferredSuffix follows the queue's name in that of its file.
+const deferredSuffix = ".deferred.dat"
+
 func deferredFileName(dir, queueName string) string {
-	return filepath.Join(dir, queueName+".deferred.dat")
+	return filepath.Join(dir, queueName+deferredSuffix)
 }
 
 // deferredMessage is one record of a deferred file: a message with its due time

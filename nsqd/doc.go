@@ -107,7 +107,12 @@
 // and none of the last five is held while another of them is taken, but for
 // nearestFirst.mu with queue.mu.
 // staleFiles.mu may be taken with any of the first two held. tcpServer.mu,
-// clients.mu, client.mu, metadata.mu and that of a latency.Window are taken alone. metadata.writing
-// serializes writers of nsqd.dat, staleFiles.removing the removal of what failed
-// deletions left, both with the disk working; nothing else waits for them.
+// clients.mu, client.mu, metadata.mu and that of a latency.Window are taken
+// alone. metadata.writing serializes writers of nsqd.dat, staleFiles.removing the
+// removal of what failed deletions left, both with the disk working; nothing else
+// waits for them.
+//
+// A disk queue has locks of its own (diskq.Queue), some over the
+// disk: its methods are called with none of the listed ones held, but for Depth, which
+// takes none. health.mu is taken with them held.
 package nsqd

@@ -122,7 +122,7 @@ func (s *httpServer) close() error {
 	return errors.Join(errs...)
 }
 
-// ping tells whether the last write to disk was fine.
+// ping tells whether messages can be kept on disk, and if not, why.
 func (s *httpServer) ping(*http.Request) (any, error) {
 	if err := s.n.env.health.Err(); err != nil {
 		return nil, httpapi.Error{Status: http.StatusInternalServerError, Code: healthText(err)}

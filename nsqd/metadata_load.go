@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -32,7 +31,7 @@ func (n *NSQD) load() error {
 	if err != nil {
 		return fmt.Errorf("%w - %w", ErrLoad, err)
 	}
-	queues, err := queuesWithFiles(n.opts.DataPath)
+	queues, err := n.queuesWithFiles()
 	if err != nil {
 		return fmt.Errorf("failed to list data-path: %w", err)
 	}
@@ -117,20 +116,17 @@ func setAside(name string) (string, error) {
 	return aside, os.Rename(name, aside)
 }
 
-// queueFile matches the files of a queue: those of the disk queue, and of
-// deferred messages.
-var queueFile = regexp.MustCompile(`^(.+)\.(?:diskqueue\.(?:meta|\d{6,})|deferred)\.dat$`)
-
-// queuesWithFiles returns the names of the queues that have files in dir.
-func queuesWithFiles(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+// queuesWithFiles returns the names of the queues that have files: those of the
+// disk queue, or of deferred messages.
+func (n *NSQD) queuesWithFiles() ([]string, error) {
+	entries, err := os.ReadDir(n.opts.DataPath)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	names := n.env.disk.Names()
 	for _, e := range entries {
-		if m := queueFile.FindStringSubmatch(e.Name()); m != nil {
-			names = append(names, m[1])
+		if name, ok := strings.CutSuffix(e.Name(), deferredSuffix); ok {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)

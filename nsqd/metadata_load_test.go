@@ -2,6 +2,9 @@ package nsqd
 
 import (
 	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -46,16 +49,23 @@ func FuzzParseMetadata(f *testing.F) {
 }
 
 func TestQueuesWithFiles(t *testing.T) {
-	var got []string
+	opts := NewOptions()
+	opts.DataPath = t.TempDir()
 	for _, name := range []string{
-		"a.diskqueue.meta.dat", "a:b.diskqueue.000000.dat", "a:c.deferred.dat", "big.diskqueue.1000000.dat", "x.diskqueue.y.diskqueue.000001.dat",
-		"nsqd.dat", "a.diskqueue.000000.dat.bad", "a.diskqueue.meta.dat.123.tmp", "a.diskqueue.1.dat", "a.deferred.dat.bad", ".deferred.dat",
+		"a.diskqueue.meta.dat", "a:b.diskqueue.000000.dat", "a:c.deferred.dat", "a:b.deferred.dat", "big.diskqueue.1000000.dat", "x.diskqueue.y.diskqueue.000001.dat",
+		"nsqd.dat", "n.diskqueue.000000.dat.bad", "n.diskqueue.meta.dat.123.tmp", "n.diskqueue.1.dat", "n.deferred.dat.bad",
 	} {
-		if m := queueFile.FindStringSubmatch(name); m != nil {
-			got = append(got, m[1])
+		if err := os.WriteFile(filepath.Join(opts.DataPath, name), nil, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if want := []string{"a", "a:b", "a:c", "big", "x.diskqueue.y"}; !slices.Equal(got, want) {
-		t.Errorf("files of %q, want %q", got, want)
+	e := &env{opts: opts, log: slog.New(slog.DiscardHandler)}
+	if err := e.openDisk(); err != nil {
+		t.Fatal(err)
+	}
+	defer e.closeDisk()
+	got, err := (&NSQD{env: e, opts: opts}).queuesWithFiles()
+	if want := []string{"a", "a:b", "a:c", "big", "x.diskqueue.y"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("files of %q, %v, want %q", got, err, want)
 	}
 }
