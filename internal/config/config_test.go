@@ -149,7 +149,7 @@ func TestFlagErrors(t *testing.T) {
 		{[]string{"--one-float=abc"}, `invalid value "abc" for flag -one-float: "abc" is not a number`},
 		{[]string{"--word=maybe"}, `invalid value "maybe" for flag -word: unknown word "maybe"`},
 		{[]string{"--string"}, "flag needs an argument: -string"},
-		{[]string{"--bool", "false", "--an-int=5"}, `unexpected argument "false"`},
+		{[]string{"--bool", "false", "--an-int=5"}, `unexpected argument "false" (booleans need "=" for a value)`},
 		{[]string{"--", "--an-int=5"}, `unexpected argument "--an-int=5"`},
 	} {
 		var out bytes.Buffer
@@ -161,6 +161,9 @@ func TestFlagErrors(t *testing.T) {
 		}
 		if !strings.HasPrefix(out.String(), c.want+"\nUsage of test:\n  -an-int int\n    \tan int (default 1)\n") {
 			t.Errorf("%q printed %q, want the error and the usage", c.args, out.String())
+		}
+		if !strings.HasSuffix(out.String(), "\n\n"+c.want+"\n") {
+			t.Errorf("%q printed %q, want the error at the end, too", c.args, out.String())
 		}
 	}
 }

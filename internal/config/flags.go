@@ -13,17 +13,20 @@ import (
 
 // Parse reads the arguments of a program, without its name, into a set of flags
 // that is to continue on errors. All mistakes, left-over arguments included,
-// are printed to the output of fs, followed by the usage, and returned, one line
-// each; -h returns flag.ErrHelp.
+// are printed to the output of fs, before and after the usage, and returned,
+// one line each; -h returns flag.ErrHelp.
 func Parse(fs *flag.FlagSet, args []string) error {
 	err := parseAll(fs, args)
 	switch {
 	case err == nil:
 		return nil
-	case !errors.Is(err, flag.ErrHelp):
-		fmt.Fprintln(fs.Output(), err)
+	case errors.Is(err, flag.ErrHelp):
+		fs.Usage()
+		return err
 	}
+	fmt.Fprintln(fs.Output(), err) // first, as scripts expect it
 	fs.Usage()
+	fmt.Fprintf(fs.Output(), "\n%v\n", err) // last, where it is seen: the usage is longer than a screen
 	return err
 }
 
@@ -53,9 +56,18 @@ func parseAll(fs *flag.FlagSet, args []string) error {
 		args = rest
 	}
 	if fs.NArg() > 0 {
-		errs = append(errs, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
+		errs = append(errs, unexpected(fs.Arg(0)))
 	}
 	return errors.Join(errs...)
+}
+
+// unexpected says that an argument is left over. After "--snappy false" it is
+// the value.
+func unexpected(arg string) error {
+	if _, err := strconv.ParseBool(arg); err == nil {
+		return fmt.Errorf(`unexpected argument %q (booleans need "=" for a value)`, arg)
+	}
+	return fmt.Errorf("unexpected argument %q", arg)
 }
 
 // Register defines the flags of an options struct, with its present values as
