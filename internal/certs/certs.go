@@ -15,6 +15,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Config names the files, all of them PEM, and says what is done with them.
@@ -51,8 +52,8 @@ type loaded struct {
 	client *tls.Config
 }
 
-// Load reads the files. Dates are not judged: an operator who serves an expired
-// or self-signed certificate means to.
+// Load reads the files. Dates refuse nothing: an operator who serves an expired
+// certificate may mean to, and is told of it in the log.
 func Load(c Config) (*Store, error) {
 	s := &Store{config: c}
 	if err := s.Reload(); err != nil {
@@ -99,10 +100,23 @@ func (s *Store) replace() error {
 		if s.config.ClientAuth == tls.RequireAndVerifyClientCert { // else naming them would only make clients keep others back
 			l.server.ClientCAs = roots
 		}
-		s.config.Log.Info("TLS: certificate loaded", "file", s.config.CertFile, "subject", server.Leaf.Subject, "expires", server.Leaf.NotAfter)
+		s.config.logServer(server.Leaf, time.Now())
 	}
 	s.current.Store(l)
 	return nil
+}
+
+func (c *Config) logServer(cert *x509.Certificate, now time.Time) {
+	file, subject := slog.String("file", c.CertFile), slog.Any("subject", cert.Subject)
+	starts, expires := slog.Time("starts", cert.NotBefore), slog.Time("expires", cert.NotAfter)
+	switch {
+	case now.After(cert.NotAfter):
+		c.Log.Warn("TLS: certificate loaded that has expired, most clients will refuse it", file, subject, expires)
+	case now.Before(cert.NotBefore):
+		c.Log.Warn("TLS: certificate loaded that is not valid yet, most clients will refuse it", file, subject, starts)
+	default:
+		c.Log.Info("TLS: certificate loaded", file, subject, expires)
+	}
 }
 
 // loadServer returns the server's certificate, nil for none.

@@ -140,12 +140,21 @@ func TestWithoutCertificate(t *testing.T) {
 	s.Watch(t.Context()) // returns: there is nothing to watch
 }
 
-func TestExpiredAndSelfSignedCertificatesLoad(t *testing.T) {
-	pair := certstest.SelfSigned(t, certstest.Expired, certstest.Named("old"))
-	c := certs.Config{MinVersion: tls.VersionTLS12, Log: slog.New(slog.DiscardHandler)}
-	c.CertFile, c.KeyFile = pair.Write(t, t.TempDir(), "old")
-	if got := servedName(t, load(t, c).Server()); got != "old" {
-		t.Errorf("clients see %q", got)
+func TestSelfSignedCertificatesLoadWhateverTheirDates(t *testing.T) {
+	for want, change := range map[string]certstest.Change{
+		`level=INFO msg="TLS: certificate loaded" `:                                                    func(*x509.Certificate) {},
+		`level=WARN msg="TLS: certificate loaded that has expired, most clients will refuse it" `:      certstest.Expired,
+		`level=WARN msg="TLS: certificate loaded that is not valid yet, most clients will refuse it" `: func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) },
+	} {
+		var log bytes.Buffer
+		c := certs.Config{MinVersion: tls.VersionTLS12, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		c.CertFile, c.KeyFile = certstest.SelfSigned(t, change, certstest.Named("own")).Write(t, t.TempDir(), "own")
+		if got := servedName(t, load(t, c).Server()); got != "own" {
+			t.Errorf("clients see %q", got)
+		}
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log is %q, want %q in it", log.String(), want)
+		}
 	}
 }
 
