@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 const (
@@ -54,8 +55,15 @@ func (s *Server) explain(r *http.Request, err error) Error {
 	if !ok {
 		e = Error{Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Err: err}
 	}
-	if e.Err != nil {
-		s.config.Log.Error("HTTP: request failed", "method", r.Method, "path", cut(r.URL.Path), "code", e.Code, "error", e.Err)
+	if e.Err == nil {
+		return e
+	}
+	if left, ok := s.failures.admit(e.Code, time.Now()); ok {
+		args := []any{"method", r.Method, "path", cut(r.URL.Path), "code", e.Code, "error", e.Err}
+		if left > 0 {
+			args = append(args, "more of them before", left)
+		}
+		s.config.Log.Error("HTTP: request failed", args...)
 	}
 	return e
 }

@@ -48,6 +48,8 @@ type Server struct {
 	plain  *http.Server
 	secure *http.Server // with TLS
 
+	failures failures
+
 	stopping context.Context // done when Close begins
 	stop     context.CancelFunc
 
