@@ -45,6 +45,9 @@ func (t *topic) messagePump(ctx context.Context) {
 	}
 }
 
+// deliverReminder is how often a channel that cannot take messages is logged.
+const deliverReminder = time.Minute
+
 // deliver gives s to every channel. One that cannot take it, because its disk
 // fails, is tried again until it can, after the others have got theirs: the
 // topic holds what follows. When ctx ends first, its memory takes it, whatever
@@ -52,6 +55,7 @@ func (t *topic) messagePump(ctx context.Context) {
 // it would go to the others twice.
 func (t *topic) deliver(ctx context.Context, s span, chans []*channel) {
 	var failing []*channel
+	var quiet time.Duration // until a failure is logged again
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		for _, ch := range chans {
 			err := ch.put(s)
@@ -59,12 +63,17 @@ func (t *topic) deliver(ctx context.Context, s span, chans []*channel) {
 				continue
 			}
 			failing = append(failing, ch)
-			t.env.log.Error(fmt.Sprintf("TOPIC(%s): channel(%s) cannot take messages, will try again", t.name, ch.name),
-				"messages", s.count, "in", wait, "error", err)
+			if quiet <= 0 {
+				t.env.log.Error(fmt.Sprintf("TOPIC(%s): channel(%s) cannot take messages, the topic keeps them and tries again", t.name, ch.name), "error", err)
+			}
 		}
 		if len(failing) == 0 {
 			return
 		}
+		if quiet <= 0 {
+			quiet = deliverReminder
+		}
+		quiet -= wait
 		chans, failing = failing, nil
 		select {
 		case <-time.After(wait):

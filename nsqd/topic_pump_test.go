@@ -1,9 +1,13 @@
 package nsqd
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -46,5 +50,37 @@ func TestStoppedPumpLeavesEachMessageOnce(t *testing.T) {
 	}
 	if err := tp.flush(); err != nil {
 		t.Errorf("with the disk mended: %v", err)
+	}
+}
+
+// A disk that is full for hours must not fill the log as well.
+func TestChannelThatFailsIsLoggedOnceAMinute(t *testing.T) {
+	var log bytes.Buffer // read once the pump has ended
+	synctest.Test(t, func(t *testing.T) {
+		e := testEnv(t, 0)
+		e.log = slog.New(slog.NewTextHandler(&log, nil))
+		tp := newTopic(e, "t")
+		for _, name := range []string{"bad", "worse"} {
+			if _, err := tp.channel(name); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Mkdir(filepath.Join(e.opts.DataPath, "t:"+name+".diskqueue.000000.dat"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tp.run()
+		for range maxLent + 1 {
+			if err := tp.publish(batchOf(1, "m").payload, 1, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(deliverReminder * 5 / 2) // of the bubble's clock
+		tp.stopPump()
+		tp.pump.Wait()
+	})
+	for _, name := range []string{"bad", "worse"} {
+		if n := strings.Count(log.String(), "TOPIC(t): channel("+name+") cannot take messages"); n != 3 {
+			t.Errorf("the failing channel %s was logged %d times in two minutes and a half, want 3", name, n)
+		}
 	}
 }
