@@ -38,7 +38,6 @@ func (m *model) open() {
 	if err := m.q.Open(); err != nil {
 		m.t.Fatal(err)
 	}
-	m.check()
 }
 
 func (m *model) check() {
@@ -53,14 +52,7 @@ func (m *model) check() {
 // resume is for a queue that was left without Close: what was read after the
 // last sync comes again, or a part of it.
 func (m *model) resume() {
-	s, err := newStore(m.o)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.q = s.Queue("orders")
-	if err := m.q.Open(); err != nil {
-		m.t.Fatal(err)
-	}
+	m.open()
 	first := len(m.put) - int(m.q.Depth())
 	if first < m.synced || first > m.read {
 		m.t.Fatalf("after a crash it begins with record %d of %d; %d were read, %d when it was synced", first, len(m.put), m.read, m.synced)
@@ -107,6 +99,7 @@ func TestQueueAgainstModel(t *testing.T) {
 				}
 				m.synced = m.read
 				m.open()
+				m.check()
 			},
 			"empty": func(t *rapid.T) {
 				if err := m.q.Empty(); err != nil {
