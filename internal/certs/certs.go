@@ -96,6 +96,7 @@ func (s *Store) replace() error {
 			// A resumed session would bring in a client whose certificate the
 			// authorities of today do not accept.
 			SessionTicketsDisabled: s.config.ClientAuth != tls.NoClientCert,
+			VerifyPeerCertificate:  checkSize,
 		}
 		if s.config.ClientAuth == tls.RequireAndVerifyClientCert { // else naming them would only make clients keep others back
 			l.server.ClientCAs = roots
@@ -117,6 +118,21 @@ func (c *Config) logServer(cert *x509.Certificate, now time.Time) {
 	default:
 		c.Log.Info("TLS: certificate loaded", file, subject, expires)
 	}
+}
+
+// maxClientChain bounds the certificates of a client, which its connection keeps
+// in several forms. Where any are accepted, anybody could send 256 KiB of them.
+const maxClientChain = 32 << 10
+
+func checkSize(chain [][]byte, _ [][]*x509.Certificate) error {
+	size := 0
+	for _, certificate := range chain {
+		size += len(certificate)
+	}
+	if size > maxClientChain {
+		return fmt.Errorf("certificates of %d bytes, more than %d", size, maxClientChain)
+	}
+	return nil
 }
 
 // loadServer returns the server's certificate, nil for none.

@@ -162,13 +162,14 @@ func TestClientCertificates(t *testing.T) {
 	f := newFiles(t)
 	self, right := certstest.SelfSigned(t), f.ca.Issue(t)
 	expired := f.ca.Issue(t, certstest.Expired)
+	large := f.ca.Issue(t, certstest.Named(strings.Repeat("x", 32<<10)))
 	for _, policy := range []struct {
-		auth                       tls.ClientAuthType
-		none, self, right, expired bool
+		auth                              tls.ClientAuthType
+		none, self, right, expired, large bool
 	}{
-		{tls.NoClientCert, true, true, true, true},
-		{tls.RequireAnyClientCert, false, true, true, true},
-		{tls.RequireAndVerifyClientCert, false, false, true, false},
+		{tls.NoClientCert, true, true, true, true, true},
+		{tls.RequireAnyClientCert, false, true, true, true, false},
+		{tls.RequireAndVerifyClientCert, false, false, true, false, false},
 	} {
 		c := f.config()
 		c.RootCAFile, c.ClientAuth = f.roots, policy.auth
@@ -182,6 +183,7 @@ func TestClientCertificates(t *testing.T) {
 				"self-signed": {&self.Certificate, policy.self},
 				"right":       {&right.Certificate, policy.right},
 				"expired":     {&expired.Certificate, policy.expired},
+				"large":       {&large.Certificate, policy.large},
 			} {
 				config := &tls.Config{RootCAs: f.ca.Pool(), ServerName: "localhost", MinVersion: version, MaxVersion: version}
 				if client.certificate != nil { // is sent whatever the server would like
