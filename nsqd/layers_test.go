@@ -293,7 +293,7 @@ func TestLargeMessagesInEveryLayer(t *testing.T) {
 			left := producers * each
 			done := make(chan struct{})
 
-			var running sync.WaitGroup
+			var publishing, running sync.WaitGroup
 			for range consumers {
 				c := w.dial(t, n.RealTCPAddr())
 				c.consume("large", "c", 3)
@@ -323,7 +323,7 @@ func TestLargeMessagesInEveryLayer(t *testing.T) {
 			}
 			for p := range producers {
 				c := w.dial(t, n.RealTCPAddr())
-				running.Go(func() {
+				publishing.Go(func() {
 					defer c.close()
 					rng := rand.New(rand.NewPCG(1, uint64(p)))
 					for i := range each {
@@ -355,6 +355,7 @@ func TestLargeMessagesInEveryLayer(t *testing.T) {
 			case <-time.After(time.Minute):
 				t.Error("messages are missing")
 			}
+			publishing.Wait() // the last OK may come after the last message
 			n.Stop()
 			running.Wait()
 			for _, count := range seen {

@@ -124,14 +124,20 @@ func (q *queueScan) queueScanLoop(ctx context.Context) error {
 // handled in one go.
 const scanPause = 500 * time.Microsecond
 
+// firePause is when an item whose fire has panicked fires again: its deadlines
+// are still there.
+const firePause = time.Second
+
 func (q *queueScan) fire(it *scanItem) {
+	next := q.env.now() + int64(firePause)
 	defer func() {
 		if r := recover(); r != nil {
 			q.env.panics.Add(1)
 			q.env.log.Error("QUEUESCAN: panic", "panic", r, "stack", string(debug.Stack()))
 		}
+		q.schedule(it, next)
 	}()
-	q.schedule(it, it.fire(q.env.now()))
+	next = it.fire(q.env.now())
 }
 
 // scanHeap orders items by deadline, for container/heap.

@@ -3,6 +3,7 @@ package nsqd
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -86,17 +87,30 @@ func TestForgottenItemDoesNotFire(t *testing.T) {
 	})
 }
 
+// A panic ends neither the scan nor the item's own deadlines.
 func TestPanicInOneItemDoesNotStopTheScan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, stop := startScan()
 		defer stop()
-		e.scan.schedule(&scanItem{fire: func(int64) int64 { panic("for the test") }}, e.now())
-		fired := false
-		e.scan.schedule(&scanItem{fire: func(int64) int64 { fired = true; return 0 }}, e.now()+int64(time.Second))
-		<-time.After(2 * time.Second) // of the fake clock
-		synctest.Wait()
-		if !fired || e.panics.Load() != 1 {
-			t.Errorf("fired %v, %d panics counted", fired, e.panics.Load())
+		start := e.now()
+		var mu sync.Mutex
+		var at []time.Duration
+		fire := func(now int64) int64 {
+			mu.Lock()
+			defer mu.Unlock()
+			at = append(at, time.Duration(now-start).Round(100*time.Millisecond))
+			if len(at) == 1 {
+				panic("for the test")
+			}
+			return 0
+		}
+		e.scan.schedule(&scanItem{fire: fire}, start)
+		e.scan.schedule(&scanItem{fire: fire}, start+int64(500*time.Millisecond))
+		<-time.After(5 * time.Second) // of the fake clock
+		mu.Lock()
+		defer mu.Unlock()
+		if want := []time.Duration{0, 500 * time.Millisecond, time.Second}; !slices.Equal(at, want) || e.panics.Load() != 1 {
+			t.Errorf("fired at %v, want %v; %d panics counted", at, want, e.panics.Load())
 		}
 	})
 }
