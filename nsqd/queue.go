@@ -137,7 +137,7 @@ func (q *queue) spill(s span, stored bool) error {
 			if !stored {
 				return err
 			}
-			q.env.log.Error("DISKQUEUE: write failed, the rest of the batch is kept in memory", "messages", rest.count, "error", err)
+			q.env.log.Debug("DISKQUEUE: the rest of a batch is kept in memory", "queue", q.name, "messages", rest.count, "error", err) // the disk queue says once that it fails
 			return q.putMemory(rest)
 		}
 		stored = true
@@ -202,7 +202,7 @@ func (q *queue) requeue(s span) error {
 	if err == nil || errors.Is(err, errExiting) {
 		return err
 	}
-	q.env.log.Error("DISKQUEUE: write failed, a requeued message is kept in memory", "error", err)
+	q.env.log.Debug("DISKQUEUE: a requeued message is kept in memory", "queue", q.name, "error", err)
 	return q.putMemory(s)
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -55,17 +56,29 @@ func (s *Server) explain(r *http.Request, err error) Error {
 	if !ok {
 		e = Error{Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Err: err}
 	}
-	if e.Err == nil {
-		return e
-	}
-	if left, ok := s.failures.admit(e.Code, time.Now()); ok {
-		args := []any{"method", r.Method, "path", cut(r.URL.Path), "code", e.Code, "error", e.Err}
-		if left > 0 {
-			args = append(args, "more of them before", left)
-		}
-		s.config.Log.Error("HTTP: request failed", args...)
+	switch {
+	case e.Err != nil:
+		s.logLimited(r, slog.LevelError, "HTTP: request failed", e)
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden: // somebody's configuration is wrong, or worse
+		s.logLimited(r, slog.LevelWarn, "HTTP: request refused", e)
 	}
 	return e
+}
+
+// logLimited logs one failure of a kind in a second.
+func (s *Server) logLimited(r *http.Request, level slog.Level, text string, e Error) {
+	left, ok := s.failures.admit(e.Code, time.Now())
+	if !ok {
+		return
+	}
+	args := []any{"method", r.Method, "path", cut(r.URL.Path), "client", r.RemoteAddr, "code", e.Code}
+	if e.Err != nil {
+		args = append(args, "error", e.Err)
+	}
+	if left > 0 {
+		args = append(args, "more of them before", left)
+	}
+	s.config.Log.Log(r.Context(), level, text, args...)
 }
 
 // encode returns a value as it goes into the body.

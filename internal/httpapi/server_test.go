@@ -248,6 +248,23 @@ func TestPathsMethodsAndAccessLog(t *testing.T) {
 	}
 }
 
+// A refusal shows although the access log leaves the request out, but cannot
+// fill the log.
+func TestRefusalsAreLogged(t *testing.T) {
+	quiet := func(*http.Request) bool { return true }
+	r := start(t, quiet, func(s *Server) {
+		s.V1("GET", "/refused", func(*http.Request) (any, error) { return nil, Error{Status: http.StatusForbidden, Code: "UNAUTHORIZED"} })
+		s.V1("GET", "/missing", func(*http.Request) (any, error) { return nil, Error{Status: http.StatusNotFound, Code: "NOT_FOUND"} })
+	})
+	for range 3 {
+		r.do(t, "GET", "/refused")
+		r.do(t, "GET", "/missing")
+	}
+	if got := strings.Count(r.log.String(), `msg="HTTP: request refused" method=GET path=/refused client=pipe code=UNAUTHORIZED`); got != 1 || strings.Contains(r.log.String(), "missing") {
+		t.Errorf("%d refusals are logged, want 1 for the second: %s", got, r.log)
+	}
+}
+
 func TestLogLinesAreBounded(t *testing.T) {
 	r := start(t, nil, func(*Server) {})
 	r.do(t, "GET", "/"+strings.Repeat("x", 9000))
