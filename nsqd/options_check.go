@@ -206,15 +206,21 @@ func checkHostPort(address string, minPort int) error {
 
 // checkAuthAddress takes host:port or a whole URL.
 func checkAuthAddress(address string) error {
+	full := address
 	if !strings.Contains(address, "://") {
-		return checkRemoteAddress(address)
+		if err := checkRemoteAddress(address); err != nil {
+			return err
+		}
+		full = "http://" + address
 	}
-	u, err := url.Parse(address)
+	u, err := url.Parse(full)
 	switch {
 	case err != nil: // which would show a password that may be in there
 		return errors.New("must be host:port or a URL that can be parsed")
 	case (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
 		return fmt.Errorf("must be host:port or an http or https URL, is %q", u.Redacted())
+	case u.Port() != "":
+		return checkRemoteAddress(u.Host)
 	}
 	return nil
 }

@@ -222,6 +222,9 @@ var optionTable = []optionCase{
 		"ftp://user:secret@a": `must be host:port or an http or https URL, is "ftp://user:xxxxx@a"`,
 		"http:///auth":        `must be host:port or an http or https URL, is "http:///auth"`,
 		"http://user:%x@a":    "must be host:port or a URL that can be parsed",
+		"a b:1":               "must be host:port or a URL that can be parsed",
+		"http://a:99999/auth": `must have a port in [1,65535], is "a:99999"`,
+		"https://x:y@[::1]:0": `must have a port in [1,65535], is "[::1]:0"`,
 	}},
 	{flag: "auth-http-request-method", kind: texts, good: []string{"get", "post"}, bad: mistakes{
 		"": `must be post or get, is ""`, "GET": `must be post or get, is "GET"`, "put": `must be post or get, is "put"`,
