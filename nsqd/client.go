@@ -107,7 +107,7 @@ func newClient(e *env, conn net.Conn) *client {
 	context.AfterFunc(c.ctx, func() { conn.Close() }) // whoever stops us also ends our Read
 	c.br = newReadBuffer(connReader{c})
 	c.expiry.fire = func(now int64) int64 { return c.channel.Load().timeOut(c, now) }
-	host, _, _ := net.SplitHostPort(conn.RemoteAddr().String()) // empty for a unix socket
+	host := remoteIP(conn.RemoteAddr().String())
 	c.settings.Store(&settings{
 		clientID:            host,
 		hostname:            host,
