@@ -253,7 +253,9 @@ func TestPathsMethodsAndAccessLog(t *testing.T) {
 func TestRefusalsAreLogged(t *testing.T) {
 	quiet := func(*http.Request) bool { return true }
 	r := start(t, quiet, func(s *Server) {
-		s.V1("GET", "/refused", func(*http.Request) (any, error) { return nil, Error{Status: http.StatusForbidden, Code: "UNAUTHORIZED"} })
+		s.V1("GET", "/refused", func(*http.Request) (any, error) {
+			return nil, Error{Status: http.StatusForbidden, Code: "UNAUTHORIZED"}
+		})
 		s.V1("GET", "/missing", func(*http.Request) (any, error) { return nil, Error{Status: http.StatusNotFound, Code: "NOT_FOUND"} })
 	})
 	for range 3 {
