@@ -89,7 +89,7 @@
 // free waits in the kernel.
 //
 // It cannot hold up a stop, which waits for no peer but those with a running
-// HTTP request, for two seconds, and consumers with messages in flight, for half
+// HTTP request, for a second, and consumers with messages in flight, for half
 // a second.
 //
 // # Locks, in the order in which they may be taken

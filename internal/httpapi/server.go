@@ -27,7 +27,7 @@ const (
 	maxHeader        = 24 << 10
 	maxPageBody      = 1 << 20
 
-	stopTimeout   = 2 * time.Second        // for requests that run when the server closes
+	stopTimeout   = time.Second            // for requests that run when the server closes
 	answerTimeout = 100 * time.Millisecond // for their answers to get out
 )
 

@@ -484,7 +484,8 @@ func TestCloseWaitsForRequestsOnly(t *testing.T) {
 		began := time.Now()
 		closed := make(chan error)
 		go func() { closed <- r.Server.Close() }()
-		<-time.After(time.Second)
+		const slow = stopTimeout / 2
+		<-time.After(slow)
 		select {
 		case err := <-closed:
 			t.Fatalf("Close returned %v while a request ran", err)
@@ -501,7 +502,7 @@ func TestCloseWaitsForRequestsOnly(t *testing.T) {
 		if err := <-closed; err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		if took := time.Since(began); took > time.Second+answerTimeout {
+		if took := time.Since(began); took > slow+answerTimeout {
 			t.Errorf("Close took %v: the silent connection delayed it", took)
 		}
 		if _, err := silent.Read(make([]byte, 1)); err != io.EOF {
