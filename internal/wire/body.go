@@ -10,8 +10,29 @@ import (
 // a batch.
 const SizeLen = 4
 
-// bodyStep is how much memory ReadBody takes before the first byte arrived.
-const bodyStep = 4 << 10
+// How much memory ReadBody takes before the first byte has arrived, and up to
+// which size it takes four times what has arrived later, and then twice: few
+// steps for who sends, little for who stalls.
+const (
+	bodyStep  = 4 << 10
+	smallBody = 64 << 10
+)
+
+// bodyRoom returns for how many of the n bytes of a body memory may be taken
+// when so many have arrived already, besides those that r holds.
+func bodyRoom(r io.Reader, arrived, n int) int {
+	if b, ok := r.(interface{ Buffered() int }); ok {
+		arrived += b.Buffered()
+	}
+	if arrived >= n-arrived { // twice that might overflow a 32-bit int
+		return n
+	}
+	room := max(bodyStep, 2*arrived)
+	if arrived < smallBody {
+		room = max(room, min(smallBody, 4*arrived))
+	}
+	return min(n, room)
+}
 
 // ParseSize returns the size that precedes a body, or ErrShort.
 func ParseSize(b []byte) (int32, error) {
@@ -50,14 +71,14 @@ func ReadSize(r peeker) (int32, error) {
 
 // ReadBody reads exactly n bytes; n must not be negative. It uses buf from its
 // start where n fits its capacity; otherwise it allocates, at most 4 KiB at
-// first and then as much again as has arrived, so that an announced size alone
-// costs nothing. With an error it returns the bytes that did arrive; an end
+// first and then two to four times what has arrived, in r's buffer, too, if it has
+// one, so that an announced size alone costs nothing. With an error it returns the bytes that did arrive; an end
 // before n bytes is io.ErrUnexpectedEOF.
 func ReadBody(r io.Reader, buf []byte, n int) ([]byte, error) {
 	if n <= cap(buf) {
 		buf = buf[:n]
 	} else {
-		buf = make([]byte, min(n, bodyStep))
+		buf = make([]byte, bodyRoom(r, 0, n))
 	}
 	got := 0
 	for {
@@ -72,7 +93,7 @@ func ReadBody(r io.Reader, buf []byte, n int) ([]byte, error) {
 		if got == n {
 			return buf, nil
 		}
-		grown := make([]byte, got+min(got, n-got)) // 2*got would overflow a 32-bit int at 1 GiB
+		grown := make([]byte, bodyRoom(r, got, n))
 		copy(grown, buf)
 		buf = grown
 	}
@@ -172,22 +193,22 @@ func ParseBatchCount(b []byte, maxBody int) (int, error) {
 func ReadToPayload(r io.Reader, payload []byte, n int) ([]byte, error) {
 	whole := len(payload)
 	payload = AppendSize(payload, n)
-	for n > 0 {
+	begin := len(payload)
+	for len(payload) < begin+n {
 		start := len(payload)
-		if step := min(n, max(bodyStep, start-whole)); cap(payload)-start < step {
-			grown := make([]byte, start, start+step) // no more: it may be kept for long
+		if room := begin + bodyRoom(r, start-begin, n); cap(payload) < room {
+			grown := make([]byte, start, room) // no more: it may be kept for long
 			copy(grown, payload)
 			payload = grown
 		}
-		payload = payload[:start+min(n, cap(payload)-start)]
-		got, err := io.ReadFull(r, payload[start:])
+		payload = payload[:min(begin+n, cap(payload))]
+		_, err := io.ReadFull(r, payload[start:])
 		if err != nil {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
 			return payload[:whole], err
 		}
-		n -= got
 	}
 	return payload, nil
 }
