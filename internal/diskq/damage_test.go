@@ -213,6 +213,7 @@ func FuzzFiles(f *testing.F) {
 	f.Add(append([]byte{0xff}, data...), make([]byte, 100), []byte(nil))
 	f.Add([]byte(nil), data, []byte("-1\n0,0\n0,0\n"))
 	f.Add(data, []byte(nil), []byte("0\n0,5\n0,5\n"))
+	f.Add([]byte("0"), []byte("0"), []byte("0\n0,0\n0,0\n"))
 	f.Fuzz(func(t *testing.T, first, second, meta []byte) {
 		o := quickOptions(t.TempDir())
 		fs := files{o.Dir, "orders"}

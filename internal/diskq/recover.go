@@ -32,6 +32,9 @@ func (q *Queue) recover(ls listing) error {
 	if err == nil && why != "" {
 		m, err = r.rebuild(recorded)
 	}
+	if err == nil && m.depth == 0 && m.read != m.write {
+		m, err = r.skipAll(m)
+	}
 	if err != nil {
 		return err
 	}
@@ -225,10 +228,13 @@ func (r *recovery) rebuild(recorded meta) (meta, error) {
 		r.cut(num, t.end, size, i == len(r.data)-1)
 		offset = 0
 	}
-	if m.depth > 0 {
-		return m, nil
-	}
-	for _, num := range r.data { // nobody will read them, and come across the damage
+	return m, nil
+}
+
+// skipAll moves the read position of a queue without any record to the end:
+// nobody would read what lies before, and come across the damage.
+func (r *recovery) skipAll(m meta) (meta, error) {
+	for _, num := range r.data {
 		size, err := r.size(num)
 		if err != nil {
 			return m, err
