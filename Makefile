@@ -102,6 +102,6 @@ $(addprefix cross/,$(platforms)): cross/%:
 # A short run of every fuzz function there is; what fails is shown whole.
 fuzz:
 	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \
-	  out=$$($(GO) test -run='^$$' -fuzz="^$${func#func }$$" -fuzztime=$(FUZZTIME) "$${file%/*}" 2>&1) || \
+	  out=$$($(GO) test -run='^$$' -fuzz="^$${func#func }$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1000x "$${file%/*}" 2>&1) || \
 	    { echo "$$file: $${func#func }"; echo "$$out"; exit 1; } >&2; \
 	done
