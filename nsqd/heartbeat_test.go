@@ -167,18 +167,7 @@ func TestConsumerThatDoesNotReadIsDropped(t *testing.T) {
 			}
 			close(dropped)
 		}()
-		start := time.Now()
-		b.dial().mpub("t", bodies("m", 3)...)
-		synctest.Wait()
-		b.wantCounts("t", "c", nsqd.Counts{InFlight: 3})
-		c := b.dial()
-		c.consume("t", "c", 10)
-		for i := range 3 {
-			c.fin(c.wantMessage(fmt.Sprint("m", i), 2))
-		}
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("the messages came to the other consumer after %v", took)
-		}
+		c := b.wantHeir("a plain connection")
 		<-dropped
 		c.sync()
 		b.wantCounts("t", "c", nsqd.Counts{})
@@ -243,4 +232,23 @@ func TestWithoutHeartbeatsACommandMustStillEnd(t *testing.T) {
 			trickle.Wait()
 		}
 	})
+}
+
+// wantHeir publishes for the one consumer of t:c, which reads nothing and has
+// heartbeats of a second, and returns another that gets its messages in time.
+func (b *bubble) wantHeir(connection string) *rawClient {
+	b.tb.Helper()
+	start := time.Now()
+	b.dial().mpub("t", bodies("m", 3)...)
+	synctest.Wait()
+	b.wantCounts("t", "c", nsqd.Counts{InFlight: 3})
+	c := b.dial()
+	c.consume("t", "c", 10)
+	for i := range 3 {
+		c.fin(c.wantMessage(fmt.Sprint("m", i), 2))
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		b.tb.Errorf("%s: the messages came to the other consumer after %v", connection, took)
+	}
+	return c
 }

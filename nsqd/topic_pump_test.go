@@ -74,7 +74,7 @@ func TestChannelThatFailsIsLoggedOnceAMinute(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(deliverReminder * 5 / 2) // of the bubble's clock
+		<-time.After(deliverReminder * 5 / 2) // of the bubble's clock
 		tp.stopPump()
 		tp.pump.Wait()
 	})

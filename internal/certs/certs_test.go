@@ -352,7 +352,7 @@ func TestWatch(t *testing.T) {
 		defer stop()
 		watching.Go(func() { s.Watch(ctx) })
 		wait := func() {
-			time.Sleep(5 * time.Second) // on the fake clock
+			<-time.After(5 * time.Second) // on the fake clock
 			synctest.Wait()
 		}
 		want := func(name, what string) {
@@ -431,7 +431,7 @@ func TestWatchSeesASwappedDirectory(t *testing.T) {
 		if err := os.Rename(link+".new", link); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Second) // on the fake clock
+		<-time.After(5 * time.Second) // on the fake clock
 		synctest.Wait()
 		if got := servedName(t, s.Server()); got != "v1" {
 			t.Errorf("clients see %q", got)

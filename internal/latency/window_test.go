@@ -58,11 +58,11 @@ func TestWindow(t *testing.T) {
 				w := NewWindow(10 * time.Minute)
 				start := time.Now()
 				for _, at := range c.records {
-					time.Sleep(time.Until(start.Add(at)))
+					<-time.After(time.Until(start.Add(at)))
 					record(w, at+time.Minute)
 				}
 				for _, want := range c.want {
-					time.Sleep(time.Until(start.Add(want.after)))
+					<-time.After(time.Until(start.Add(want.after)))
 					if count, longest := read(w); count != want.count || longest != want.longest {
 						t.Errorf("after %v: %d up to %v, want %d up to %v", want.after, count, longest, want.count, want.longest)
 					}
@@ -77,7 +77,7 @@ func TestIdleWindowIsFreed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := NewWindow(10 * time.Minute)
 		record(w, time.Second)
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		read(w)
 		if w.current.sketch != nil || w.previous.sketch != nil {
 			t.Error("there still is a sketch")
