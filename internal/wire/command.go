@@ -54,6 +54,10 @@ func ParseLine(b []byte) Line {
 	}
 }
 
+// ParseLineV1 splits a command line as nsqlookupd does: like ParseLine, but
+// white space of any kind at its start and its end is not part of it.
+func ParseLineV1(b []byte) Line { return ParseLine(bytes.TrimSpace(b)) }
+
 // Params returns how many parameters the line had, empty ones and those that
 // are not kept included.
 func (l *Line) Params() int { return l.count }
@@ -128,6 +132,30 @@ func AppendCls(dst []byte) []byte { return append(dst, "CLS\n"...) }
 
 // AppendNop appends NOP, which answers a heartbeat.
 func AppendNop(dst []byte) []byte { return append(dst, "NOP\n"...) }
+
+// Commands to nsqlookupd, all answered by one response. IDENTIFY is the fourth.
+
+// AppendRegister appends REGISTER: this nsqd has the topic, and the channel
+// unless that is empty.
+func AppendRegister(dst []byte, topic, channel string) []byte {
+	return appendRegistration(dst, "REGISTER", topic, channel)
+}
+
+// AppendUnregister appends UNREGISTER: this nsqd has the channel no more, or
+// the topic with all its channels where channel is empty.
+func AppendUnregister(dst []byte, topic, channel string) []byte {
+	return appendRegistration(dst, "UNREGISTER", topic, channel)
+}
+
+func appendRegistration(dst []byte, name, topic, channel string) []byte {
+	if channel == "" {
+		return appendLine(dst, name, topic)
+	}
+	return appendLine(dst, name, topic, channel)
+}
+
+// AppendPing appends PING: this nsqd is alive.
+func AppendPing(dst []byte) []byte { return append(dst, "PING\n"...) }
 
 // Commands with a body: the line, int32 size, then size bytes.
 

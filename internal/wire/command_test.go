@@ -58,6 +58,36 @@ func TestParseLine(t *testing.T) {
 	}
 }
 
+// White space around a line to nsqlookupd does not count, however much; what is
+// within stays.
+func TestParseLineV1(t *testing.T) {
+	for line, want := range map[string][]string{
+		"PING\n":                           {"PING"},
+		"PING\r\r\n":                       {"PING"},
+		" \t\v\fPING \u0085\u00a0\u2003\n": {"PING"},
+		"  REGISTER t c  \r\n":             {"REGISTER", "t", "c"},
+		"REGISTER  t\n":                    {"REGISTER", "", "t"},
+		"REGISTER t \tc\n":                 {"REGISTER", "t", "\tc"},
+		"REGISTER \n":                      {"REGISTER"},
+		" \n":                              {""},
+		"\n":                               {""},
+		"":                                 {""},
+		"\xa0PING\n":                       {"\xa0PING"}, // no UTF-8, no space
+	} {
+		l := ParseLineV1([]byte(line))
+		if got := words(&l); !slices.Equal(got, want) {
+			t.Errorf("ParseLineV1(%q) = %q, want %q", line, got, want)
+		}
+	}
+	for _, c := range commands {
+		line, _, _ := bytes.Cut(c.bytes, []byte("\n"))
+		l := ParseLineV1(line)
+		if got := words(&l); c.want[len(c.want)-2:] != " \n" && !slices.Equal(got, c.words) {
+			t.Errorf("%s: %q, want %q", c.rule, got, c.words)
+		}
+	}
+}
+
 // Commands ignore extra parameters, but AUTH must be able to count them.
 func TestParseLineCountsWhatItDoesNotKeep(t *testing.T) {
 	l := ParseLine([]byte("SUB t c x y z\n"))
@@ -189,6 +219,26 @@ var commands = []struct {
 	{
 		"NOP", AppendNop(nil),
 		"NOP\n", []string{"NOP"}, nil,
+	},
+	{
+		"REGISTER of a topic", AppendRegister(nil, "orders", ""),
+		"REGISTER orders\n", []string{"REGISTER", "orders"}, nil,
+	},
+	{
+		"REGISTER of a channel", AppendRegister(nil, "orders", "audit#ephemeral"),
+		"REGISTER orders audit#ephemeral\n", []string{"REGISTER", "orders", "audit#ephemeral"}, nil,
+	},
+	{
+		"UNREGISTER of a topic", AppendUnregister(nil, "orders", ""),
+		"UNREGISTER orders\n", []string{"UNREGISTER", "orders"}, nil,
+	},
+	{
+		"UNREGISTER of a channel", AppendUnregister(nil, "orders", "audit"),
+		"UNREGISTER orders audit\n", []string{"UNREGISTER", "orders", "audit"}, nil,
+	},
+	{
+		"PING", AppendPing(nil),
+		"PING\n", []string{"PING"}, nil,
 	},
 	{
 		"IDENTIFY", AppendIdentify(nil, []byte(`{"client_id":"a"}`)),

@@ -1,4 +1,4 @@
-// Package wire is the only place that knows bytes: frames, command lines,
+// Package wire is the only place that knows bytes: frames, responses, command lines,
 // command bodies, the message header, the rules for names and the error codes
 // of the NSQ protocol. Server and client share it; encoder and decoder of one
 // thing stand side by side in one file.
