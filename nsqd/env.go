@@ -21,6 +21,7 @@ type env struct {
 	disk      *diskq.Store                // the disk queues of the data path
 	changed   func()                      // what nsqd.dat holds has changed: it must be written
 	saved     func(context.Context) error // waits until it is
+	lookups   *lookups                    // is told of topics and channels that appear and go
 	stale     staleFiles
 	foldsCase atomic.Bool  // the data path's file system takes "a" and "A" for one name
 	auth      *auth.Client // nil without auth servers

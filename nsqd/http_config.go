@@ -30,7 +30,7 @@ func (s *httpServer) option(key string) (any, error) {
 	}
 	switch key {
 	case "nsqlookupd_tcp_addresses":
-		value = s.n.lookupds.all()
+		value = s.n.lookups.all()
 	case "log_level":
 		value = s.n.logLevel().Number()
 	case "statsd_prefix":
@@ -91,7 +91,7 @@ func (s *httpServer) setLookupds(body []byte) error {
 	if err := json.Unmarshal(body, &addresses); err != nil {
 		return errInvalidValue
 	}
-	if err := s.n.lookupds.set(addresses); err != nil {
+	if err := s.n.lookups.set(addresses); err != nil {
 		return errInvalidValue
 	}
 	s.n.log.Info(fmt.Sprintf("CONFIG: nsqlookupd_tcp_addresses is now %q", addresses))

@@ -32,7 +32,7 @@ type NSQD struct {
 	metadata metadata
 	tcp      tcpServer
 	http     httpServer // with nil listeners where it is off
-	lookupds lookupAddresses
+	lookups  lookups
 
 	ctx       context.Context // of the loops that Main starts
 	stopLoops context.CancelFunc
@@ -60,6 +60,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	n.ctx, n.stopLoops = context.WithCancel(context.Background())
 	n.env = &env{opts: n.opts, log: n.log, start: n.started}
 	n.env.scan = newQueueScan(n.env)
+	n.env.lookups = &n.lookups
 	n.env.changed, n.env.saved = n.metadata.change, n.metadata.sync
 	n.topics.init(n.env)
 	n.metadata.init(n)
@@ -96,7 +97,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	}
 	n.tcp.init(n)
 	n.http.init(n)
-	n.lookupds.replace(n.opts.LookupdTCPAddresses)
+	n.lookups.replace(n.opts.LookupdTCPAddresses)
 	if err = n.load(); err != nil {
 		return nil, err
 	}

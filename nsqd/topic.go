@@ -154,6 +154,7 @@ func (t *topic) createChannelLocked(name string) (*channel, error) {
 	ch := newChannel(t, name)
 	t.channels[name] = ch
 	t.updateLocked()
+	t.env.lookups.created(t.name, name)
 	ch.changed() // before anybody else can see the channel, and wait for it to be saved
 	return ch, nil
 }
@@ -216,6 +217,7 @@ func (t *topic) deleteChannel(ch *channel) (unused bool, err error) {
 	t.mu.Lock()
 	if t.channels[ch.name] == ch {
 		delete(t.channels, ch.name)
+		t.env.lookups.deleted(t.name, ch.name)
 		t.updateLocked()
 	}
 	unused = t.ephemeral && len(t.channels) == 0 && !t.exiting.Load()

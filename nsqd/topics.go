@@ -72,6 +72,7 @@ func (ts *topics) createLocked(name string) (*topic, error) {
 	t := newTopic(ts.env, name)
 	ts.byName[name] = t
 	t.run()
+	ts.env.lookups.created(name, "")
 	t.changed() // before anybody else can see the topic, and wait for it to be saved
 	return t, nil
 }
@@ -161,6 +162,7 @@ func (ts *topics) drop(t *topic) error {
 	err := t.delete()
 	ts.mu.Lock()
 	delete(ts.byName, t.name)
+	ts.env.lookups.deleted(t.name, "") // before another topic of that name is announced
 	ts.mu.Unlock()
 	t.changed()
 	close(t.gone) // after that, as somebody waits for it to save the change
