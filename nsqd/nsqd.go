@@ -112,14 +112,10 @@ func New(opts *Options) (_ *NSQD, err error) {
 	return n, nil
 }
 
-// listen opens a TCP listener for host:port, or one on a unix socket. Its
-// connections count in g.
+// listen opens a listener for host:port or on a unix socket. Its connections
+// count in g.
 func listen(address string, g *netlimit.Group) (net.Listener, error) {
-	open := sockets.ListenTCP
-	if isSocketPath(address) {
-		open = sockets.ListenUnix
-	}
-	l, err := open(address)
+	l, err := sockets.Listen(address)
 	if err != nil {
 		return nil, err
 	}

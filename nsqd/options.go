@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/config"
 	"github.com/seed893f581e/nsq/internal/logging"
 )
 
@@ -100,14 +101,14 @@ type Options struct {
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	return &Options{
-		ID:        defaultNodeID(hostname()),
+		ID:        defaultNodeID(config.Hostname()),
 		LogLevel:  logging.Level(slog.LevelInfo),
 		LogPrefix: "[nsqd] ",
 
 		TCPAddress:       "0.0.0.0:4150",
 		HTTPAddress:      "0.0.0.0:4151",
 		HTTPSAddress:     "0.0.0.0:4152",
-		BroadcastAddress: hostname(),
+		BroadcastAddress: config.Hostname(),
 
 		AuthHTTPRequestMethod:    "get",
 		HTTPClientConnectTimeout: 2 * time.Second,
@@ -148,13 +149,6 @@ func NewOptions() *Options {
 	}
 }
 
-func hostname() string {
-	if name, err := os.Hostname(); err == nil {
-		return name
-	}
-	return "localhost"
-}
-
 // defaultNodeID is crc32(md5(hostname)) mod 1024, as nodes have always derived it.
 func defaultNodeID(hostname string) int64 {
 	sum := md5.Sum([]byte(hostname))
@@ -175,7 +169,7 @@ func (o *Options) effective() (*Options, error) {
 	if own.Logger == nil {
 		own.Logger = slog.New(slog.DiscardHandler)
 	}
-	own.BroadcastAddress = cmp.Or(own.BroadcastAddress, hostname())
+	own.BroadcastAddress = cmp.Or(own.BroadcastAddress, config.Hostname())
 	if own.TLSClientAuthPolicy != "" && own.TLSRequired == TLSNotRequired {
 		own.TLSRequired = TLSRequiredAlways
 	}

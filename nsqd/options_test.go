@@ -150,18 +150,6 @@ func TestDoubtfulSettingsAreLogged(t *testing.T) {
 	}
 }
 
-// A colon in a path does not make it host:port.
-func TestSocketPaths(t *testing.T) {
-	for address, want := range map[string]bool{
-		"/run/nsqd.sock": true, "/run/host:4150": true, "./a:1": true, "../a": true, "@nsqd": true, "nsqd.sock": true, "dir/nsqd.sock": true,
-		"host:4150": false, ":0": false, "4150": false, "10.0.0.1": false, "localhost": false, "[::1]": false, "http://host": false, "": false, "/a\x00b": false,
-	} {
-		if got := isSocketPath(address); got != want {
-			t.Errorf("isSocketPath(%q) = %v, want %v", address, got, want)
-		}
-	}
-}
-
 func TestCountsFitTheirInts(t *testing.T) {
 	o := NewOptions()
 	o.MemQueueSize, o.MaxRdyCount = 1<<31, 1<<31
