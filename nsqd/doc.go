@@ -83,10 +83,10 @@
 // negotiated deflate, which needs a window and tables. Of each text in IDENTIFY
 // 256 bytes are kept.
 //
-// It cannot take the last descriptor (conn_limit.go, package netlimit): of the
-// limit of open files an eighth, at least 64, is not for connections. Clients
-// are assured of half of the others, HTTP of up to 16; who comes when none is
-// free waits in the kernel.
+// It cannot take the last descriptor (package netlimit): of the limit of open
+// files an eighth, at least 64, is not for connections. Clients are assured of
+// half of the others, HTTP of up to 16; who comes when none is free waits in
+// the kernel.
 //
 // It cannot hold up a stop, which waits for no peer but those with a running
 // HTTP request, for a second, and consumers with messages in flight, for half

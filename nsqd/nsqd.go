@@ -82,14 +82,14 @@ func New(opts *Options) (_ *NSQD, err error) {
 	n.log.Info(version.String("nsqd"))
 	n.log.Info(fmt.Sprintf("ID: %d", n.opts.ID))
 	n.opts.logDoubts()
-	limit, err := newConnLimit(n.opts.MaxConnections, n.log)
+	limit, err := netlimit.Share(n.opts.MaxConnections, n.log)
 	if err != nil {
 		return nil, err
 	}
-	if n.tcp.listener, err = listen(n.opts.TCPAddress, limit.tcp); err != nil {
+	if n.tcp.listener, err = listen(n.opts.TCPAddress, limit.TCP); err != nil {
 		return nil, err
 	}
-	if err = n.http.listen(n.opts, n.certs.Server(), limit.http); err != nil {
+	if err = n.http.listen(n.opts, n.certs.Server(), limit.HTTP); err != nil {
 		return nil, err
 	}
 	if err = n.openAuth(); err != nil {
