@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/version"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -75,7 +76,7 @@ func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.env.log.Info(fmt.Sprintf("[%s] IDENTIFY: %s", c.conn.RemoteAddr(), printable(body)))
+	p.env.log.Info(fmt.Sprintf("[%s] IDENTIFY: %s", c.conn.RemoteAddr(), logging.Printable(body)))
 	on := c.settings.Load()
 	s.tls, s.snappy, s.deflate = on.tls, on.snappy, on.deflate
 	c.settings.Store(s)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -123,7 +124,7 @@ func (p *protocolV2) exec(c *client, line []byte) error {
 // of the connection.
 func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 	if !e.Fatal() {
-		p.env.log.Info(fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), printable(e.Error())))
+		p.env.log.Info(fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), logging.Printable(e.Error())))
 		c.out = wire.AppendError(c.out, e)
 		return nil
 	}
@@ -131,9 +132,9 @@ func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 	if err := c.commit(); err != nil { // of what came before; then that is the error
 		e = cmp.Or(asWireError(err), e)
 	}
-	line := fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), printable(e.Error()))
+	line := fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), logging.Printable(e.Error()))
 	if e.Err != nil && !strings.Contains(e.Desc, e.Err.Error()) { // some frames say the cause
-		line += " - " + printable(e.Err.Error())
+		line += " - " + logging.Printable(e.Err.Error())
 	}
 	p.env.log.Log(context.Background(), severity(e.Code), line)
 	c.out = wire.AppendError(c.out, e)

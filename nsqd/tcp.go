@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -110,9 +111,9 @@ func (s *tcpServer) handle(conn net.Conn) {
 		s.n.log.Info("TCP: connection ended before the protocol magic", "client", addr, "error", err)
 		return
 	}
-	s.n.log.Info(fmt.Sprintf("CLIENT(%s): desired protocol magic '%s'", addr, printable(magic)))
+	s.n.log.Info(fmt.Sprintf("CLIENT(%s): desired protocol magic '%s'", addr, logging.Printable(magic)))
 	if string(magic) != wire.MagicV2 {
-		s.n.log.Warn(fmt.Sprintf("CLIENT(%s): bad protocol magic '%s'", addr, printable(magic)))
+		s.n.log.Warn(fmt.Sprintf("CLIENT(%s): bad protocol magic '%s'", addr, logging.Printable(magic)))
 		conn.SetWriteDeadline(time.Now().Add(magicTimeout))
 		conn.Write(wire.AppendError(nil, wire.NewError(wire.BadProtocol, "", nil)))
 		sockets.LingerClose(conn)
