@@ -1,0 +1,64 @@
+package nsqlookupd
+
+import (
+	"cmp"
+	"log/slog"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/config"
+	"github.com/seed893f581e/nsq/internal/logging"
+)
+
+// Options configure an NSQLookupd. They are plain data: Validate checks them
+// before anything starts, and nothing changes them afterwards. The tags are
+// those of package config; the usage texts say what an option means.
+type Options struct {
+	LogLevel  logging.Level `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
+	LogPrefix string        `flag:"log-prefix" usage:"text at the start of every log line"`
+	Logger    *slog.Logger  // where logs go; nil discards them
+
+	TCPAddress       string `flag:"tcp-address" usage:"listen for nsqd on this host:port"`
+	HTTPAddress      string `flag:"http-address" usage:"listen for HTTP on this host:port"`
+	BroadcastAddress string `flag:"broadcast-address" usage:"host under which every nsqd reaches this node; empty for the hostname"`
+
+	InactiveProducerTimeout time.Duration `flag:"inactive-producer-timeout" usage:"time without a ping after which an nsqd is not listed any more"`
+	TombstoneLifetime       time.Duration `flag:"tombstone-lifetime" usage:"time for which a tombstone hides an nsqd as producer of a topic"`
+}
+
+// NewOptions returns the defaults.
+func NewOptions() *Options {
+	return &Options{
+		LogLevel:  logging.Level(slog.LevelInfo),
+		LogPrefix: "[nsqlookupd] ",
+
+		TCPAddress:       "0.0.0.0:4160",
+		HTTPAddress:      "0.0.0.0:4161",
+		BroadcastAddress: config.Hostname(),
+
+		InactiveProducerTimeout: 5 * time.Minute,
+		TombstoneLifetime:       45 * time.Second,
+	}
+}
+
+// Validate reports every mistake at once, in the words of the command line.
+// Each of the joined errors is a *config.Mistake.
+func (o *Options) Validate() error {
+	var c config.Checks
+	hostPort := func(address string) error { return config.CheckHostPort(address, 0) }
+	c.Address(o.TCPAddress, "tcp-address", hostPort)
+	c.Address(o.HTTPAddress, "http-address", hostPort)
+	c.Duration(o.InactiveProducerTimeout, config.Positive, "inactive-producer-timeout")
+	c.Duration(o.TombstoneLifetime, 0, "tombstone-lifetime")
+	return c.Err()
+}
+
+// effective returns the options as they are in force, with what depends on the
+// machine filled in.
+func (o *Options) effective() *Options {
+	own := *o
+	if own.Logger == nil {
+		own.Logger = slog.New(slog.DiscardHandler)
+	}
+	own.BroadcastAddress = cmp.Or(own.BroadcastAddress, config.Hostname())
+	return &own
+}
