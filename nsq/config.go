@@ -1,6 +1,7 @@
 package nsq
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -29,9 +30,16 @@ type Config struct {
 	// LocalAddr is the address to connect from, nil for any.
 	LocalAddr net.Addr `opt:"local_addr"`
 
-	// LookupdPollInterval is the longest pause between two attempts to
-	// reconnect to an nsqd; the first pauses are much shorter.
+	// LookupdPollInterval is how often an nsqlookupd is asked that does not tell
+	// of changes by itself. It is also the longest pause between two attempts to
+	// reach an nsqlookupd or nsqd again; the first pauses are much shorter.
 	LookupdPollInterval time.Duration `opt:"lookupd_poll_interval" min:"10ms" max:"5m" default:"60s"`
+	// LookupdPollJitter is by which part of LookupdPollInterval, at most, the
+	// first pause is longer, so that not all consumers ask at the same time.
+	LookupdPollJitter float64 `opt:"lookupd_poll_jitter" min:"0" max:"1" default:"0.3"`
+	// LookupdPollTimeout is how long nsqlookupd may take to answer; 0 sets no
+	// limit.
+	LookupdPollTimeout time.Duration `opt:"lookupd_poll_timeout" default:"1m"`
 
 	// A message that is requeued with a delay of -1 is delayed by
 	// DefaultRequeueDelay times its attempts, at most MaxRequeueDelay.
@@ -82,6 +90,12 @@ type Config struct {
 	// MaxMsgSize is the longest frame accepted from nsqd, in bytes with the
 	// frame type and the message header; 0 sets no limit.
 	MaxMsgSize int32 `opt:"max_msg_size" min:"0"`
+
+	// AuthSecret is sent to an nsqd that asks for authorization.
+	AuthSecret string `opt:"auth_secret"`
+	// LookupdAuthorization says that AuthSecret is also sent to nsqlookupd, as a
+	// bearer token. Mind the name of the option: true sends it.
+	LookupdAuthorization bool `opt:"skip_lookupd_authorization" default:"true"`
 }
 
 // NewConfig returns a Config with every option at its default.
@@ -100,7 +114,8 @@ func NewConfig() *Config {
 // Set sets the option of the given name, in which dashes count as underscores.
 // The value may be of the option's type or what can be taken for it: a decimal
 // string or an integer for a number, a string as time.ParseDuration reads it or
-// an integer of milliseconds for a duration, host:port for an address. On error
+// an integer of milliseconds for a duration, host:port for an address, a string
+// as strconv.ParseBool reads it or an integer that is not 0 for true. On error
 // the option keeps its value.
 func (c *Config) Set(option string, value any) error {
 	name := strings.ReplaceAll(option, "-", "_")
@@ -157,8 +172,8 @@ func (f *ConfigFlag) Set(opt string) error {
 func (f *ConfigFlag) String() string { return "" }
 
 // option is what the tags of one field of Config say. Numbers are held as
-// int64 or time.Duration, whatever the width of the field: a value is checked
-// before it is cut to size.
+// int64, float64 or time.Duration, whatever the width of the field: a value is
+// checked before it is cut to size.
 type option struct {
 	name, fieldName  string
 	index            int
@@ -211,7 +226,11 @@ func (o *option) check(name string, v any) error {
 	return nil
 }
 
+// less compares numbers of one type. What is not a number is less than any.
 func less(a, b any) bool {
+	if a, ok := a.(float64); ok {
+		return cmp.Less(a, b.(float64))
+	}
 	return reflect.ValueOf(a).Int() < reflect.ValueOf(b).Int()
 }
 
@@ -228,8 +247,8 @@ func normal(v reflect.Value) any {
 	return v.Interface()
 }
 
-// coerce returns v as a value for a field of type t: a string, an int64 for any
-// kind of integer, a time.Duration or a net.Addr.
+// coerce returns v as a value for a field of type t: a string, a bool, a float64,
+// an int64 for any kind of integer, a time.Duration or a net.Addr.
 func coerce(v any, t reflect.Type) (any, error) {
 	switch {
 	case t == durationType:
@@ -238,6 +257,10 @@ func coerce(v any, t reflect.Type) (any, error) {
 		return coerceAddr(v)
 	case t.Kind() == reflect.String:
 		return coerceString(v), nil
+	case t.Kind() == reflect.Bool:
+		return coerceBool(v)
+	case t.Kind() == reflect.Float64:
+		return coerceFloat(v)
 	}
 	return coerceInt(v)
 }
@@ -250,6 +273,30 @@ func coerceString(v any) string {
 		return fmt.Sprintf("%f", v)
 	}
 	return fmt.Sprint(v)
+}
+
+func coerceBool(v any) (bool, error) {
+	switch v := v.(type) {
+	case bool:
+		return v, nil
+	case string:
+		return strconv.ParseBool(v)
+	}
+	n, err := coerceInt(v)
+	return n != 0, err
+}
+
+func coerceFloat(v any) (float64, error) {
+	switch v := v.(type) {
+	case float64:
+		return v, nil
+	case float32:
+		return float64(v), nil
+	case string:
+		return strconv.ParseFloat(v, 64)
+	}
+	n, err := coerceInt(v)
+	return float64(n), err
 }
 
 func coerceInt(v any) (int64, error) {

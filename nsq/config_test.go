@@ -24,6 +24,8 @@ func TestConfigDefaults(t *testing.T) {
 		ReadTimeout:             time.Minute,
 		WriteTimeout:            time.Second,
 		LookupdPollInterval:     time.Minute,
+		LookupdPollJitter:       0.3,
+		LookupdPollTimeout:      time.Minute,
 		MaxRequeueDelay:         15 * time.Minute,
 		DefaultRequeueDelay:     90 * time.Second,
 		MaxAttempts:             5,
@@ -35,6 +37,7 @@ func TestConfigDefaults(t *testing.T) {
 		OutputBufferSize:        16384,
 		OutputBufferTimeout:     250 * time.Millisecond,
 		MaxInFlight:             1,
+		LookupdAuthorization:    true,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -86,6 +89,24 @@ func TestConfigSet(t *testing.T) {
 		{"client_id", 12, "12"},
 		{"client_id", 1.5, "1.500000"},
 		{"client_id", true, "true"},
+		{"lookupd_poll_interval", "9ms", "invalid lookupd_poll_interval ! 9ms < 10ms"},
+		{"lookupd_poll_timeout", 0, time.Duration(0)},
+		{"lookupd_poll_jitter", 0.5, 0.5},
+		{"lookupd_poll_jitter", float32(0.5), 0.5},
+		{"lookupd_poll_jitter", "0.25", 0.25},
+		{"lookupd_poll_jitter", 1, 1.0},
+		{"lookupd_poll_jitter", 1.01, "invalid lookupd_poll_jitter ! 1.01 > 1"},
+		{"lookupd_poll_jitter", "-0.1", "invalid lookupd_poll_jitter ! -0.1 < 0"},
+		{"lookupd_poll_jitter", "NaN", "invalid lookupd_poll_jitter ! NaN < 0"},
+		{"lookupd_poll_jitter", "x", `failed to coerce option lookupd_poll_jitter (x) - strconv.ParseFloat: parsing "x": invalid syntax`},
+		{"lookupd_poll_jitter", true, "failed to coerce option lookupd_poll_jitter (true) - invalid value type bool"},
+		{"skip_lookupd_authorization", false, false},
+		{"skip-lookupd-authorization", "f", false},
+		{"skip_lookupd_authorization", 0, false},
+		{"skip_lookupd_authorization", uint16(7), true},
+		{"skip_lookupd_authorization", "yes", `failed to coerce option skip_lookupd_authorization (yes) - strconv.ParseBool: parsing "yes": invalid syntax`},
+		{"skip_lookupd_authorization", 1.0, "failed to coerce option skip_lookupd_authorization (1) - invalid value type float64"},
+		{"auth_secret", "s3cret", "s3cret"},
 		{"local_addr", "127.0.0.1:99", addr},
 		{"local_addr", addr, addr},
 		{"local_addr", nil, nil},
@@ -119,6 +140,7 @@ func TestConfigValidate(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"invalid ReadTimeout ! 0s < 100ms":                              func(c *Config) { c.ReadTimeout = 0 },
 		"invalid SampleRate ! 100 > 99":                                 func(c *Config) { c.SampleRate = 100 },
+		"invalid LookupdPollJitter ! 2 > 1":                             func(c *Config) { c.LookupdPollJitter = 2 },
 		"invalid MaxInFlight ! -1 < 0":                                  func(c *Config) { c.MaxInFlight = -1 },
 		"HeartbeatInterval 1m0.001s must be less than ReadTimeout 1m0s": func(c *Config) { c.HeartbeatInterval = 60001 * time.Millisecond },
 	} {
@@ -154,6 +176,10 @@ func TestConfigFlag(t *testing.T) {
 	}
 	if err := flags.Parse([]string{"-consumer-opt=hostname"}); err != nil || c.Hostname != "true" {
 		t.Errorf("an option without a value: %q, %v; want true", c.Hostname, err)
+	}
+	c.LookupdAuthorization = false
+	if err := flags.Parse([]string{"-consumer-opt=skip_lookupd_authorization"}); err != nil || !c.LookupdAuthorization {
+		t.Errorf("a bool option without a value: %v, %v; want true", c.LookupdAuthorization, err)
 	}
 	if err := flags.Parse([]string{"-consumer-opt=nonsense,1"}); err == nil {
 		t.Error("an unknown option was accepted")

@@ -58,6 +58,7 @@ type conn struct {
 	br       *bufio.Reader
 	lastRead time.Time // when the last bytes arrived; for the reader only
 	identity identifyResponse
+	auth     *AuthResponse // nil if nsqd did not ask for a secret
 
 	mu      sync.Mutex // what follows
 	more    sync.Cond  // there is something for the writer to do
@@ -125,8 +126,9 @@ func millisecondsOrOff(d time.Duration) int64 {
 	return d.Milliseconds()
 }
 
-// dial connects to addr and introduces the client. It returns when ctx ends;
-// its error is that of the network, or an ErrIdentify.
+// dial connects to addr, introduces the client and shows its secret if nsqd asks
+// for one. It returns when ctx ends; its error is that of the network, an
+// ErrIdentify, or says what nsqd thinks of the secret.
 func dial(ctx context.Context, addr string, cfg *Config) (*conn, error) {
 	dialer := net.Dialer{Timeout: cfg.DialTimeout, LocalAddr: cfg.LocalAddr}
 	nc, err := dialer.DialContext(ctx, "tcp", addr)
@@ -163,18 +165,9 @@ func (c *conn) identify() error {
 	if err := c.write(wire.AppendIdentify([]byte(wire.MagicV2), body)); err != nil {
 		return ErrIdentify{err.Error()}
 	}
-	limit := c.cfg.MaxMsgSize
-	if limit == 0 || limit > maxHandshake {
-		limit = maxHandshake
-	}
-	frameType, data, err := ReadUnpackedResponse(c.br, limit)
-	switch {
-	case err != nil:
+	data, err := c.readAnswer()
+	if err != nil {
 		return ErrIdentify{err.Error()}
-	case frameType == FrameTypeError:
-		return ErrIdentify{string(data)}
-	case frameType != FrameTypeResponse:
-		return ErrIdentify{fmt.Sprintf("unexpected frame type %d", frameType)}
 	}
 	c.identity.MaxRdyCount = defaultMaxRDY
 	if len(data) == 0 || data[0] != '{' {
@@ -184,9 +177,61 @@ func (c *conn) identify() error {
 		return ErrIdentify{err.Error()}
 	}
 	if c.identity.AuthRequired {
-		return errors.New("Auth Required") //nolint:staticcheck // users look for this text
+		return c.authenticate()
 	}
 	return nil
+}
+
+// AuthResponse is the answer of an nsqd that accepted a secret.
+type AuthResponse struct {
+	Identity        string `json:"identity"`
+	IdentityUrl     string `json:"identity_url"` //nolint:revive // the name programs know
+	PermissionCount int64  `json:"permission_count"`
+}
+
+// authenticate sends AuthSecret and waits for the answer.
+func (c *conn) authenticate() error {
+	if c.cfg.AuthSecret == "" {
+		return errors.New("Auth Required") //nolint:staticcheck // users look for this text
+	}
+	if err := c.write(wire.AppendAuth(nil, c.cfg.AuthSecret)); err != nil {
+		return err
+	}
+	data, err := c.readAnswer()
+	if err == nil {
+		c.auth = new(AuthResponse)
+		err = json.Unmarshal(data, c.auth)
+	}
+	if err != nil {
+		return fmt.Errorf("Error authenticating %w", err) //nolint:staticcheck // users look for this text
+	}
+	return nil
+}
+
+// readAnswer reads the answer to a command of the handshake. An error frame is
+// an ErrProtocol.
+func (c *conn) readAnswer() ([]byte, error) {
+	limit := c.cfg.MaxMsgSize
+	if limit == 0 || limit > maxHandshake {
+		limit = maxHandshake
+	}
+	frameType, data, err := ReadUnpackedResponse(c.br, limit)
+	switch {
+	case err != nil:
+		return nil, err
+	case frameType == FrameTypeError:
+		return nil, ErrProtocol{string(data)}
+	case frameType != FrameTypeResponse:
+		return nil, fmt.Errorf("unexpected frame type %d", frameType)
+	}
+	return data, nil
+}
+
+// logAuth logs what nsqd answered to the secret, if it asked for one.
+func (c *conn) logAuth(l *logging) {
+	if a := c.auth; a != nil {
+		l.logf(LogLevelInfo, "(%s) auth accepted, identity: %q %s permissions: %d", c.addr, a.Identity, a.IdentityUrl, a.PermissionCount)
+	}
 }
 
 // deadlineReader reads from a connection with a deadline of its own for every

@@ -119,7 +119,7 @@ func (c *fakeConn) read() (line string, body []byte, err error) {
 	}
 	line = strings.TrimSuffix(string(b), "\n")
 	switch name, _, _ := strings.Cut(line, " "); name {
-	case "IDENTIFY", "PUB", "MPUB", "DPUB":
+	case "IDENTIFY", "AUTH", "PUB", "MPUB", "DPUB":
 		var size int32
 		if size, err = wire.ReadSize(c.br); err == nil {
 			body, err = wire.ReadBody(c.br, nil, int(size))
