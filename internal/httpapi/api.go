@@ -4,6 +4,7 @@
 package httpapi
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 )
@@ -13,6 +14,21 @@ import (
 // that is no Error is told to the client as INTERNAL_ERROR. A path's variables
 // are in the request's context (httprouter.ParamsFromContext).
 type Handler func(r *http.Request) (any, error)
+
+// JSON is a value that is encoded already.
+type JSON []byte
+
+// Stream is a value that writes itself as JSON, in pieces. It is for V1, and
+// for answers that are too large for memory: its length is not announced. An
+// error is one of w.
+type Stream func(w io.Writer) error
+
+// Tagged is a value that is sent with an ETag, and an error likewise when it is
+// returned beside one. It is for V1.
+type Tagged struct {
+	ETag  string
+	Value any
+}
 
 // Error is what a client is told: a status and a code in the body.
 type Error struct {

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -21,14 +20,23 @@ const (
 // respondV1 answers in the form of "nsq; version=1.0": errors are JSON.
 func (s *Server) respondV1(w http.ResponseWriter, r *http.Request, value any, err error) {
 	w.Header().Set(versionHeader, version)
-	contentType, body := "", ""
+	if tagged, ok := value.(Tagged); ok {
+		w.Header().Set("ETag", tagged.ETag)
+		value = tagged.Value
+	}
+	if stream, ok := value.(Stream); ok && err == nil {
+		w.Header().Set("Content-Type", typeJSON)
+		stream(w) // a peer that went away is no matter of ours
+		return
+	}
+	contentType, body := "", []byte(nil)
 	if err == nil {
 		contentType, body, err = encode(value)
 	}
 	status := http.StatusOK
 	if err != nil {
 		e := s.explain(r, err)
-		status, contentType, body = e.Status, typeJSON, `{"message":`+strconv.Quote(e.Code)+`}`
+		status, contentType, body = e.Status, typeJSON, []byte(`{"message":`+strconv.Quote(e.Code)+`}`)
 		if e.Challenge != "" {
 			w.Header().Set("WWW-Authenticate", e.Challenge)
 		}
@@ -38,14 +46,14 @@ func (s *Server) respondV1(w http.ResponseWriter, r *http.Request, value any, er
 
 // respondPlain answers with text, also for errors.
 func (s *Server) respondPlain(w http.ResponseWriter, r *http.Request, value any, err error) {
-	contentType, body := "", ""
+	contentType, body := "", []byte(nil)
 	if err == nil {
 		contentType, body, err = encode(value)
 	}
 	status := http.StatusOK
 	if err != nil {
 		e := s.explain(r, err)
-		status, contentType, body = e.Status, typeText, e.Code
+		status, contentType, body = e.Status, typeText, []byte(e.Code)
 	}
 	respond(w, status, contentType, body)
 }
@@ -82,24 +90,26 @@ func (s *Server) logLimited(r *http.Request, level slog.Level, text string, e Er
 }
 
 // encode returns a value as it goes into the body.
-func encode(value any) (contentType, body string, err error) {
+func encode(value any) (contentType string, body []byte, err error) {
 	switch v := value.(type) {
 	case nil:
-		return "", "", nil
+		return "", nil, nil
 	case string:
-		return typeText, v, nil
+		return typeText, []byte(v), nil
+	case JSON:
+		return typeJSON, v, nil
 	default:
-		data, err := json.Marshal(v)
-		return typeJSON, string(data), err
+		body, err = json.Marshal(v)
+		return typeJSON, body, err
 	}
 }
 
 // respond writes the whole answer. An empty one has no type.
-func respond(w http.ResponseWriter, status int, contentType, body string) {
-	if body != "" {
+func respond(w http.ResponseWriter, status int, contentType string, body []byte) {
+	if len(body) > 0 {
 		w.Header().Set("Content-Type", contentType)
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	io.WriteString(w, body) // a peer that went away is no matter of ours
+	w.Write(body) // a peer that went away is no matter of ours
 }

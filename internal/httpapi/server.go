@@ -27,7 +27,7 @@ const (
 	maxHeader        = 24 << 10
 	maxPageBody      = 1 << 20
 
-	stopTimeout   = time.Second            // for requests that run when the server closes
+	stopTimeout   = time.Second            // for requests that run when the server closes, by default
 	answerTimeout = 100 * time.Millisecond // for their answers to get out
 )
 
@@ -37,6 +37,8 @@ type Config struct {
 	Quiet    func(*http.Request) bool // requests that are not in the access log; nil for none
 	OnPanic  func()                   // told of each panic in a handler; may be nil
 	NeedsTLS string                   // where not empty, the JSON that answers every request without TLS, with status 403
+
+	StopTimeout time.Duration // for requests that run when the server closes; 0 for one second
 }
 
 // A Server routes requests to handlers. It redirects to the right spelling of
@@ -154,7 +156,7 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	s.stop()
 
-	ctx, stop := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, stop := context.WithTimeout(context.Background(), cmp.Or(s.config.StopTimeout, stopTimeout))
 	defer stop()
 	defer s.abort() // what came in at the last moment, too
 	defer context.AfterFunc(ctx, s.abort)()
@@ -211,7 +213,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.running.Done()
 	if r.TLS == nil && s.config.NeedsTLS != "" {
 		resp.Header().Set(versionHeader, version)
-		respond(resp, http.StatusForbidden, typeJSON, s.config.NeedsTLS)
+		respond(resp, http.StatusForbidden, typeJSON, []byte(s.config.NeedsTLS))
 		return
 	}
 	s.routes.ServeHTTP(resp, r)

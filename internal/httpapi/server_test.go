@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -133,6 +134,7 @@ func TestAnswers(t *testing.T) {
 		"empty text":        {"", nil, "200||", "200||", ""},
 		"text":              {"<b>", nil, "200|text/plain; charset=utf-8|<b>", "200|text/plain; charset=utf-8|<b>", ""},
 		"a value":           {[]int{1}, nil, "200|application/json; charset=utf-8|[1]", "200|application/json; charset=utf-8|[1]", ""},
+		"JSON":              {JSON("{ }"), nil, "200|application/json; charset=utf-8|{ }", "200|application/json; charset=utf-8|{ }", ""},
 		"an error for them": {nil, Error{Status: 418, Code: "TEAPOT"}, `418|application/json; charset=utf-8|{"message":"TEAPOT"}`, "418|text/plain; charset=utf-8|TEAPOT", ""},
 		"a wrapped error":   {nil, fmt.Errorf("so: %w", Error{Status: 418, Code: "TEAPOT"}), `418|application/json; charset=utf-8|{"message":"TEAPOT"}`, "418|text/plain; charset=utf-8|TEAPOT", ""},
 		"an error with a cause": {nil, Error{Status: 507, Code: "FULL", Err: errors.New("the cause")},
@@ -169,6 +171,43 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%q is not in the log: %s", a.inTheLog, r.log)
 			}
 		})
+	}
+}
+
+// What writes itself is sent as it comes, whatever its length.
+func TestStream(t *testing.T) {
+	long := "[" + strings.Repeat(`"some text",`, 10_000) + "0]"
+	for _, text := range []string{"[]", long} {
+		r := start(t, nil, func(s *Server) {
+			s.V1("GET", "/", func(*http.Request) (any, error) {
+				return Stream(func(w io.Writer) error {
+					_, err := io.Copy(w, iotest.OneByteReader(strings.NewReader(text)))
+					return err
+				}), nil
+			})
+		})
+		resp, body := r.do(t, "GET", "/")
+		if body != text || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != typeJSON || resp.Header.Get("X-NSQ-Content-Type") != version {
+			t.Errorf("got %d %v %.40q of %d bytes", resp.StatusCode, resp.Header, body, len(body))
+		}
+		if !strings.Contains(r.log.String(), "200 GET / ") {
+			t.Errorf("not in the access log: %s", r.log)
+		}
+	}
+}
+
+func TestTagged(t *testing.T) {
+	r := start(t, nil, func(s *Server) {
+		s.V1("GET", "/value", func(*http.Request) (any, error) { return Tagged{`W/"1"`, JSON("[]")}, nil })
+		s.V1("GET", "/error", func(*http.Request) (any, error) {
+			return Tagged{ETag: `W/"2"`}, Error{Status: 404, Code: "NOTHING"}
+		})
+	})
+	for path, want := range map[string]string{"/value": `200 W/"1" []`, "/error": `404 W/"2" {"message":"NOTHING"}`} {
+		resp, body := r.do(t, "GET", path)
+		if got := fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("ETag"), " ", body); got != want {
+			t.Errorf("%s: got %s, want %s", path, got, want)
+		}
 	}
 }
 
@@ -529,19 +568,21 @@ func TestRequestsAreRefusedOnceClosing(t *testing.T) {
 }
 
 func TestCloseCutsWhatTakesTooLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := start(t, nil, func(s *Server) {
-			s.V1("POST", "/read", readBody)
+	for timeout, want := range map[time.Duration]time.Duration{0: stopTimeout, time.Second / 2: time.Second / 2} {
+		synctest.Test(t, func(t *testing.T) {
+			r := startWith(t, Config{StopTimeout: timeout}, func(s *Server) {
+				s.V1("POST", "/read", readBody)
+			})
+			conn := r.dial(t)
+			io.WriteString(conn, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n")
+			synctest.Wait()
+			began := time.Now()
+			if err := r.Server.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			if took := time.Since(began); took != want {
+				t.Errorf("Close took %v, want %v", took, want)
+			}
 		})
-		conn := r.dial(t)
-		io.WriteString(conn, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n")
-		synctest.Wait()
-		began := time.Now()
-		if err := r.Server.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		if took := time.Since(began); took != stopTimeout {
-			t.Errorf("Close took %v, want %v", took, stopTimeout)
-		}
-	})
+	}
 }
