@@ -48,7 +48,7 @@
 // # Goroutines, and who stops them
 //
 //	goroutine                      started by          ends when
-//	tcpServer.serve                Main                Exit closes the listener
+//	tcpserver.Server.Serve         Main                Exit closes the listener
 //	httpServer.serve, serveTLS,    Main                Exit closes listeners and server, and waits for
 //	  requests                                         requests; profiles that are being taken are cut
 //	queueScan.queueScanLoop        Main                Exit ends its context
@@ -56,7 +56,7 @@
 //	metadata.metadataLoop          Main                Exit ends its context
 //	certs.Store.Watch              Main                Exit ends its context
 //	statsdPusher.statsdLoop        Main                Exit ends its context
-//	tcpServer.handle, with IOLoop  serve, per client   the connection is closed: by the peer, a fatal
+//	  its handlers, with IOLoop    Serve, per client   the connection is closed: by the peer, a fatal
 //	                                                   error, a deadline, a deletion, or Exit
 //	  protocolV2.messagePump       IOLoop              its client's context ends; IOLoop waits for it
 //	  subscription.recheckLoop     SUB, with auth servers; ends with its client's context, or when they
@@ -106,7 +106,7 @@
 // Each guards what its declaration names. None is held over disk or network,
 // and none of the last five is held while another of them is taken, but for
 // nearestFirst.mu with queue.mu.
-// staleFiles.mu may be taken with any of the first two held. tcpServer.mu,
+// staleFiles.mu may be taken with any of the first two held. the TCP server's,
 // clients.mu, client.mu, metadata.mu and that of a latency.Window are taken
 // alone. metadata.writing serializes writers of nsqd.dat, staleFiles.removing the
 // removal of what failed deletions left, both with the disk working; nothing else

@@ -15,9 +15,10 @@ import (
 // ListenOn has Main accept clients from these in place of the listeners that
 // New opened. It must be called before Main.
 func (n *NSQD) ListenOn(tcp, http net.Listener) {
-	n.tcp.listener.Close()
+	n.tcp.Close()
+	n.tcp.init(n, tcp)
 	n.http.listener.Close()
-	n.tcp.listener, n.http.listener = tcp, http
+	n.http.listener = http
 }
 
 // AskAuthServersBy has connections to auth servers opened by dial. It must be

@@ -86,16 +86,17 @@ func New(opts *Options) (_ *NSQD, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.tcp.listener, err = listen(n.opts.TCPAddress, limit.TCP); err != nil {
+	l, err := listen(n.opts.TCPAddress, limit.TCP)
+	if err != nil {
 		return nil, err
 	}
+	n.tcp.init(n, l)
 	if err = n.http.listen(n.opts, n.certs.Server(), limit.HTTP); err != nil {
 		return nil, err
 	}
 	if err = n.openAuth(); err != nil {
 		return nil, err
 	}
-	n.tcp.init(n)
 	n.http.init(n)
 	n.lookups.replace(n.opts.LookupdTCPAddresses)
 	if err = n.load(); err != nil {
@@ -151,7 +152,7 @@ func (n *NSQD) startAll() <-chan error {
 			}
 		})
 	}
-	run("TCP", n.tcp.serve)
+	run("TCP", n.tcp.Serve)
 	if n.http.listener != nil {
 		run("HTTP", n.http.serve)
 	}
@@ -173,7 +174,7 @@ func (n *NSQD) startAll() <-chan error {
 func (n *NSQD) Reload() error { return n.certs.Reload() }
 
 // RealTCPAddr returns the address that the TCP listener is bound to.
-func (n *NSQD) RealTCPAddr() net.Addr { return n.tcp.listener.Addr() }
+func (n *NSQD) RealTCPAddr() net.Addr { return n.tcp.Addr() }
 
 // RealHTTPAddr returns the address that the HTTP listener is bound to, nil
 // when HTTP is off.

@@ -20,7 +20,6 @@ const (
 	minClientMsgTimeout      = time.Second
 	minOutputBufferSize      = 64
 	defaultOutputBufferSize  = 16 << 10
-	magicTimeout             = 10 * time.Second // from accept to the last byte of the magic
 )
 
 // Options configure an NSQD. They are plain data: Validate checks them before
