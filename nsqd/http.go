@@ -66,7 +66,7 @@ func (s *httpServer) init(n *NSQD) {
 // are too many, and profiles.
 func isQuiet(r *http.Request) bool {
 	path := r.URL.Path
-	return r.Method == http.MethodPost && (path == "/pub" || path == "/mpub") || strings.HasPrefix(path, debugPath)
+	return r.Method == http.MethodPost && (path == "/pub" || path == "/mpub") || strings.HasPrefix(path, httpapi.ProfilesPath)
 }
 
 func (s *httpServer) routes() {

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"regexp"
 
 	"github.com/julienschmidt/httprouter"
 
 	"github.com/seed893f581e/nsq/internal/config"
+	"github.com/seed893f581e/nsq/internal/httpapi"
 	"github.com/seed893f581e/nsq/internal/logging"
 )
 
@@ -38,11 +38,11 @@ func (s *httpServer) option(key string) (any, error) {
 	}
 	switch v := value.(type) {
 	case string:
-		return withoutPasswords(v), nil
+		return httpapi.WithoutPasswords(v), nil
 	case []string:
 		shown := make([]string, 0, len(v))
 		for _, text := range v {
-			shown = append(shown, withoutPasswords(text))
+			shown = append(shown, httpapi.WithoutPasswords(text))
 		}
 		return shown, nil
 	case []float64:
@@ -119,9 +119,3 @@ func (n *NSQD) logLevel() logging.Level {
 	}
 	return n.opts.LogLevel
 }
-
-// password finds that of a URL, which ends at the last "@" before the path.
-var password = regexp.MustCompile(`(://[^/?#:\s\x00]*:)[^/?#\s\x00]*@`)
-
-// withoutPasswords hides the passwords of URLs in a text.
-func withoutPasswords(text string) string { return password.ReplaceAllString(text, "${1}xxxxx@") }
