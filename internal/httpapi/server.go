@@ -100,6 +100,17 @@ func (s *Server) V1(method, path string, h Handler) {
 	})
 }
 
+// V1Waiting is V1 for a handler that may wait as long as it likes: the request's
+// context ends when the peer goes away, and when the server begins to close. The
+// handler then answers within the time that Close leaves to requests.
+func (s *Server) V1Waiting(method, path string, h Handler) {
+	s.V1(method, path, func(r *http.Request) (any, error) {
+		r, cancel := s.untilClose(r)
+		defer cancel()
+		return h(r)
+	})
+}
+
 // Plain adds a route that answers with plain text, also for errors.
 func (s *Server) Plain(method, path string, h Handler) {
 	s.routes.HandlerFunc(method, path, func(w http.ResponseWriter, r *http.Request) {
@@ -112,13 +123,22 @@ func (s *Server) Plain(method, path string, h Handler) {
 // for as long as it takes: the request's context ends when the server closes.
 func (s *Server) Page(method, path string, page http.HandlerFunc) {
 	s.routes.HandlerFunc(method, path, func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithCancel(r.Context())
+		r, cancel := s.untilClose(r)
 		defer cancel()
-		defer context.AfterFunc(s.stopping, cancel)()
-		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxPageBody)
 		page(w, r)
 	})
+}
+
+// untilClose returns r with a context that ends when Close begins, too. cancel
+// is called in the end.
+func (s *Server) untilClose(r *http.Request) (_ *http.Request, cancel func()) {
+	ctx, end := context.WithCancel(r.Context())
+	forget := context.AfterFunc(s.stopping, end)
+	return r.WithContext(ctx), func() {
+		forget()
+		end()
+	}
 }
 
 // Serve answers the requests that come through l until Close, and then returns
