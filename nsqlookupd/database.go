@@ -1,0 +1,144 @@
+package nsqlookupd
+
+import (
+	"sync"
+	"time"
+)
+
+// A database is the registry behind its one mutex, with a clock, and those who
+// wait for changes of a topic. It is safe for concurrent use; TCP and HTTP use
+// only this. Nothing is encoded, sorted or walked in whole under the mutex:
+// that is done with snapshots.
+type database struct {
+	inactiveTimeout   time.Duration
+	tombstoneLifetime time.Duration
+	started           time.Time // with a monotonic reading
+
+	mu       sync.Mutex // registry, latest
+	registry *registry
+	latest   *snapshot // nil after a change; polls between changes share it
+
+	watches watches
+}
+
+func newDatabase(inactiveTimeout, tombstoneLifetime time.Duration) *database {
+	db := &database{
+		inactiveTimeout:   inactiveTimeout,
+		tombstoneLifetime: tombstoneLifetime,
+		started:           time.Now(),
+		registry:          newRegistry(),
+	}
+	db.registry.changed = db.watches.changed
+	return db
+}
+
+// now is the time since the start added to when that was: a clock that is set
+// makes no producer inactive.
+func (db *database) now() time.Time { return db.started.Add(time.Since(db.started)) }
+
+// change is one critical section.
+func (db *database) change(f func(r *registry)) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	before := db.registry.version
+	f(db.registry)
+	if db.registry.version != before {
+		db.latest = nil
+	}
+}
+
+// snapshot returns what is registered now.
+func (db *database) snapshot() *snapshot {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.latest == nil {
+		db.latest = db.registry.snapshot()
+	}
+	return db.latest
+}
+
+func (db *database) view() view {
+	return view{now: db.now(), inactiveTimeout: db.inactiveTimeout, tombstoneLifetime: db.tombstoneLifetime}
+}
+
+// identify adds a producer. Its connection must call disconnect at its end.
+func (db *database) identify(info producerInfo) *producer {
+	p := newProducer(info, db.now().UnixNano())
+	db.change(func(r *registry) { r.identify(p) })
+	return p
+}
+
+// ping notes that a producer lives. It takes the mutex only if the producer had
+// been inactive.
+func (db *database) ping(p *producer) {
+	before := p.lastUpdate.Swap(db.now().UnixNano())
+	// The clock is read again: who saw the time before had read it earlier.
+	if db.now().UnixNano() <= later(before, db.inactiveTimeout) {
+		return
+	}
+	db.change(func(r *registry) { r.returned(p) })
+}
+
+// register notes that a producer has a topic and, unless it is empty, a channel
+// of it. An error means that a bound is reached, and that nothing has changed.
+func (db *database) register(p *producer, topic, channel string) (err error) {
+	db.change(func(r *registry) { err = r.register(p, topic, channel) })
+	return err
+}
+
+// unregister takes a producer out of a channel or, if that is empty, out of the
+// topic and all its channels.
+func (db *database) unregister(p *producer, topic, channel string) {
+	db.change(func(r *registry) { r.unregister(p, topic, channel) })
+}
+
+// disconnect takes a producer out of everything.
+func (db *database) disconnect(p *producer) {
+	db.change(func(r *registry) { r.disconnect(p) })
+}
+
+// createTopic makes a topic. An error means that the bound is reached.
+func (db *database) createTopic(topic string) (err error) {
+	db.change(func(r *registry) { err = r.createTopic(topic) })
+	return err
+}
+
+// createChannel makes a channel and its topic. An error means that the bound is
+// reached, and that nothing has changed.
+func (db *database) createChannel(topic, channel string) (err error) {
+	db.change(func(r *registry) { err = r.createChannel(topic, channel) })
+	return err
+}
+
+// deleteTopic removes a topic, its channels and all their registrations.
+func (db *database) deleteTopic(topic string) {
+	db.change(func(r *registry) { r.deleteTopic(topic) })
+}
+
+// deleteChannel removes a channel with its registrations, and reports whether
+// there was one.
+func (db *database) deleteChannel(topic, channel string) (found bool) {
+	db.change(func(r *registry) { found = r.deleteChannel(topic, channel) })
+	return found
+}
+
+// tombstone hides the producers of a topic that a node means.
+func (db *database) tombstone(topic, node string) {
+	now := db.now()
+	db.change(func(r *registry) { r.tombstone(topic, node, now) })
+}
+
+// topics answers /topics.
+func (db *database) topics() answer { return db.snapshot().topicsJSON() }
+
+// channels answers /channels.
+func (db *database) channels(topic string) answer { return db.snapshot().channelsJSON(topic) }
+
+// lookup answers /lookup.
+func (db *database) lookup(topic string) *lookupAnswer { return db.snapshot().lookup(topic, db.view()) }
+
+// nodes answers /nodes.
+func (db *database) nodes() answer { return db.snapshot().nodesJSON(db.view()) }
+
+// debug answers /debug.
+func (db *database) debug() answer { return db.snapshot().debugJSON() }
