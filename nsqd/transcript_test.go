@@ -1,12 +1,10 @@
 package nsqd_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,7 +14,6 @@ import (
 	"github.com/seed893f581e/nsq/internal/auth/authtest"
 	"github.com/seed893f581e/nsq/internal/config"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
-	"github.com/seed893f581e/nsq/internal/version"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
 )
@@ -44,12 +41,10 @@ import (
 //	topic NAME: 3                so many messages wait in the topic itself; "none": there is no such topic
 //	alive                        a fresh connection can publish
 //
-// Text has Go's escapes (\n, \r, \x00, \\) and these: $(repeat TEXT N),
-// $(size N) for an int32, $(sized TEXT) for an int32 and the text,
-// $(batch A B ...) for a whole MPUB body with its size, $(snappy TEXT) and
-// $(deflate TEXT) for the start of such a stream, $(id) for the id of the
-// message that came last, $(id N) for that of the Nth of the case counted
-// from 1, $(version) for the broker's.
+// Text is what nsqtest.Expand knows, with $(batch A B ...) for a whole MPUB body
+// with its size, $(snappy TEXT) and $(deflate TEXT) for the start of such a
+// stream, $(id) for the id of the message that came last, and $(id N) for that
+// of the Nth of the case counted from 1.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -65,11 +60,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 func playFile(t *testing.T, w way, file string) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	script := parseScript(t, string(data), len(w.layers) > 0)
+	script := newScript(t, nsqtest.ReadTranscript(t, file), len(w.layers) > 0)
 	if len(script.cases) == 0 {
 		return
 	}
@@ -94,8 +85,8 @@ func playFile(t *testing.T, w way, file string) {
 		t.Fatal(err)
 	}
 	n := nsqtest.Start(t, opts)
-	for _, s := range script.cases {
-		t.Run(s.title, func(t *testing.T) { playCase(t, n, w, file, s.lines) })
+	for _, c := range script.cases {
+		t.Run(c.Title, func(t *testing.T) { playCase(t, n, w, file, c.Lines) })
 	}
 }
 
@@ -104,61 +95,42 @@ type script struct {
 	options     []string
 	certificate bool
 	auth        map[string]string // what the auth server says, by secret; without any there is none
-	cases       []scriptCase
+	cases       []nsqtest.TranscriptCase
 }
 
-type scriptCase struct {
-	title string
-	lines []scriptLine
-}
-
-type scriptLine struct {
-	number int
-	verb   string // the first word
-	rest   string // what follows the space after it
-}
-
-// parseScript reads a script, with layers without what is for none.
-func parseScript(t *testing.T, text string, layers bool) (s script) {
-	number := 0
-	for line := range strings.Lines(text) {
-		number++
-		line = strings.TrimSuffix(line, "\n")
-		verb, rest, _ := strings.Cut(line, " ")
-		switch {
-		case line == "" || strings.HasPrefix(line, "#"):
-		case verb == "option":
-			s.options = append(s.options, "--"+rest)
-		case verb == "authserver":
+// newScript returns the script of a transcript, with layers without what is for
+// none.
+func newScript(t *testing.T, transcript nsqtest.Transcript, layers bool) (s script) {
+	s.cases = transcript.Cases
+	for _, l := range transcript.Head {
+		switch l.Verb {
+		case "option":
+			s.options = append(s.options, "--"+l.Rest)
+		case "authserver":
 			if s.auth == nil {
 				s.auth = make(map[string]string)
 			}
-			secret, answer, _ := strings.Cut(rest, " ")
+			secret, answer, _ := strings.Cut(l.Rest, " ")
 			s.auth[secret] = answer
-		case verb == "certificate":
+		case "certificate":
 			s.certificate = true
-		case verb == "plain" && len(s.cases) == 0:
+		case "plain":
 			if layers {
 				return script{}
 			}
-		case verb == "==":
-			s.cases = append(s.cases, scriptCase{title: rest})
-		case len(s.cases) == 0:
-			t.Fatalf("line %d comes before the first case", number)
 		default:
-			c := &s.cases[len(s.cases)-1]
-			c.lines = append(c.lines, scriptLine{number, verb, rest})
+			t.Fatalf("line %d comes before the first case", l.Number)
 		}
 	}
 	if layers {
-		s.cases = slices.DeleteFunc(s.cases, scriptCase.plain)
+		s.cases = slices.DeleteFunc(s.cases, isPlain)
 	}
 	return s
 }
 
-// plain reports whether the case is for connections without layers.
-func (c scriptCase) plain() bool {
-	return len(c.lines) > 0 && (c.lines[0].verb == "plain" || c.lines[0].verb == "silent")
+// isPlain reports whether the case is for connections without layers.
+func isPlain(c nsqtest.TranscriptCase) bool {
+	return len(c.Lines) > 0 && (c.Lines[0].Verb == "plain" || c.Lines[0].Verb == "silent")
 }
 
 // A player is one case in progress.
@@ -170,12 +142,12 @@ type player struct {
 	ids   []string   // of messages, as they came
 }
 
-func playCase(t *testing.T, n *nsqtest.NSQD, w way, file string, lines []scriptLine) {
+func playCase(t *testing.T, n *nsqtest.NSQD, w way, file string, lines []nsqtest.TranscriptLine) {
 	p := &player{n: n, way: w, conns: make(map[string]*rawClient)}
-	if len(lines) > 0 && lines[0].verb == "plain" {
+	if len(lines) > 0 && lines[0].Verb == "plain" {
 		lines = lines[1:]
 	}
-	if len(lines) > 0 && lines[0].verb == "silent" {
+	if len(lines) > 0 && lines[0].Verb == "silent" {
 		p.c, lines = connect(t, n.RealTCPAddr()), lines[1:]
 	} else {
 		p.c = w.dial(t, n.RealTCPAddr())
@@ -188,15 +160,15 @@ func playCase(t *testing.T, n *nsqtest.NSQD, w way, file string, lines []scriptL
 	}()
 	for _, l := range lines {
 		if err := p.play(t, l); err != nil {
-			t.Fatalf("%s:%d: %s %.100s: %v", file, l.number, l.verb, l.rest, err)
+			t.Fatalf("%s:%d: %s %.100s: %v", file, l.Number, l.Verb, l.Rest, err)
 		}
 	}
 }
 
-func (p *player) play(t *testing.T, l scriptLine) error {
-	switch l.verb {
+func (p *player) play(t *testing.T, l nsqtest.TranscriptLine) error {
+	switch l.Verb {
 	case ">":
-		text, err := p.expand(l.rest)
+		text, err := p.expand(l.Rest)
 		if err != nil {
 			return err
 		}
@@ -204,11 +176,11 @@ func (p *player) play(t *testing.T, l scriptLine) error {
 			return err
 		}
 	case "<":
-		return p.wantFrame(l.rest)
+		return p.wantFrame(l.Rest)
 	case "granted":
-		return p.wantGranted(strings.Fields(l.rest))
+		return p.wantGranted(strings.Fields(l.Rest))
 	case "upgrade":
-		return p.c.upgrade(l.rest)
+		return p.c.upgrade(l.Rest)
 	case "quiet":
 		if err := p.c.trySend(wire.AppendPub(nil, "quiet#ephemeral", []byte("x"))); err != nil {
 			return err
@@ -225,12 +197,12 @@ func (p *player) play(t *testing.T, l scriptLine) error {
 			return err
 		}
 	case "conn":
-		if p.c = p.conns[l.rest]; p.c == nil {
+		if p.c = p.conns[l.Rest]; p.c == nil {
 			p.c = p.way.dial(t, p.n.RealTCPAddr())
-			p.conns[l.rest] = p.c
+			p.conns[l.Rest] = p.c
 		}
 	case "topic":
-		name, want, _ := strings.Cut(l.rest, ": ")
+		name, want, _ := strings.Cut(l.Rest, ": ")
 		return wantTopic(p.n.NSQD, name, want)
 	case "alive":
 		c := p.way.dial(t, p.n.RealTCPAddr())
@@ -304,111 +276,29 @@ func wantTopic(n *nsqd.NSQD, name, want string) error {
 	return nil
 }
 
-// expand replaces escapes and $(...) in text.
-func (p *player) expand(text string) ([]byte, error) {
-	var out []byte
-	for text != "" {
-		if strings.HasPrefix(text, "$(") {
-			call, rest, err := cutCall(text[2:])
-			if err != nil {
-				return nil, err
-			}
-			name, args, _ := strings.Cut(call, " ")
-			b, err := p.function(name, args)
-			if err != nil {
-				return nil, err
-			}
-			out, text = append(out, b...), rest
-			continue
-		}
-		literal := text
-		if i := strings.Index(text, "$("); i >= 0 {
-			literal = text[:i]
-		}
-		b, err := unescape(literal)
-		if err != nil {
-			return nil, err
-		}
-		out, text = append(out, b...), text[len(literal):]
-	}
-	return out, nil
-}
+// expand returns what a text stands for.
+func (p *player) expand(text string) ([]byte, error) { return nsqtest.Expand(text, p.function) }
 
-// cutCall cuts text behind the closing parenthesis of a call that it begins
-// with.
-func cutCall(text string) (call, rest string, err error) {
-	open := 1
-	for i, r := range text {
-		switch r {
-		case '(':
-			open++
-		case ')':
-			open--
-		}
-		if open == 0 {
-			return text[:i], text[i+1:], nil
-		}
-	}
-	return "", "", fmt.Errorf("no end of $(")
-}
-
-func (p *player) function(name, args string) ([]byte, error) {
-	words := strings.Fields(args)
+// function knows the functions that only transcripts of nsqd have.
+func (p *player) function(name, args string) (b []byte, ok bool, err error) {
 	switch {
-	case name == "repeat" && len(words) == 2:
-		b, err := unescape(words[0])
-		if err != nil {
-			return nil, err
-		}
-		n, err := strconv.Atoi(words[1])
-		return bytes.Repeat(b, n), err
-	case name == "size" && len(words) == 1:
-		n, err := strconv.Atoi(words[0])
-		return wire.AppendSize(nil, n), err
-	case name == "sized":
-		b, err := unescape(args)
-		return append(wire.AppendSize(nil, len(b)), b...), err
 	case name == "snappy" || name == "deflate":
-		b, err := p.expand(args)
-		if err != nil {
-			return nil, err
+		if b, err = p.expand(args); err == nil {
+			b, err = compressed(name, b)
 		}
-		return compressed(name, b)
+		return b, true, err
 	case name == "batch":
-		batch := wire.AppendBatch(nil, byteSlices(words))
-		return append(wire.AppendSize(nil, len(batch)), batch...), nil
+		batch := wire.AppendBatch(nil, byteSlices(strings.Fields(args)))
+		return append(wire.AppendSize(nil, len(batch)), batch...), true, nil
 	case name == "id" && args == "":
 		args = strconv.Itoa(len(p.ids))
 		fallthrough
 	case name == "id":
 		i, err := strconv.Atoi(args)
 		if err != nil || i < 1 || i > len(p.ids) {
-			return nil, fmt.Errorf("no message %s", args)
+			return nil, true, fmt.Errorf("no message %s", args)
 		}
-		return []byte(p.ids[i-1]), nil
-	case name == "version":
-		return []byte(version.Binary), nil
+		return []byte(p.ids[i-1]), true, nil
 	}
-	return nil, fmt.Errorf("cannot expand $(%s %s)", name, args)
-}
-
-// unescape replaces Go's escapes.
-func unescape(s string) ([]byte, error) {
-	if !strings.Contains(s, `\`) {
-		return []byte(s), nil
-	}
-	var out []byte
-	for s != "" {
-		r, multibyte, tail, err := strconv.UnquoteChar(s, 0)
-		if err != nil {
-			return nil, fmt.Errorf("%q: %w", s, err)
-		}
-		if multibyte {
-			out = append(out, string(r)...)
-		} else {
-			out = append(out, byte(r))
-		}
-		s = tail
-	}
-	return out, nil
+	return nil, false, nil
 }
