@@ -5,142 +5,24 @@ import (
 	"crypto/tls"
 	"errors"
 	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/daemon"
+	"github.com/seed893f581e/nsq/internal/daemon/daemontest"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
-// programFlags are those that set no option.
-var programFlags = []string{"config", "strict-config", "verbose", "version", "worker-id"}
-
-// A flag that is missing in the table would be missing in the tests.
-func TestTheTableIsComplete(t *testing.T) {
-	c, err := parse(nil, t.Output())
-	if err != nil {
-		t.Fatal(err)
+func TestOptions(t *testing.T) {
+	table := daemontest.Table{
+		Program: func() *daemon.Program { return program(nsqd.NewOptions()) },
+		Options: optionTable,
+		OfHost:  map[string]any{"node-id": int64(617), "broadcast-address": "nsqd-1.example.com"},
 	}
-	var got, tagged, want []string
-	c.flags.VisitAll(func(f *flag.Flag) {
-		got = append(got, f.Name)
-		if f.Usage == "" {
-			t.Errorf("--%s has no usage text", f.Name)
-		}
-	})
-	for field := range reflect.TypeFor[nsqd.Options]().Fields() {
-		if name, ok := field.Tag.Lookup("flag"); ok {
-			tagged = append(tagged, name)
-		}
-	}
-	for _, o := range optionTable {
-		want = append(want, o.flag)
-		if len(o.good) < 2 || reflect.DeepEqual(o.kind.parse(o.good[0]), o.kind.parse(o.good[1])) {
-			t.Errorf("--%s: the table has not two different values", o.flag)
-		}
-	}
-	if slices.Sort(tagged); !slices.Equal(tagged, slices.Sorted(slices.Values(want))) {
-		t.Errorf("options have the flags %q, the table has %q", tagged, want)
-	}
-	want = append(want, programFlags...)
-	if slices.Sort(want); !slices.Equal(got, want) {
-		t.Errorf("flags are %q, want %q", got, want)
-	}
-}
-
-func TestEveryFlag(t *testing.T) {
-	for _, o := range optionTable {
-		for _, text := range o.good {
-			forms := [][]string{o.args(text)}
-			if !o.kind.alone && o.kind.split == nil {
-				forms = append(forms, []string{"-" + o.flag, text})
-			}
-			for _, args := range forms {
-				opts, err := fromFlags(t, append(args, o.with...)...)
-				if want := o.kind.parse(text); err != nil || !reflect.DeepEqual(o.value(t, opts), want) {
-					t.Errorf("%q: got %#v, %v, want %#v", args, o.value(t, opts), err, want)
-				}
-			}
-		}
-		for text := range o.bad {
-			args := append(o.args(text), o.with...)
-			want := o.mistake(text)
-			if !strings.Contains(want, "--"+o.flag) {
-				want += " (--" + o.flag + ")"
-			}
-			if _, err := fromFlags(t, args...); err == nil || err.Error() != want {
-				t.Errorf("%q: got %v, want %s", args, err, want)
-			}
-		}
-		for text, want := range o.kind.flagType {
-			form := "invalid value %q for flag -%s: %s"
-			if o.kind.alone {
-				form = "invalid boolean value %q for -%s: %s"
-			}
-			checkWrongArguments(t, o.args(text), fmt.Sprintf(form, text, o.flag, want))
-		}
-	}
-}
-
-func TestEveryKeyOfTheFile(t *testing.T) {
-	good := func(o optionCase, toml string, want any) {
-		opts, warnings, err := fromFile(t, o.name()+" = "+toml, o.with...)
-		if err != nil || warnings != nil || !reflect.DeepEqual(o.value(t, opts), want) {
-			t.Errorf("%s = %s: got %#v, %q, %v, want %#v", o.name(), toml, o.value(t, opts), warnings, err, want)
-		}
-	}
-	bad := func(o optionCase, toml, want string) {
-		_, warnings, err := fromFile(t, "\n"+o.name()+" = "+toml, o.with...)
-		if err == nil || warnings != nil || err.Error() != want {
-			t.Errorf("%s = %s: got %q, %v, want %s", o.name(), toml, warnings, err, want)
-		}
-	}
-	for _, o := range optionTable {
-		for _, text := range o.good {
-			good(o, o.kind.toml(text), o.kind.parse(text))
-			if o.kind == ints {
-				good(o, `"`+text+`"`, o.kind.parse(text))
-			}
-		}
-		for text := range o.bad {
-			bad(o, o.kind.toml(text), o.mistake(text)+" (config file nsqd.cfg - line 2: "+o.name()+")")
-		}
-		for toml, want := range o.kind.fileType {
-			bad(o, toml, "failed to load config file nsqd.cfg - line 2: failed parsing "+o.name()+" "+want)
-		}
-		for toml, want := range o.kind.also {
-			good(o, toml, want)
-		}
-	}
-}
-
-func TestFlagGoesBeforeTheFile(t *testing.T) {
-	for _, o := range optionTable {
-		args := append(o.args(o.good[0]), o.with...)
-		opts, _, err := fromFile(t, o.name()+" = "+o.kind.toml(o.good[1]), args...)
-		if want := o.kind.parse(o.good[0]); err != nil || !reflect.DeepEqual(o.value(t, opts), want) {
-			t.Errorf("%s: got %v, %v, want %v", o.flag, o.value(t, opts), err, want)
-		}
-		for text := range o.bad { // is not in force, so it is no mistake
-			if _, _, err := fromFile(t, o.name()+" = "+o.kind.toml(text), args...); err != nil {
-				t.Errorf("%s = %s, but %q: %v", o.name(), text, args, err)
-			}
-		}
-	}
-}
-
-func TestDefaults(t *testing.T) {
-	opts, err := fromFlags(t)
-	if err != nil || !reflect.DeepEqual(opts, nsqd.NewOptions()) {
-		t.Errorf("got %+v, %v", opts, err)
-	}
+	table.Run(t)
 }
 
 func TestPercentilesOfFlagsAreSorted(t *testing.T) {
@@ -160,38 +42,6 @@ func TestObsoleteFlags(t *testing.T) {
 	}
 }
 
-// The list of those that have a key of another name, or none, is written by hand.
-func TestHelpTellsTheKeys(t *testing.T) {
-	text := strings.Join(strings.Fields(notation), " ")
-	for _, name := range programFlags {
-		if !strings.Contains(text, "-"+name) {
-			t.Errorf("the help does not say that -%s has no key", name)
-		}
-	}
-	renamed := 0
-	for _, o := range optionTable {
-		if o.key != "" {
-			renamed++
-			if !strings.Contains(text, o.key+" (-"+o.flag+")") {
-				t.Errorf("the help does not say that -%s has the key %s", o.flag, o.key)
-			}
-		}
-	}
-	if n := strings.Count(text, "(-"); n != renamed {
-		t.Errorf("the help names %d keys, want %d", n, renamed)
-	}
-}
-
-// checkWrongArguments expects the errors, and then the usage once.
-func checkWrongArguments(t *testing.T, args []string, want string) {
-	t.Helper()
-	var stderr bytes.Buffer
-	_, err := parse(args, &stderr)
-	if err == nil || err.Error() != want || !strings.HasPrefix(stderr.String(), want+"\nUsage of nsqd:\n") || strings.Count(stderr.String(), "Usage of") != 1 {
-		t.Errorf("%q: got %v and %q, want %s and the usage", args, err, stderr.String(), want)
-	}
-}
-
 func TestWrongArguments(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -205,7 +55,7 @@ func TestWrongArguments(t *testing.T) {
 flag provided but not defined: -nonsense
 invalid value "xyz" for flag -log-level: invalid log level 'xyz' (debug, info, warn, error, fatal)`},
 	} {
-		checkWrongArguments(t, c.args, c.want)
+		daemontest.CheckWrongArguments(t, program(nsqd.NewOptions()), c.args, c.want)
 	}
 }
 
@@ -295,20 +145,12 @@ func TestMistakesBesideAnUnreadableFile(t *testing.T) {
 	}
 }
 
-func TestHelpNamesEveryFlagAndItsDefault(t *testing.T) {
+func TestHelpIsTrue(t *testing.T) {
 	var stderr bytes.Buffer
-	c, err := parse([]string{"--help"}, &stderr)
-	if !errors.Is(err, flag.ErrHelp) {
+	if _, err := daemon.Parse(program(nsqd.NewOptions()), []string{"--help"}, &stderr); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("got %v, want %v", err, flag.ErrHelp)
 	}
 	help := stderr.String()
-	c.flags.VisitAll(func(f *flag.Flag) {
-		entry := regexp.MustCompile(`(?m)^  -` + f.Name + `( \w+)?\n    \t(.*)$`).FindStringSubmatch(help)
-		zero := f.DefValue == "" || f.DefValue == "0" || f.DefValue == "false" || f.DefValue == "0s"
-		if entry == nil || (!zero && !strings.Contains(entry[2], "(default ")) {
-			t.Errorf("the usage of --%s is %q", f.Name, entry)
-		}
-	})
 	for _, want := range []string{`(default "[nsqd] ")`, "(default info)", "(default 1m0s)", "(default 104857600)", "(default tls1.2)", "(default 508)"} {
 		if !strings.Contains(help, want) {
 			t.Errorf("usage lacks %q", want)
@@ -324,69 +166,17 @@ func TestHelpNamesEveryFlagAndItsDefault(t *testing.T) {
 // fromFlags parses and resolves arguments.
 func fromFlags(t *testing.T, args ...string) (*nsqd.Options, error) {
 	t.Helper()
-	c, err := parse(args, t.Output())
-	if err != nil {
-		t.Fatalf("%q: %v", args, err)
-	}
-	_, err = c.resolve()
-	return c.options, err
+	opts := nsqd.NewOptions()
+	return opts, daemontest.FromFlags(t, program(opts), args...)
 }
 
 // fromFile resolves a config file of the given text and arguments. It is called
 // nsqd.cfg in warnings and errors.
 func fromFile(t *testing.T, text string, args ...string) (_ *nsqd.Options, warnings []string, err error) {
 	t.Helper()
-	t.Chdir(t.TempDir())
-	if err := os.WriteFile("nsqd.cfg", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := parse(append(slices.Clone(args), "--config=nsqd.cfg"), t.Output())
-	if err != nil {
-		t.Fatalf("%q: %v", args, err)
-	}
-	warnings, err = c.resolve()
-	return c.options, warnings, err
-}
-
-// exampleSetting finds the settings of the example file.
-var exampleSetting = regexp.MustCompile(`(?m)^#([a-z0-9_]+) = `)
-
-// exampleFile returns the example file as it is shipped and with every key set.
-func exampleFile(t *testing.T) (shipped, everyKeySet string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(nsqtest.Root(), "contrib", "nsqd.cfg.example"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text), exampleSetting.ReplaceAllString(string(text), "$1 = ")
-}
-
-func TestExampleFileIsCompleteAndHoldsTheDefaults(t *testing.T) {
-	shipped, everyKeySet := exampleFile(t)
-	var keys, want []string
-	for _, m := range exampleSetting.FindAllStringSubmatch(shipped, -1) {
-		keys = append(keys, m[1])
-	}
-	for _, o := range optionTable {
-		want = append(want, o.name())
-	}
-	slices.Sort(keys)
-	slices.Sort(want)
-	if !slices.Equal(keys, want) {
-		t.Errorf("the example has the keys %q, want %q", keys, want)
-	}
-
-	for name, text := range map[string]string{"as shipped": shipped, "with every key set": everyKeySet} {
-		got, warnings, err := fromFile(t, text, "--strict-config")
-		if err != nil || warnings != nil {
-			t.Errorf("%s: %v, %v", name, warnings, err)
-		}
-		defaults := nsqd.NewOptions()
-		got.ID, got.BroadcastAddress = defaults.ID, defaults.BroadcastAddress // depend on the host
-		if !reflect.DeepEqual(got, defaults) {
-			t.Errorf("%s: got  %+v\nwant %+v", name, got, defaults)
-		}
-	}
+	opts := nsqd.NewOptions()
+	warnings, err = daemontest.FromFile(t, program(opts), text, args...)
+	return opts, warnings, err
 }
 
 // The values that people have in their files because they began with the

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/seed893f581e/nsq/internal/daemon/daemontest"
 )
 
 // With --mem-queue-size=0 what was acknowledged is on disk, and a kill at any
@@ -20,7 +22,7 @@ func TestKillLosesNothingOnDisk(t *testing.T) {
 	total := 0 // messages
 	for round := range 5 {
 		d := start(t, "--data-path="+dir, "--mem-queue-size=0", "--max-bytes-per-file=20000", "--sync-every=300")
-		address := waitFor(t, d, ` HTTP: listening on (.*)$`)[1]
+		address := daemontest.WaitFor(t, d, ` HTTP: listening on (.*)$`)[1]
 		if got := depth(t, address); got != total {
 			t.Fatalf("round %d: %d messages are there, want %d", round, got, total)
 		}
@@ -55,7 +57,7 @@ func TestKillLosesNothingOnDisk(t *testing.T) {
 		publisher.Wait()
 
 		d = start(t, "--data-path="+dir, "--mem-queue-size=0", "--max-bytes-per-file=20000")
-		address = waitFor(t, d, ` HTTP: listening on (.*)$`)[1]
+		address = daemontest.WaitFor(t, d, ` HTTP: listening on (.*)$`)[1]
 		got := depth(t, address) - total
 		if got < acked*perBatch || got > begun*perBatch || got%perBatch != 0 && begun == acked {
 			t.Errorf("round %d: %d batches of %d were acknowledged, %d begun, %d messages are there", round, acked, perBatch, begun, got)

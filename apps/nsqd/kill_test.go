@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/seed893f581e/nsq/internal/daemon/daemontest"
 )
 
 // What was answered about topics and channels is in force after a kill at once
@@ -28,7 +30,7 @@ func TestAnswersHoldAfterAKill(t *testing.T) {
 		{"/topic/delete?topic=t", ""},
 	} {
 		d := start(t, "--data-path="+dir)
-		address := waitFor(t, d, ` HTTP: listening on (.*)$`)[1]
+		address := daemontest.WaitFor(t, d, ` HTTP: listening on (.*)$`)[1]
 		if got := topics(t, address); got != have {
 			t.Errorf("after the kill there is %q, want %q", got, have)
 		}
@@ -40,7 +42,7 @@ func TestAnswersHoldAfterAKill(t *testing.T) {
 		have = step.want
 	}
 	d := start(t, "--data-path="+dir)
-	if got := topics(t, waitFor(t, d, ` HTTP: listening on (.*)$`)[1]); got != have {
+	if got := topics(t, daemontest.WaitFor(t, d, ` HTTP: listening on (.*)$`)[1]); got != have {
 		t.Errorf("after the kill there is %q, want %q", got, have)
 	}
 }
@@ -53,7 +55,7 @@ func TestKillWhileTopicsComeAndGo(t *testing.T) {
 	dir := t.TempDir()
 	for round := range 8 {
 		d := start(t, "--data-path="+dir, "--mem-queue-size=0")
-		address := waitFor(t, d, ` HTTP: listening on (.*)$`)[1]
+		address := daemontest.WaitFor(t, d, ` HTTP: listening on (.*)$`)[1]
 		var others sync.WaitGroup
 		for i := range 3 {
 			others.Go(func() {
@@ -72,7 +74,7 @@ func TestKillWhileTopicsComeAndGo(t *testing.T) {
 		others.Wait()
 
 		d = start(t, "--data-path="+dir)
-		got := topics(t, waitFor(t, d, ` HTTP: listening on (.*)$`)[1])
+		got := topics(t, daemontest.WaitFor(t, d, ` HTTP: listening on (.*)$`)[1])
 		own := ""
 		if i := strings.LastIndex(" "+got, " t"); i >= 0 { // it sorts last
 			own = got[i:]

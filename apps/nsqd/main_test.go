@@ -4,32 +4,20 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/daemon/daemontest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 )
 
 func TestMain(m *testing.M) { tooltest.Main(m, "apps/nsqd") }
 
-func TestVersion(t *testing.T) {
-	want := regexp.MustCompile(`^nsqd v1\.\d+\.\d+ \(built w/go1\.\S+\)\n$`)
-	for _, arg := range []string{"--version", "-version"} {
-		r := tooltest.Run(t, nil, "nsqd", arg, "--config=not-read")
-		if !want.MatchString(r.Stdout) || r.Stderr != "" || r.Code != 0 {
-			t.Errorf("%s: stdout %q, stderr %q, exit code %d", arg, r.Stdout, r.Stderr, r.Code)
-		}
-	}
-}
+var process = daemontest.Process{Name: "nsqd", Args: []string{"--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"}, Bye: "NSQ: bye"}
 
-func TestHelp(t *testing.T) {
-	r := tooltest.Run(t, nil, "nsqd", "-h")
-	if r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of nsqd:\n") || r.Code != 0 {
-		t.Errorf("stdout %q, stderr %q, exit code %d", r.Stdout, r.Stderr, r.Code)
-	}
-}
+func TestVersion(t *testing.T) { process.CheckVersion(t) }
+
+func TestHelp(t *testing.T) { process.CheckHelp(t) }
 
 func TestWrongArgumentsExitWith2(t *testing.T) {
 	for want, args := range map[string][]string{
@@ -40,21 +28,8 @@ func TestWrongArgumentsExitWith2(t *testing.T) {
 		`invalid value "x" for flag -node-id: parse error`:             {"--version", "--node-id=x"},
 		`invalid value "x" for flag -log-level: invalid log level 'x'`: {"--log-level=x"},
 	} {
-		r := tooltest.Run(t, nil, "nsqd", args...)
-		if r.Stdout != "" || !strings.HasPrefix(r.Stderr, want) || !strings.Contains(r.Stderr, "\nUsage of nsqd:\n") || r.Code != 2 {
-			t.Errorf("%q: stdout %q, stderr %q, exit code %d, want %s and the usage", args, r.Stdout, r.Stderr, r.Code, want)
-		}
+		process.CheckWrongArguments(t, want, args...)
 	}
-}
-
-// fatals returns the FATAL lines of stderr without prefix and time.
-func fatals(stderr string) string {
-	line := regexp.MustCompile(`(?m)^\[nsqd\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} FATAL: (.*)$`)
-	var texts []string
-	for _, m := range line.FindAllStringSubmatch(stderr, -1) {
-		texts = append(texts, m[1])
-	}
-	return strings.Join(texts, "\n")
 }
 
 func TestFailuresToStartExitWith1(t *testing.T) {
@@ -88,49 +63,20 @@ func TestFailuresToStartExitWith1(t *testing.T) {
 		{[]string{"--tcp-address=127.0.0.1:99999"}, []string{"failed to instantiate nsqd - --tcp-address must have a port in [0,65535]"}},
 		{[]string{"--tcp-address=192.0.2.1:4150"}, []string{"failed to instantiate nsqd - listen (192.0.2.1:4150) failed - listen tcp 192.0.2.1:4150: "}},
 	} {
-		r := tooltest.Run(t, nil, "nsqd", c.args...)
-		got := strings.Split(fatals(r.Stderr), "\n")
-		if r.Stdout != "" || r.Code != 1 || len(got) != len(c.want) {
-			t.Errorf("%q: stdout %q, stderr %q, exit code %d", c.args, r.Stdout, r.Stderr, r.Code)
-			continue
-		}
-		for i, want := range c.want {
-			if !strings.HasPrefix(got[i], want) {
-				t.Errorf("%q: got %q, want it to begin with %q", c.args, got[i], want)
-			}
-		}
+		process.CheckFailure(t, c.args, c.want...)
 	}
 }
 
 // start runs the program on ports of its own choice.
 func start(t *testing.T, args ...string) *tooltest.Process {
 	t.Helper()
-	p := tooltest.Start(t, "nsqd", append([]string{"--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"}, args...)...)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("%q logged:\n%s", args, p.Errors.String())
-		}
-	})
-	return p
-}
-
-// waitFor waits until whole lines of the program's log match, and returns the
-// submatches.
-func waitFor(t *testing.T, p *tooltest.Process, pattern string) (match []string) {
-	t.Helper()
-	want := regexp.MustCompile("(?m)" + pattern)
-	nsqtest.Eventually(t, "the log has a line like "+pattern, func() bool {
-		text := p.Errors.String()
-		match = want.FindStringSubmatch(text[:strings.LastIndexByte(text, '\n')+1])
-		return match != nil
-	})
-	return match
+	return process.Start(t, args...)
 }
 
 func TestLogLevelChangesAtRunTime(t *testing.T) {
 	for word, wantBye := range map[string]bool{"error": false, "info": true} {
 		d := start(t, "--log-level=info")
-		setLogLevel(t, waitFor(t, d, ` HTTP: listening on (.*)$`)[1], word)
+		setLogLevel(t, daemontest.WaitFor(t, d, ` HTTP: listening on (.*)$`)[1], word)
 		if err := d.Process.Signal(os.Interrupt); err != nil {
 			t.Skipf("this system cannot send an interrupt: %v", err)
 		}

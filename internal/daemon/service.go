@@ -1,0 +1,147 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/judwhite/go-svc"
+
+	"github.com/seed893f581e/nsq/internal/logging"
+)
+
+// stopSignals end the program. go-svc acts on them once it runs, and the
+// program itself on those that come earlier.
+var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
+// service is the program as go-svc runs it: Init, Start, Stop.
+type service struct {
+	cmd    *CommandLine
+	stderr io.Writer
+	level  slog.LevelVar // of the log
+	log    *slog.Logger
+	daemon Service
+
+	ctx  context.Context // done when it is time to stop
+	stop context.CancelFunc
+
+	interrupt chan os.Signal // stopSignals
+	hangup    chan os.Signal // SIGHUP
+
+	running sync.WaitGroup // Main
+	mainErr error          // why Main returned; written before running is done
+
+	watching sync.WaitGroup // watchSignals
+	stopped  chan struct{}  // closed when the daemon has stopped
+}
+
+// newService catches signals from now on: what comes while the program starts
+// is obeyed once it runs.
+func newService(cmd *CommandLine, stderr io.Writer) *service {
+	s := &service{
+		cmd:       cmd,
+		stderr:    stderr,
+		interrupt: make(chan os.Signal, 1),
+		hangup:    make(chan os.Signal, 1),
+		stopped:   make(chan struct{}),
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	signal.Notify(s.interrupt, stopSignals...)
+	signal.Notify(s.hangup, syscall.SIGHUP)
+	s.openLog()
+	return s
+}
+
+// openLog makes the log as the options say at present.
+func (s *service) openLog() {
+	level, prefix := s.cmd.program.Log()
+	s.level.Set(level)
+	s.log = slog.New(logging.NewHandler(s.stderr, prefix, &s.level))
+}
+
+// Context tells go-svc when to stop, besides the signals it gets itself.
+func (s *service) Context() context.Context { return s.ctx }
+
+// Init reads the config file only now, because on Windows go-svc has changed
+// to the directory of the program, where relative paths of a service begin.
+func (s *service) Init(svc.Environment) error {
+	warnings, err := s.cmd.Resolve()
+	s.openLog()
+	for _, w := range warnings {
+		s.log.Warn(w)
+	}
+	if err != nil {
+		return err
+	}
+	p := s.cmd.program
+	s.daemon, err = p.New(s.log, &s.level)
+	if p.ErrFull != nil && errors.Is(err, p.ErrFull) {
+		return err
+	}
+	return p.notInstantiated(err)
+}
+
+// Start runs the daemon in the background.
+func (s *service) Start() error {
+	s.running.Go(func() {
+		defer s.stop()
+		s.mainErr = s.daemon.Main()
+	})
+	s.watching.Go(s.watchSignals)
+	return nil
+}
+
+// watchSignals answers signals until the daemon has stopped.
+func (s *service) watchSignals() {
+	stopping := false
+	for {
+		select {
+		case sig := <-s.interrupt:
+			if stopping {
+				s.log.Info("already stopping", "signal", sig)
+				continue
+			}
+			stopping = true
+			s.log.Info("stopping", "signal", sig)
+			s.stop()
+		case <-s.hangup:
+			s.hangUp()
+		case <-s.stopped:
+			return
+		}
+	}
+}
+
+// hangUp is the answer to SIGHUP, which also comes when a terminal is closed or
+// a script rotates logs, and must never end the daemon.
+func (s *service) hangUp() {
+	if h, ok := s.daemon.(HangupHandler); ok {
+		h.Hangup()
+		return
+	}
+	s.log.Info("SIGHUP: nothing to reload")
+}
+
+// Stop stops the daemon and returns its first failure. Signals that come after
+// it change nothing any more.
+func (s *service) Stop() error {
+	err := s.daemon.Exit()
+	s.running.Wait()
+	close(s.stopped)
+	s.watching.Wait()
+	return cmp.Or(s.mainErr, err)
+}
+
+// fatal logs what ends the program. Joined errors are one line each.
+func (s *service) fatal(err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		s.log.Log(context.Background(), logging.LevelFatal, line)
+	}
+}
