@@ -1,0 +1,200 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start returns a client of a daemon that answers by handle, and the daemon's
+// address.
+func start(t *testing.T, handle http.HandlerFunc) (*Client, string) {
+	daemon := httptest.NewServer(handle)
+	c := NewClient(Config{
+		Dial:           (&net.Dialer{Timeout: time.Second}).DialContext,
+		RequestTimeout: 5 * time.Second,
+		MaxAnswer:      100,
+		ConnsPerDaemon: 2,
+	})
+	t.Cleanup(daemon.Close)
+	t.Cleanup(c.Close)
+	return c, strings.TrimPrefix(daemon.URL, "http://")
+}
+
+type channelList struct {
+	Channels []string `json:"channels"`
+}
+
+func TestGetReadsAnswers(t *testing.T) {
+	const v1 = "nsq; version=1.0"
+	for name, c := range map[string]struct {
+		contentType string
+		body        string
+		want        []string
+		err         string // part of it, "" for none
+	}{
+		"an object":                       {v1, `{"channels":["a","b"]}`, []string{"a", "b"}, ""},
+		"an object without the header":    {"", `{"channels":["a"]}`, []string{"a"}, ""},
+		"an envelope":                     {"", `{"status_code":200,"status_txt":"OK","data":{"channels":["a"]}}`, []string{"a"}, ""},
+		"an envelope without data":        {"", `{"status_code":200,"status_txt":"OK","data":null}`, nil, ""},
+		"with the header no envelope":     {v1, `{"status_code":200,"data":{"channels":["a"]}}`, nil, ""},
+		"an object with data of its own":  {"", `{"data":{"channels":["a"]},"channels":["b"]}`, []string{"b"}, ""},
+		"nothing of interest":             {v1, `{}`, nil, ""},
+		"another type":                    {v1, `{"channels":[1]}`, nil, "answer is not as expected: json: "},
+		"no object":                       {v1, `["a"]`, nil, "answer is not as expected: json: "},
+		"no JSON":                         {"", `<html>`, nil, "answer is not as expected: invalid character '<'"},
+		"nothing":                         {"", ``, nil, "answer is not as expected: unexpected end"},
+		"as many bytes as it may have":    {v1, pad(`{"channels":["a"]}`, 100), []string{"a"}, ""},
+		"one more byte than it may have":  {v1, pad(`{"channels":["a"]}`, 101), nil, "answer has more than 100 bytes"},
+		"far more bytes than it may have": {v1, pad(`{"channels":["a"]}`, 8<<20), nil, "answer has more than 100 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, address := start(t, func(w http.ResponseWriter, _ *http.Request) {
+				if c.contentType != "" {
+					w.Header().Set("X-Nsq-Content-Type", c.contentType)
+				}
+				io.WriteString(w, c.body)
+			})
+			var got channelList
+			err := client.Get(t.Context(), address, "/channels", nil, &got)
+			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.HasPrefix(err.Error(), c.err)) {
+				t.Errorf("Get: %v, want %q", err, c.err)
+			}
+			if _, ok := errors.AsType[*AnswerError](err); ok != (c.err != "") {
+				t.Errorf("Get: %T", err)
+			}
+			if c.err == "" && !reflect.DeepEqual(got.Channels, c.want) {
+				t.Errorf("channels %q, want %q", got.Channels, c.want)
+			}
+		})
+	}
+}
+
+// pad makes an object n bytes long.
+func pad(object string, n int) string {
+	return object[:len(object)-1] + strings.Repeat(" ", n-len(object)) + "}"
+}
+
+func TestGetTellsOfRefusals(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"message":"TOPIC_NOT_FOUND"}`:                                `answered with status 404 "TOPIC_NOT_FOUND"`,
+		`{"status_code":404,"status_txt":"INVALID_TOPIC","data":null}`: `answered with status 404 "INVALID_TOPIC"`,
+		"<html>":                   "answered with status 404",
+		"":                         "answered with status 404",
+		strings.Repeat("x", 1<<20): "answered with status 404",
+	} {
+		client, address := start(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, body)
+		})
+		err := client.Get(t.Context(), address, "/channels", nil, new(channelList))
+		if e, ok := errors.AsType[*StatusError](err); !ok || e.Status != http.StatusNotFound || err.Error() != want {
+			t.Errorf("Get of %.40q: %v, want %s", body, err, want)
+		}
+	}
+}
+
+func TestGetSendsWhatIsAsked(t *testing.T) {
+	var uri, accept atomic.Value
+	client, address := start(t, func(w http.ResponseWriter, r *http.Request) {
+		uri.Store(r.RequestURI)
+		accept.Store(r.Header.Get("Accept"))
+		io.WriteString(w, "{}")
+	})
+	if err := client.Get(t.Context(), address, "/channels", url.Values{"topic": {"a.b#ephemeral&x=y"}}, new(channelList)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := uri.Load(), "/channels?topic=a.b%23ephemeral%26x%3Dy"; got != want {
+		t.Errorf("asked for %s, want %s", got, want)
+	}
+	if got, want := accept.Load(), "application/vnd.nsq; version=1.0"; got != want {
+		t.Errorf("Accept: %s, want %s", got, want)
+	}
+}
+
+// A request ends with its time-out, with its context and, while it connects,
+// with the client's Close.
+func TestGetEnds(t *testing.T) {
+	hung := make(chan struct{})
+	daemon := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
+	defer daemon.Close()
+	defer close(hung)
+	address := daemon.Listener.Addr().String()
+	dial := (&net.Dialer{Timeout: time.Second}).DialContext
+	dialing := make(chan struct{}, 1)
+	never := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dialing <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	get := func(ctx context.Context, c *Client) error {
+		return c.Get(ctx, address, "/channels", nil, new(channelList))
+	}
+	newClient := func(timeout time.Duration, dial Dial) *Client {
+		c := NewClient(Config{Dial: dial, RequestTimeout: timeout, MaxAnswer: 100, ConnsPerDaemon: 2})
+		t.Cleanup(c.Close)
+		return c
+	}
+
+	if err := get(t.Context(), newClient(50*time.Millisecond, dial)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a daemon that does not answer: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if err := get(ctx, newClient(time.Minute, dial)); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that ends: %v", err)
+	}
+	closed, failed := newClient(time.Minute, never), make(chan error)
+	go func() { failed <- get(t.Context(), closed) }()
+	<-dialing
+	closed.Close()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("Close while it connects: %v", err)
+	}
+}
+
+// However many requests there are at a time, connections are few and kept for
+// the next one.
+func TestGetSharesConnections(t *testing.T) {
+	var dials atomic.Int32
+	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }))
+	defer daemon.Close()
+	client := NewClient(Config{
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+		RequestTimeout: 10 * time.Second,
+		MaxAnswer:      100,
+		ConnsPerDaemon: 2,
+	})
+	defer client.Close()
+	var running sync.WaitGroup
+	for range 20 {
+		running.Go(func() {
+			for range 10 {
+				if err := client.Get(t.Context(), daemon.Listener.Addr().String(), "/channels", nil, new(channelList)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	if n := dials.Load(); n > 2 {
+		t.Errorf("%d connections for 200 requests, want 2", n)
+	}
+}
