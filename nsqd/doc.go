@@ -40,6 +40,12 @@
 // http_auth.go. A query waits for the network in the goroutine of who needs it
 // and holds no lock; Exit cuts all of them off first.
 //
+// With nsqlookupds, a topic that is new is held (topic.hold): its messages wait in
+// it, as if it were paused, until the nsqlookupds have told which channels it has
+// on other nodes, and those are created (lookup_channels.go). Publishers do not
+// wait for that. Who hangs or is down cannot hold topics for long; what it knows
+// is asked for when it is back.
+//
 // IDENTIFY may put layers onto a connection (layers.go): TLS, then snappy or
 // deflate. Everything then goes through them, in both directions. Whoever writes
 // to a connection holds its token (client.lockWrites) and leaves nothing behind
@@ -62,6 +68,11 @@
 //	  subscription.recheckLoop     SUB, with auth servers; ends with its client's context, or when they
 //	                               refuse the client: then IOLoop, which waits for it, tells that
 //	  closing of the socket        the end of the client's context; it does nothing else
+//	lookupChannels.handOut         a new topic, or a connection to an nsqlookupd; ends when everybody has
+//	                                                   been given what to ask about
+//	  lookupSession.run            handOut, for each nsqlookupd that is connected; ends with that connection
+//	  lookupSession.work           what there is to ask, up to 4 for each; ends when there is no more. Exit
+//	                                                   ends all three, and waits, before it does anything else
 //	topic.messagePump              topics.create       the topic's deletion or flush ends its context
 //	                                                   and waits for it
 //	diskq.Store's sync loop        New                 Exit closes the store, after its queues
@@ -106,7 +117,8 @@
 // Each guards what its declaration names. None is held over disk or network,
 // and none of the last five is held while another of them is taken, but for
 // nearestFirst.mu with queue.mu.
-// staleFiles.mu may be taken with any of the first two held. the TCP server's,
+// staleFiles.mu may be taken with any of the first two held, lookupChannels.mu
+// with topics.mu. The TCP server's,
 // clients.mu, client.mu, metadata.mu and that of a latency.Window are taken
 // alone. metadata.writing serializes writers of nsqd.dat, staleFiles.removing the
 // removal of what failed deletions left, both with the disk working; nothing else

@@ -251,6 +251,9 @@ func (l *loading) load(tl *topicToLoad) error {
 		return l.n.topics.drop(t)
 	}
 	t.setPaused(tl.paused)
+	if depth, _ := t.queue.depth(); depth > 0 && len(t.allChannels()) == 0 {
+		l.n.channels.ask(t) // as its last run has not been told the channels, or there are none
+	}
 	return nil
 }
 

@@ -33,6 +33,7 @@ type NSQD struct {
 	tcp      tcpServer
 	http     httpServer // with nil listeners where it is off
 	lookups  lookups
+	channels *lookupChannels
 
 	ctx       context.Context // of the loops that Main starts
 	stopLoops context.CancelFunc
@@ -63,6 +64,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	n.env.lookups = &n.lookups
 	n.env.changed, n.env.saved = n.metadata.change, n.metadata.sync
 	n.topics.init(n.env)
+	n.channels = newLookupChannels(n.opts, n.log, &n.lookups)
 	n.metadata.init(n)
 
 	if n.dataLock, err = dirlock.Acquire(n.opts.DataPath); err != nil {
@@ -70,7 +72,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.closeAuth(), n.tcp.close(), n.http.close(), n.flush(), n.closeDisk(), n.dataLock.Unlock())
+			err = errors.Join(err, n.closeQueries(), n.tcp.close(), n.http.close(), n.flush(), n.closeDisk(), n.dataLock.Unlock())
 		}
 	}()
 	if n.certs, err = certs.Load(n.opts.certsConfig()); err != nil {
@@ -102,6 +104,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	if err = n.load(); err != nil {
 		return nil, err
 	}
+	n.topics.elsewhere = n.channels
 	if err = n.metadata.write(); diskspace.IsFull(err) {
 		n.log.Error("NSQ: failed to persist metadata, will try again: a full disk can still be emptied by consumers", "error", err)
 		err = nil

@@ -19,7 +19,7 @@ func (n *NSQD) Exit() error {
 		n.log.Info("NSQ: stopping")
 		n.env.stopping.Store(true)
 		n.exitErr = errors.Join(
-			n.closeAuth(),       // 0. nobody waits for an auth server
+			n.closeQueries(),    // 0. nobody waits for an auth server or nsqlookupd
 			n.tcp.close(),       // 1. no new clients
 			n.http.close(),      //    no new HTTP requests, those that run have ended
 			n.drain(),           //    no answer of a consumer that is on its way
@@ -40,8 +40,11 @@ func (n *NSQD) Exit() error {
 	return n.exitErr
 }
 
-// closeAuth ends all queries of auth servers, on whose answers commands wait.
-func (n *NSQD) closeAuth() error {
+// closeQueries ends all queries of auth servers, on whose answers commands wait,
+// and those of nsqlookupds, on whose answers topics wait: their messages stay in
+// them.
+func (n *NSQD) closeQueries() error {
+	n.channels.close()
 	if n.env.auth != nil {
 		n.env.auth.Close()
 	}

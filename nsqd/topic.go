@@ -15,8 +15,8 @@ import (
 )
 
 // A topic takes what is published and gives a copy to each of its channels.
-// While it has none, or is paused, messages wait in its queue. It is safe for
-// concurrent use.
+// While it has none, or is paused or held, messages wait in its queue. It is
+// safe for concurrent use.
 type topic struct {
 	env       *env
 	name      string
@@ -31,12 +31,14 @@ type topic struct {
 	mu       sync.Mutex // what follows; and that fanout and the queue's pause follow it
 	channels map[string]*channel
 	paused   bool
+	held     bool        // until the nsqlookupds have told of the channels that there are elsewhere
 	exiting  atomic.Bool // also read without mu
 
 	edits      atomic.Uint64 // changes of what nsqd.dat says of the topic, each counted after it is made
 	entry      []byte        // that, as of entryEdits; they belong to metadata.writing
 	entryEdits uint64
 
+	life     context.Context // ends when the pump is stopped
 	stopPump context.CancelFunc
 	pump     sync.WaitGroup
 	gone     chan struct{} // closed once a deletion is complete
@@ -59,9 +61,8 @@ func newTopic(e *env, name string) *topic {
 
 // run starts the pump. It may be called once.
 func (t *topic) run() {
-	ctx, stop := context.WithCancel(context.Background())
-	t.stopPump = stop
-	t.pump.Go(func() { t.messagePump(ctx) })
+	t.life, t.stopPump = context.WithCancel(context.Background())
+	t.pump.Go(func() { t.messagePump(t.life) })
 }
 
 func (t *topic) newID() guid { return t.ids.take(time.Now().UnixNano(), 1) }
@@ -175,12 +176,12 @@ func (t *topic) allChannels() []*channel {
 	return chans
 }
 
-// updateLocked makes the pump follow channels and paused: from its return on
-// no message leaves the queue that should wait in it.
+// updateLocked makes the pump follow channels, paused and held: from its return
+// on no message leaves the queue that should wait in it.
 func (t *topic) updateLocked() {
 	chans := slices.Collect(maps.Values(t.channels))
 	t.fanout.Store(&chans)
-	if t.paused || len(chans) == 0 {
+	if t.paused || t.held || len(chans) == 0 {
 		t.queue.pause()
 	} else {
 		t.queue.unpause()
@@ -194,6 +195,15 @@ func (t *topic) setPaused(paused bool) {
 	t.paused = paused
 	t.updateLocked()
 	t.changed()
+}
+
+// hold keeps messages in the topic until release, whether it is paused or not.
+// It is no property of the topic: nobody is shown it, and nothing saves it.
+func (t *topic) hold(held bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held = held
+	t.updateLocked()
 }
 
 // changed has the metadata written, if the topic is in it.

@@ -12,7 +12,8 @@ import (
 
 // topics is the set of topics by name. It is safe for concurrent use.
 type topics struct {
-	env *env
+	env       *env
+	elsewhere *lookupChannels // whose channels new topics get; nil while old ones are loaded
 
 	mu     sync.RWMutex // byName, closed
 	byName map[string]*topic
@@ -72,6 +73,7 @@ func (ts *topics) createLocked(name string) (*topic, error) {
 	t := newTopic(ts.env, name)
 	ts.byName[name] = t
 	t.run()
+	ts.elsewhere.ask(t)
 	ts.env.lookups.created(name, "")
 	t.changed() // before anybody else can see the topic, and wait for it to be saved
 	return t, nil
@@ -159,6 +161,7 @@ func (ts *topics) dropChannel(ch *channel) error {
 
 // drop completes the deletion of a topic that the caller has begun.
 func (ts *topics) drop(t *topic) error {
+	ts.elsewhere.forget(t)
 	err := t.delete()
 	ts.mu.Lock()
 	delete(ts.byName, t.name)
