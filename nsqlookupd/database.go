@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// stepBudget is how much is removed in one critical section: about a millisecond.
+const stepBudget = 128
+
 // A database is the registry behind its one mutex, with a clock, and those who
 // wait for changes of a topic. It is safe for concurrent use; TCP and HTTP use
 // only this. Nothing is encoded, sorted or walked in whole under the mutex:
@@ -47,6 +50,13 @@ func (db *database) change(f func(r *registry)) {
 	}
 }
 
+// changeInSteps is a critical section for each step of what may be long.
+func (db *database) changeInSteps(step func(r *registry) (more bool)) {
+	for more := true; more; {
+		db.change(func(r *registry) { more = step(r) })
+	}
+}
+
 // snapshot returns what is registered now.
 func (db *database) snapshot() *snapshot {
 	db.mu.Lock()
@@ -69,14 +79,16 @@ func (db *database) identify(info producerInfo) *producer {
 }
 
 // ping notes that a producer lives. It takes the mutex only if the producer had
-// been inactive.
+// been inactive and is shown again.
 func (db *database) ping(p *producer) {
 	before := p.lastUpdate.Swap(db.now().UnixNano())
 	// The clock is read again: who saw the time before had read it earlier.
 	if db.now().UnixNano() <= later(before, db.inactiveTimeout) {
 		return
 	}
-	db.change(func(r *registry) { r.returned(p) })
+	for reg := range db.snapshot().topicsOf(p) {
+		db.watches.changed(reg.key.topic, true)
+	}
 }
 
 // register notes that a producer has a topic and, unless it is empty, a channel
@@ -89,12 +101,12 @@ func (db *database) register(p *producer, topic, channel string) (err error) {
 // unregister takes a producer out of a channel or, if that is empty, out of the
 // topic and all its channels.
 func (db *database) unregister(p *producer, topic, channel string) {
-	db.change(func(r *registry) { r.unregister(p, topic, channel) })
+	db.changeInSteps(func(r *registry) bool { return r.unregister(p, topic, channel, stepBudget) })
 }
 
 // disconnect takes a producer out of everything.
 func (db *database) disconnect(p *producer) {
-	db.change(func(r *registry) { r.disconnect(p) })
+	db.changeInSteps(func(r *registry) bool { return r.disconnect(p, stepBudget) })
 }
 
 // createTopic makes a topic. An error means that the bound is reached.
@@ -112,13 +124,16 @@ func (db *database) createChannel(topic, channel string) (err error) {
 
 // deleteTopic removes a topic, its channels and all their registrations.
 func (db *database) deleteTopic(topic string) {
-	db.change(func(r *registry) { r.deleteTopic(topic) })
+	db.changeInSteps(func(r *registry) bool { return r.deleteTopic(topic, stepBudget) })
 }
 
 // deleteChannel removes a channel with its registrations, and reports whether
 // there was one.
 func (db *database) deleteChannel(topic, channel string) (found bool) {
-	db.change(func(r *registry) { found = r.deleteChannel(topic, channel) })
+	db.changeInSteps(func(r *registry) bool {
+		found = found || r.find(topic, channel) != nil
+		return r.deleteChannel(topic, channel, stepBudget)
+	})
 	return found
 }
 

@@ -3,6 +3,7 @@ package nsqlookupd
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,36 +124,31 @@ func (r *registry) identify(p *producer) {
 // register notes that a producer has a topic and, unless it is empty, a channel
 // of it. An error means that a bound is reached, and that nothing has changed.
 func (r *registry) register(p *producer, topic, channel string) error {
-	missing := r.missing(p, r.find(topic, ""))
+	names := [...]key{{topic: topic}, {topic: topic, channel: channel}}
+	wanted := names[:1]
 	if channel != "" {
-		missing += r.missing(p, r.find(topic, channel))
+		wanted = names[:]
 	}
-	if missing == 0 {
+	wanted = slices.DeleteFunc(wanted, func(k key) bool { return r.registered(p, k) })
+	if len(wanted) == 0 {
 		return nil
 	}
-	if p.registrations+missing > r.limits.ofProducer || r.registrations.Len()+missing > r.limits.registrations {
+	if p.registrations+len(wanted) > r.limits.ofProducer || r.registrations.Len()+len(wanted) > r.limits.registrations {
 		return errTooManyRegistrations
 	}
 	if err := r.create(topic, channel); err != nil {
 		return err
 	}
-	r.add(p, r.find(topic, ""))
-	if channel != "" {
-		r.add(p, r.find(topic, channel))
+	for _, k := range wanted {
+		r.add(p, r.find(k.topic, k.channel))
 	}
 	return nil
 }
 
-// missing returns 1 if the producer is not registered for a key or there is no
-// such key, else 0.
-func (r *registry) missing(p *producer, k *key) int {
-	if k == nil {
-		return 1
-	}
-	if _, ok := r.registrations.Get(registration{k, p}); !ok {
-		return 1
-	}
-	return 0
+// registered reports whether a producer is registered for a key with such names.
+func (r *registry) registered(p *producer, names key) bool {
+	_, ok := r.registrations.Get(registration{&names, p})
+	return ok
 }
 
 // find returns a key that exists, else nil.
@@ -161,11 +157,9 @@ func (r *registry) find(topic, channel string) *key {
 	return k
 }
 
-// add puts a registration into both trees.
+// add puts a registration, which is new, into both trees.
 func (r *registry) add(p *producer, k *key) {
-	if _, had := r.registrations.Set(registration{k, p}); had {
-		return
-	}
+	r.registrations.Set(registration{k, p})
 	r.byProducer.Set(registration{k, p})
 	k.producers++
 	p.registrations++
@@ -175,8 +169,7 @@ func (r *registry) add(p *producer, k *key) {
 	}
 }
 
-// remove takes a registration out of all trees. An ephemeral key goes with its
-// last producer, and with an ephemeral topic go its channels.
+// remove takes a registration, if there is one, out of all trees. The key stays.
 func (r *registry) remove(p *producer, k *key) {
 	if _, had := r.registrations.Delete(registration{k, p}); !had {
 		return
@@ -189,94 +182,13 @@ func (r *registry) remove(p *producer, k *key) {
 		r.tombstones.Delete(tombstone{registration: registration{k, p}})
 		r.changed(k.topic, true)
 	}
-	if k.producers > 0 || !k.ephemeral() {
-		return
-	}
-	if k.channel != "" {
-		r.forget(k)
-		return
-	}
-	for _, k := range r.topicKeys(k.topic) {
-		r.forget(k) // nobody is registered for any of them
-	}
 }
 
 // forget removes a key without registrations.
 func (r *registry) forget(k *key) {
-	if _, had := r.keys.Delete(k); had {
-		r.version++
-		r.changed(k.topic, k.channel == "")
-	}
-}
-
-// topicKeys returns a topic and its channels.
-func (r *registry) topicKeys(topic string) []*key {
-	var keys []*key
-	r.keys.Ascend(&key{topic: topic}, func(k *key) bool {
-		if k.topic != topic {
-			return false
-		}
-		keys = append(keys, k)
-		return true
-	})
-	return keys
-}
-
-// unregister takes a producer out of a channel or, if that is empty, out of the
-// topic and all its channels. Topics and channels stay unless they are ephemeral.
-func (r *registry) unregister(p *producer, topic, channel string) {
-	if channel != "" {
-		if k := r.find(topic, channel); k != nil {
-			r.remove(p, k)
-		}
-		return
-	}
-	var keys []*key
-	r.byProducer.Ascend(registration{&key{topic: topic}, p}, func(reg registration) bool {
-		if reg.producer != p || reg.key.topic != topic {
-			return false
-		}
-		keys = append(keys, reg.key)
-		return true
-	})
-	r.removeAll(p, keys)
-}
-
-// removeAll removes registrations, channels before their topics.
-func (r *registry) removeAll(p *producer, keys []*key) {
-	for i := len(keys) - 1; i >= 0; i-- {
-		r.remove(p, keys[i])
-	}
-}
-
-// disconnect takes a producer out of everything.
-func (r *registry) disconnect(p *producer) {
-	r.removeAll(p, r.keysOf(p))
-	if _, had := r.producers.Delete(p); had {
-		r.version++
-	}
-}
-
-// returned notes that a producer was heard of again, which /lookup shows.
-func (r *registry) returned(p *producer) {
-	for _, k := range r.keysOf(p) {
-		if k.channel == "" {
-			r.changed(k.topic, true)
-		}
-	}
-}
-
-// keysOf returns what a producer is registered for.
-func (r *registry) keysOf(p *producer) []*key {
-	keys := make([]*key, 0, p.registrations)
-	r.byProducer.Ascend(registration{&key{}, p}, func(reg registration) bool {
-		if reg.producer != p {
-			return false
-		}
-		keys = append(keys, reg.key)
-		return true
-	})
-	return keys
+	r.keys.Delete(k)
+	r.version++
+	r.changed(k.topic, k.channel == "")
 }
 
 // createTopic makes a topic that stays until it is deleted or, if it is
@@ -309,45 +221,6 @@ func (r *registry) create(topic, channel string) error {
 	return nil
 }
 
-// deleteTopic removes a topic, its channels and all their registrations.
-func (r *registry) deleteTopic(topic string) {
-	keys := r.topicKeys(topic)
-	for i := len(keys) - 1; i >= 0; i-- {
-		r.delete(keys[i])
-	}
-}
-
-// deleteChannel removes a channel with its registrations, and reports whether
-// there was one.
-func (r *registry) deleteChannel(topic, channel string) bool {
-	k := r.find(topic, channel)
-	if k != nil {
-		r.delete(k)
-	}
-	return k != nil
-}
-
-// delete removes a key with its registrations.
-func (r *registry) delete(k *key) {
-	for _, p := range r.producersOf(k) {
-		r.remove(p, k)
-	}
-	r.forget(k) // unless it was ephemeral and went with its last producer
-}
-
-// producersOf returns who is registered for a key.
-func (r *registry) producersOf(k *key) []*producer {
-	producers := make([]*producer, 0, k.producers)
-	r.registrations.Ascend(registration{key: k}, func(reg registration) bool {
-		if reg.key != k {
-			return false
-		}
-		producers = append(producers, reg.producer)
-		return true
-	})
-	return producers
-}
-
 // tombstone hides the producers of a topic that a node means from /lookup of
 // that topic. Other topics and later registrations are not affected.
 func (r *registry) tombstone(topic, node string, now time.Time) {
@@ -355,9 +228,12 @@ func (r *registry) tombstone(topic, node string, now time.Time) {
 	if k == nil {
 		return
 	}
-	for _, p := range r.producersOf(k) {
-		if p.isNode(node) {
-			r.tombstones.Set(tombstone{registration{k, p}, now.UnixNano()})
+	for reg := range from(r.registrations, registration{key: k}) {
+		if reg.key != k {
+			return
+		}
+		if reg.producer.isNode(node) {
+			r.tombstones.Set(tombstone{reg, now.UnixNano()})
 			r.version++
 			r.changed(topic, true)
 		}

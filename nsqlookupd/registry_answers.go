@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"runtime"
 	"strconv"
 	"sync"
 )
@@ -24,9 +25,19 @@ type answer interface {
 type answerFunc func(w *bufio.Writer)
 
 func (f answerFunc) writeTo(w io.Writer) error {
-	b := bufio.NewWriterSize(w, encodeBuffer)
+	b := bufio.NewWriterSize(yieldingWriter{w}, encodeBuffer)
 	f(b)
 	return b.Flush() // the first error of any write
+}
+
+// A yieldingWriter lets others run after each piece: on a machine with few
+// processors a few large answers would keep registrations waiting for theirs.
+type yieldingWriter struct{ w io.Writer }
+
+func (y yieldingWriter) Write(b []byte) (int, error) {
+	n, err := y.w.Write(b)
+	runtime.Gosched()
+	return n, err
 }
 
 // A lookupAnswer is what /lookup and /watch say of a topic.

@@ -23,10 +23,23 @@ type scene struct {
 	registry  *registry
 	now       time.Time
 	producers map[string]*producer
+	budget    int // of each step of a removal
 }
 
 func newScene(t testing.TB) *scene {
-	return &scene{t, newRegistry(), testStart, make(map[string]*producer)}
+	return &scene{t, newRegistry(), testStart, make(map[string]*producer), stepBudget}
+}
+
+// steps does all steps of a removal. A step that removes nothing may follow the
+// last one, not more.
+func (s *scene) steps(step func() (more bool)) {
+	s.t.Helper()
+	for more := true; more; {
+		before := s.registry.version
+		if more = step(); more && s.registry.version == before {
+			s.t.Fatal("a step that removed nothing says that there is more")
+		}
+	}
 }
 
 // do executes commands, one a line, in the words of the protocols.
@@ -52,16 +65,16 @@ func (s *scene) command(w []string) {
 	case "REGISTER":
 		err = s.registry.register(p, w[2], w[3])
 	case "UNREGISTER":
-		s.registry.unregister(p, w[2], w[3])
+		s.steps(func() bool { return s.registry.unregister(p, w[2], w[3], s.budget) })
 	case "DISCONNECT":
-		s.registry.disconnect(p)
+		s.steps(func() bool { return s.registry.disconnect(p, s.budget) })
 	case "create":
 		err = s.registry.create(w[1], w[2])
 	case "delete":
 		if w[2] == "" {
-			s.registry.deleteTopic(w[1])
-		} else if !s.registry.deleteChannel(w[1], w[2]) {
-			err = fmt.Errorf("no channel %s", w[2])
+			s.steps(func() bool { return s.registry.deleteTopic(w[1], s.budget) })
+		} else {
+			s.steps(func() bool { return s.registry.deleteChannel(w[1], w[2], s.budget) })
 		}
 	case "tombstone": // topic, node
 		s.registry.tombstone(w[1], w[2], s.now)
@@ -169,10 +182,13 @@ func TestRegistry(t *testing.T) {
 		"a topic that only exists over HTTP has no node": {"create t c", "t: c |"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
-			s.do(test.script)
-			if got := strings.Join(s.shown(), "\n"); got != test.want {
-				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			for _, budget := range []int{1, 2, stepBudget} {
+				s := newScene(t)
+				s.budget = budget
+				s.do(test.script)
+				if got := strings.Join(s.shown(), "\n"); got != test.want {
+					t.Errorf("got\n%s\nwant\n%s, in steps of %d", got, test.want, budget)
+				}
 			}
 		})
 	}
