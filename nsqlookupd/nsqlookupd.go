@@ -50,6 +50,7 @@ func New(opts *Options) (_ *NSQLookupd, err error) {
 	l := &NSQLookupd{opts: own, log: own.Logger, exiting: make(chan struct{}), exited: make(chan struct{})}
 	l.db = newDatabase(own.InactiveProducerTimeout, own.TombstoneLifetime)
 	l.log.Info(version.String("nsqlookupd"))
+	own.logDoubts()
 	shares, err := netlimit.Share(0, l.log)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package nsqlookupd
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -61,4 +62,18 @@ func (o *Options) effective() *Options {
 	}
 	own.BroadcastAddress = cmp.Or(own.BroadcastAddress, config.Hostname())
 	return &own
+}
+
+// pingInterval is how often an nsqd says that it is there.
+const pingInterval = 15 * time.Second
+
+// logDoubts warns of settings that are valid, but hardly what was meant.
+func (o *Options) logDoubts() {
+	doubt := func(doubtful bool, format string, args ...any) {
+		if doubtful {
+			o.Logger.Warn(fmt.Sprintf(format, args...))
+		}
+	}
+	doubt(!config.IsHost(o.BroadcastAddress), "--broadcast-address %q is not a host name or address: no nsqd can ask for the channels of its topics", o.BroadcastAddress)
+	doubt(o.InactiveProducerTimeout <= pingInterval, "--inactive-producer-timeout %s is not more than the %s between two pings of an nsqd: it is not listed all the time", o.InactiveProducerTimeout, pingInterval)
 }

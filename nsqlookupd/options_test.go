@@ -1,10 +1,13 @@
 package nsqlookupd
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/config"
+	"github.com/seed893f581e/nsq/internal/logging"
 )
 
 func TestValidate(t *testing.T) {
@@ -49,5 +52,27 @@ func TestEffectiveOptions(t *testing.T) {
 	given.BroadcastAddress = "10.0.0.1"
 	if got := given.effective().BroadcastAddress; got != "10.0.0.1" {
 		t.Errorf("the address is %q", got)
+	}
+}
+
+func TestDoubtfulSettingsAreLogged(t *testing.T) {
+	for _, c := range []struct {
+		change func(*Options)
+		want   string // "" for nothing
+	}{
+		{func(*Options) {}, ""},
+		{func(o *Options) { o.BroadcastAddress = "::1" }, ""},
+		{func(o *Options) { o.BroadcastAddress = "host:4160" }, `WARNING: --broadcast-address "host:4160" is not a host name or address: no nsqd can ask for the channels of its topics`},
+		{func(o *Options) { o.InactiveProducerTimeout = 16 * time.Second }, ""},
+		{func(o *Options) { o.InactiveProducerTimeout = 15 * time.Second }, "WARNING: --inactive-producer-timeout 15s is not more than the 15s between two pings of an nsqd: it is not listed all the time"},
+	} {
+		o := NewOptions()
+		c.change(o)
+		var out strings.Builder
+		o.Logger = slog.New(logging.NewHandler(&out, "", slog.LevelInfo))
+		o.logDoubts()
+		if got := strings.TrimSuffix(out.String(), "\n"); !strings.HasSuffix(got, c.want) || (got == "") != (c.want == "") || strings.Contains(got, "\n") {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
 	}
 }
