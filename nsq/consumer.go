@@ -44,14 +44,21 @@ type Consumer struct {
 	conns        []*consumerConn  // those who get messages, when there are few, before those who wait
 	maxInFlight  int
 	rotation     *time.Timer // when a turn ends
+	discovery    discovery
 	stopped      bool
 }
 
-// nsqd is an address the consumer was told to connect to.
+// nsqd is an address the consumer was told to connect to, by the program or by
+// an nsqlookupd.
 type nsqd struct {
 	addr   string
 	ctx    context.Context // ends with the wish to be connected
 	cancel context.CancelFunc
+	tried  chan struct{} // closed after the first attempt, if nsqlookupd found it
+	retry  chan struct{} // has room for one: do not wait any longer to connect again
+
+	given     bool // by the program: the wish does not end by itself; guarded by Consumer.mu
+	connected bool // guarded by Consumer.mu
 
 	highestRDY atomic.Int64 // ever sent
 	lastQueued int          // messages that wait on their last delivery; guarded by the messageQueue
@@ -89,6 +96,7 @@ func NewConsumer(topic, channel string, config *Config) (*Consumer, error) {
 		rotation:    time.NewTimer(config.RDYRedistributeInterval),
 	}
 	r.queue.init()
+	r.discovery.init()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
 }
@@ -118,7 +126,9 @@ func (r *Consumer) AddConcurrentHandlers(handler Handler, concurrency int) {
 
 // ConnectToNSQD connects to the nsqd at addr, host:port, and returns when that
 // succeeded or failed. A connection that is lost later is made again until Stop
-// or DisconnectFromNSQD; one that could not be made at all is not.
+// or DisconnectFromNSQD; one that could not be made at all is not. The error for an
+// nsqd that was found by an nsqlookupd before is ErrAlreadyConnected, but from now
+// on it is kept connected whether it is listed or not.
 func (r *Consumer) ConnectToNSQD(addr string) error {
 	n, err := r.register(addr)
 	if err != nil {
@@ -127,6 +137,7 @@ func (r *Consumer) ConnectToNSQD(addr string) error {
 	c, err := r.connect(n)
 	if err != nil {
 		r.unregister(n)
+		r.discovery.notify() // an nsqlookupd may list it
 		return err
 	}
 	go r.keepConnected(n, c)
@@ -146,7 +157,9 @@ func (r *Consumer) ConnectToNSQDs(addresses []string) error {
 
 // DisconnectFromNSQD ends the connection to addr, or the attempts to make one.
 // It does not wait: messages in flight may still be answered, for 30 seconds.
-// The error is ErrNotConnected for an address the consumer does not know.
+// An nsqlookupd that lists the address does not make the consumer connect to it
+// again; ConnectToNSQD does. The error is ErrNotConnected for an address the
+// consumer does not know.
 func (r *Consumer) DisconnectFromNSQD(addr string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,6 +168,7 @@ func (r *Consumer) DisconnectFromNSQD(addr string) error {
 		return ErrNotConnected
 	}
 	delete(r.nsqds, addr)
+	r.discovery.avoided[addr] = true
 	n.cancel()
 	for _, c := range r.conns {
 		if c.nsqd == n {
@@ -259,27 +273,45 @@ func (r *Consumer) handle(handler Handler) {
 	}
 }
 
-// register notes the wish to be connected to addr.
+// register notes the program's wish to be connected to addr.
 func (r *Consumer) register(addr string) (*nsqd, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.beginLocked(); err != nil {
+		return nil, err
+	}
+	delete(r.discovery.avoided, addr)
+	if n := r.nsqds[addr]; n != nil {
+		n.given = true
+		return nil, ErrAlreadyConnected
+	}
+	n := r.newNSQDLocked(addr)
+	n.given = true
+	return n, nil
+}
+
+// beginLocked prepares for connecting.
+func (r *Consumer) beginLocked() error {
 	switch {
 	case r.stopped:
-		return nil, errConsumerStopped
+		return errConsumerStopped
 	case r.handlerCount == 0:
-		return nil, errors.New("no handlers")
-	case r.nsqds[addr] != nil:
-		return nil, ErrAlreadyConnected
+		return errors.New("no handlers")
 	}
 	if !r.connecting {
 		r.connecting = true
 		r.loops.Go(r.tickLoop)
 	}
-	n := &nsqd{addr: addr}
+	return nil
+}
+
+// newNSQDLocked returns an nsqd to connect to, and unregister later.
+func (r *Consumer) newNSQDLocked(addr string) *nsqd {
+	n := &nsqd{addr: addr, tried: make(chan struct{}), retry: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(r.ctx)
 	r.nsqds[addr] = n
 	r.loops.Add(1)
-	return n, nil
+	return n
 }
 
 var errConsumerStopped = errors.New("consumer stopped")
@@ -331,6 +363,7 @@ func (r *Consumer) add(c *consumerConn) (maxInFlight int, err error) {
 		return 0, ErrNotConnected
 	}
 	r.conns = append(r.conns, c)
+	c.nsqd.connected = true
 	c.subscribe(r.topic, r.channel)
 	r.balanceLocked()
 	return r.maxInFlight, nil
@@ -341,5 +374,6 @@ func (r *Consumer) remove(c *consumerConn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.conns = slices.DeleteFunc(r.conns, func(other *consumerConn) bool { return other == c })
+	c.nsqd.connected = false
 	r.balanceLocked()
 }

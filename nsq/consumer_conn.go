@@ -41,15 +41,33 @@ func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 	return c, nil
 }
 
+// discoverNSQD connects to an nsqd that an nsqlookupd found, and keeps it
+// connected.
+func (r *Consumer) discoverNSQD(n *nsqd) {
+	c, err := r.connect(n)
+	close(n.tried)
+	if err != nil && n.ctx.Err() == nil {
+		r.logf(LogLevelError, "(%s) error connecting to nsqd - %s", n.addr, err)
+	}
+	r.keepConnected(n, c)
+}
+
 // keepConnected serves a connection, and those that replace it when it is lost,
-// until nobody wants to be connected to n any more.
+// until nobody wants to be connected to n any more. Without a connection, nil, it
+// begins as after a lost one.
 func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
 	defer r.unregister(n)
 	pause := firstReconnect
 	for {
+		if c == nil {
+			if c = r.reconnect(n, &pause); c == nil {
+				return
+			}
+		}
 		err := c.serve(c)
 		c.ended()
 		r.remove(c)
+		r.connectionEnded()
 		if n.ctx.Err() != nil {
 			r.logf(LogLevelInfo, "(%s) connection closed", n.addr)
 			return
@@ -58,15 +76,14 @@ func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
 		if c.subscribed {
 			pause = firstReconnect
 		}
-		if c = r.reconnect(n, &pause); c == nil {
-			return
-		}
+		c = nil
 	}
 }
 
 // reconnect tries to connect until it succeeds, and returns nil once nobody
 // wants to be connected to n any more. The pause before each attempt is doubled
-// for the next, up to LookupdPollInterval.
+// for the next, up to LookupdPollInterval; it ends early when an nsqlookupd
+// says that n is there.
 func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
 	for {
 		*pause = min(*pause, r.config.LookupdPollInterval)
@@ -74,11 +91,14 @@ func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
 		timer := time.NewTimer(*pause/2 + rand.N(*pause/2))
 		select {
 		case <-timer.C:
+			*pause *= 2
+		case <-n.retry:
+			timer.Stop()
+			*pause = firstReconnect
 		case <-n.ctx.Done():
 			timer.Stop()
 			return nil
 		}
-		*pause *= 2
 		c, err := r.connect(n)
 		if err == nil {
 			return c
@@ -87,6 +107,14 @@ func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
 			return nil
 		}
 		r.logf(LogLevelError, "(%s) error reconnecting to nsqd - %s", n.addr, err)
+	}
+}
+
+// retryNow makes n be connected to without waiting any longer.
+func (n *nsqd) retryNow() {
+	select {
+	case n.retry <- struct{}{}:
+	default: // it will
 	}
 }
 

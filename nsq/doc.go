@@ -29,16 +29,38 @@
 // A connection that is lost is made again, first after a tenth of a second, then
 // at growing intervals up to LookupdPollInterval.
 //
+// # Discovery
+//
+// Instead of nsqds, a Consumer can be given nsqlookupds, which know where a topic
+// is; both may be combined. It connects to every nsqd that any of them lists and
+// the DiscoveryFilter leaves, known by broadcast_address:tcp_port, each once.
+//
+//   - An nsqlookupd that offers to watch a topic tells of a change as it happens.
+//     Any other is polled every LookupdPollInterval. It is also asked as soon as a
+//     connection to an nsqd ends, and after failures at growing intervals, from a
+//     second up to LookupdPollInterval.
+//   - All addresses of a name are asked, as each may be another nsqlookupd. The
+//     name is resolved again every LookupdPollInterval, but within 1 to 30 seconds.
+//   - A listed nsqd is tried until it can be reached or is not listed any more. One
+//     that is connected stays so even when it is not listed: an nsqlookupd knows
+//     nothing after a restart. When its connection is lost then, it is given up, and
+//     taken up again when it is listed again. While no nsqlookupd can be asked,
+//     none is given up. One that ConnectToNSQD was called for never is.
+//   - That a topic is not known is no error: it is found as soon as it is there.
+//
 // # Goroutines
 //
 // A connection has two goroutines. Its reader, which is the Producer's router or
 // the Consumer's loop for that nsqd, starts the writer and waits for it. A
-// handler has as many goroutines as it was added with. Producer.Stop waits for
+// handler has as many goroutines as it was added with. Every nsqlookupd has its
+// own, so that one that hangs delays no other; a name has one more, which starts
+// and stops those of its addresses. What they hear is acted on by one goroutine,
+// the only one that calls the DiscoveryFilter. Producer.Stop waits for
 // everything the producer started. Consumer.Stop does not wait; StopChan is
 // closed when everything ended, or 30 seconds later.
 //
 // Of the locks, that of a consumer may be held while that of a connection is
 // taken, and so may that of the message queue; none is held over the network or
-// while code of the program runs: a handler or a logger may call any method that
-// does not wait for it.
+// while code of the program runs: a handler, a filter or a logger may call any
+// method that does not wait for it.
 package nsq

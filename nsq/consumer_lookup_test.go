@@ -1,0 +1,680 @@
+package nsq
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// liveNSQD accepts consumers, and sends them nothing.
+type liveNSQD struct {
+	addr string
+	made atomic.Int32 // connections that subscribed, ever
+	stop func()
+}
+
+func startLiveNSQD(t testing.TB) *liveNSQD {
+	t.Helper()
+	return startLiveNSQDAt(t, "127.0.0.1:0")
+}
+
+func startLiveNSQDAt(t testing.TB, addr string) *liveNSQD {
+	t.Helper()
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &liveNSQD{addr: ln.Addr().String()}
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer nc.Close()
+				defer context.AfterFunc(ctx, func() { nc.Close() })()
+				n.play(&fakeConn{t: t, nc: nc, br: bufio.NewReader(nc)})
+			})
+		}
+	})
+	n.stop = sync.OnceFunc(func() {
+		ln.Close()
+		cancel()
+		serving.Wait()
+	})
+	t.Cleanup(n.stop)
+	return n
+}
+
+func (n *liveNSQD) play(c *fakeConn) {
+	c.br.Discard(len(wire.MagicV2))
+	for {
+		line, _, err := c.read()
+		if err != nil {
+			return
+		}
+		name, _, _ := strings.Cut(line, " ")
+		reply := map[string]string{"IDENTIFY": negotiated, "SUB": wire.OK, "CLS": wire.CloseWait}[name]
+		if reply == "" {
+			continue
+		}
+		if name == "SUB" {
+			n.made.Add(1)
+		}
+		if _, err := c.nc.Write(wire.AppendFrame(nil, wire.FrameResponse, reply)); err != nil {
+			return
+		}
+	}
+}
+
+// discoverer returns a consumer that has a handler and little patience.
+func discoverer(t testing.TB, change func(*Config)) *Consumer {
+	t.Helper()
+	r := newTestConsumer(t, func(c *Config) {
+		c.LookupdPollInterval = 50 * time.Millisecond
+		if change != nil {
+			change(c)
+		}
+	})
+	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
+	return r
+}
+
+func mustConnect(t testing.TB, r *Consumer, lookupds ...string) {
+	t.Helper()
+	if err := r.ConnectToNSQLookupds(lookupds); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// connectedTo returns the addresses of the nsqds that are connected, sorted.
+func (r *Consumer) connectedTo() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	addrs := []string{}
+	for addr, n := range r.nsqds {
+		if n.connected {
+			addrs = append(addrs, addr)
+		}
+	}
+	slices.Sort(addrs)
+	return addrs
+}
+
+// wants reports whether the consumer is connected to addr or tries to be.
+func (r *Consumer) wants(addr string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.nsqds[addr] != nil
+}
+
+// awaitConnected waits until exactly those nsqds are connected.
+func awaitConnected(t testing.TB, r *Consumer, nsqds ...*liveNSQD) {
+	t.Helper()
+	want := []string{}
+	for _, n := range nsqds {
+		want = append(want, n.addr)
+	}
+	slices.Sort(want)
+	eventually(t, fmt.Sprintf("connections to %q", want), func() bool { return slices.Equal(r.connectedTo(), want) })
+}
+
+func TestConnectToNSQLookupdErrors(t *testing.T) {
+	a, b := startFakeLookupd(t), startFakeLookupd(t)
+	r := newTestConsumer(t, nil)
+	check := func(what string, err error, want string) {
+		t.Helper()
+		if err == nil && want != "" || err != nil && err.Error() != want {
+			t.Errorf("%s: %v, want %q", what, err, want)
+		}
+	}
+	check("without handlers", r.ConnectToNSQLookupd(a.url), "no handlers")
+	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
+	check("no port", r.ConnectToNSQLookupd("lookup"), "missing port")
+	check("one of several without a port", r.ConnectToNSQLookupds([]string{a.url, "lookup"}), "missing port")
+	check("none", r.ConnectToNSQLookupds(nil), "")
+	check("unknown", r.DisconnectFromNSQLookupd(a.url), "not connected")
+	check("the first", r.ConnectToNSQLookupd(a.url), "")
+	if n := len(a.asked("/lookup")); n != 1 {
+		t.Errorf("asked %d times before ConnectToNSQLookupd returned", n)
+	}
+	check("the first again", r.ConnectToNSQLookupd(strings.TrimPrefix(a.url, "http://")), "")
+	check("the last", r.DisconnectFromNSQLookupd(a.url), "cannot disconnect from only remaining nsqlookupd HTTP address "+a.url)
+	if err := r.DisconnectFromNSQLookupd(b.url); !errors.Is(err, ErrNotConnected) {
+		t.Errorf("a stranger: %v", err)
+	}
+	check("no address", r.DisconnectFromNSQLookupd("lookup"), "missing port")
+	check("another", r.ConnectToNSQLookupds([]string{b.url, b.url}), "")
+	check("one of two", r.DisconnectFromNSQLookupd(a.url+"/lookup"), "")
+	check("twice", r.DisconnectFromNSQLookupd(a.url), "not connected")
+	check("the last one", r.DisconnectFromNSQLookupd(b.url), "cannot disconnect from only remaining nsqlookupd HTTP address "+b.url)
+	func() {
+		defer func() {
+			if v := recover(); v != "already connected" {
+				t.Errorf("a handler after ConnectToNSQLookupd: %v", v)
+			}
+		}()
+		r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
+	}()
+	r.Stop()
+	check("after Stop", r.ConnectToNSQLookupd(a.url), "consumer stopped")
+}
+
+func TestLookupRequests(t *testing.T) {
+	for _, tt := range []struct {
+		name, secret, path string
+		send               bool
+		auth, uri          string
+	}{
+		{"no secret", "", "", true, "", "/lookup?topic=t"},
+		{"a secret", "s3cret", "/", true, "Bearer s3cret", "/lookup?topic=t"},
+		{"a secret that is kept", "s3cret", "/lookup", false, "", "/lookup?topic=t"},
+		{"a path of its own", "", "/find/it?x=%20&y", true, "", "/find/it?x=%20&y&topic=t"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := startFakeLookupd(t)
+			r := discoverer(t, func(c *Config) { c.AuthSecret, c.LookupdAuthorization = tt.secret, tt.send })
+			mustConnect(t, r, f.url+tt.path)
+			path, _, _ := strings.Cut(tt.uri, "?")
+			q := f.asked(path)[0]
+			if q.Method != http.MethodGet || q.RequestURI != tt.uri || q.Header.Get("Authorization") != tt.auth ||
+				q.Header.Get("Accept") != "application/vnd.nsq; version=1.0" || "http://"+q.Host != f.url {
+				t.Errorf("%s %s of %s with %v", q.Method, q.RequestURI, q.Host, q.Header)
+			}
+		})
+	}
+}
+
+// headerTransport adds a header, as a program's own client may.
+type headerTransport struct{ hosts chan string }
+
+func (h headerTransport) RoundTrip(q *http.Request) (*http.Response, error) {
+	select {
+	case h.hosts <- q.URL.Host:
+	default:
+	}
+	q = q.Clone(q.Context())
+	q.URL.Host = "127.0.0.1:" + q.URL.Port()
+	q.Header.Set("X-Tenant", "me")
+	return http.DefaultTransport.RoundTrip(q)
+}
+
+func TestLookupHTTPClient(t *testing.T) {
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	n := startLiveNSQD(t)
+	f := startFakeLookupd(t, n.addr)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(f.url, "http://"))
+	r := discoverer(t, nil)
+	r.discovery.resolve = func(context.Context, string) ([]netip.Addr, error) {
+		t.Error("a name was resolved that is up to the client")
+		return nil, errors.New("no")
+	}
+	h := headerTransport{make(chan string, 1)}
+	r.SetLookupdHttpClient(&http.Client{Transport: h})
+	mustConnect(t, r, "lookup.internal:"+port)
+	awaitConnected(t, r, n)
+	if host := <-h.hosts; host != "lookup.internal:"+port {
+		t.Errorf("the client was asked for %s", host)
+	}
+	if q := f.asked("/lookup")[0]; q.Header.Get("X-Tenant") != "me" {
+		t.Errorf("header %v", q.Header)
+	}
+	eventually(t, "a watch with the client", func() bool { return len(f.asked("/watch")) > 0 })
+	if q := f.asked("/watch")[0]; q.Header.Get("X-Tenant") != "me" {
+		t.Errorf("header %v", q.Header)
+	}
+}
+
+func TestUnionOfAllLookupds(t *testing.T) {
+	one, two, both := startLiveNSQD(t), startLiveNSQD(t), startLiveNSQD(t)
+	a, b := startFakeLookupd(t, one.addr, both.addr), startFakeLookupd(t, two.addr, both.addr)
+	r := discoverer(t, nil)
+	mustConnect(t, r, a.url, b.url)
+	awaitConnected(t, r, one, two, both)
+	awaitListed(t, r, slices.Sorted(slices.Values([]string{one.addr, two.addr, both.addr}))...)
+	if n := both.made.Load(); n > 1 {
+		t.Errorf("%d connections to the nsqd that both list", n)
+	}
+}
+
+// A hung nsqlookupd delays neither ConnectToNSQLookupds nor what another says.
+func TestHungLookupd(t *testing.T) {
+	hung, answers := startFakeLookupd(t), startFakeLookupd(t)
+	hung.hangs = true
+	one, two := startLiveNSQD(t), startLiveNSQD(t)
+	answers.list(one.addr)
+	for name, tags := range map[string]bool{"watched": true, "polled": false} {
+		t.Run(name, func(t *testing.T) {
+			answers.set(func(f *fakeLookupd) { f.noTags, f.addrs = !tags, []string{one.addr} })
+			r := discoverer(t, nil)
+			start := time.Now()
+			mustConnect(t, r, hung.url, answers.url)
+			if took := time.Since(start); took > 2*time.Second || !slices.Equal(r.connectedTo(), []string{one.addr}) {
+				t.Errorf("returned after %v, connected to %q", took, r.connectedTo())
+			}
+			answers.list(one.addr, two.addr)
+			awaitConnected(t, r, one, two)
+			within(t, "Stop", func() { r.Stop(); <-r.StopChan }) // while a request hangs
+		})
+	}
+}
+
+// keepFirst is a filter that leaves one nsqd.
+type keepFirst struct {
+	t       testing.TB
+	running atomic.Bool
+	calls   chan []string
+}
+
+func (k *keepFirst) Filter(addrs []string) []string {
+	if !k.running.CompareAndSwap(false, true) {
+		k.t.Error("the filter was called twice at the same time")
+	}
+	defer k.running.Store(false)
+	select {
+	case k.calls <- addrs:
+	default:
+	}
+	return addrs[:min(1, len(addrs))]
+}
+
+func TestDiscoveryFilter(t *testing.T) {
+	nsqds := []*liveNSQD{startLiveNSQD(t), startLiveNSQD(t)}
+	slices.SortFunc(nsqds, func(a, b *liveNSQD) int { return strings.Compare(a.addr, b.addr) })
+	a, b := startFakeLookupd(t, nsqds[1].addr), startFakeLookupd(t, nsqds[0].addr)
+	r := discoverer(t, nil)
+	k := &keepFirst{t: t, calls: make(chan []string, 1000)}
+	r.SetBehaviorDelegate(k)
+	mustConnect(t, r, b.url)
+	mustConnect(t, r, a.url)
+	awaitConnected(t, r, nsqds[0])
+	eventually(t, "a call with both nsqds", func() bool {
+		return slices.Equal(<-k.calls, []string{nsqds[0].addr, nsqds[1].addr})
+	})
+	if nsqds[1].made.Load() != 0 {
+		t.Error("connected to an nsqd that was filtered out")
+	}
+	b.list() // now the other is the first
+	awaitConnected(t, r, nsqds...)
+}
+
+func TestBehaviorDelegateThatIsNone(t *testing.T) {
+	r := newTestConsumer(t, nil)
+	for _, v := range []any{nil, 1, NewConfig()} {
+		func() {
+			defer func() {
+				if got := recover(); got != "behavior delegate does not have any recognized methods" {
+					t.Errorf("SetBehaviorDelegate(%v) panicked with %v", v, got)
+				}
+			}()
+			r.SetBehaviorDelegate(v)
+		}()
+	}
+}
+
+// Producers that come and go, with an nsqlookupd that tells of changes and one
+// that has to be polled.
+func TestProducersComeAndGo(t *testing.T) {
+	for name, tags := range map[string]bool{"watched": true, "polled": false} {
+		t.Run(name, func(t *testing.T) {
+			f := startFakeLookupd(t)
+			f.set(func(f *fakeLookupd) { f.noTags, f.known = !tags, false })
+			r := discoverer(t, nil)
+			mustConnect(t, r, f.url)
+
+			one, two := startLiveNSQD(t), startLiveNSQD(t)
+			f.list(one.addr)
+			awaitConnected(t, r, one)
+			f.list(one.addr, two.addr)
+			awaitConnected(t, r, one, two)
+
+			f.set(func(f *fakeLookupd) { f.known, f.addrs = false, nil }) // it has restarted
+			f.list()
+			awaitListed(t, r)
+			awaitConnected(t, r, one, two)
+
+			one.stop()
+			eventually(t, "an nsqd that is gone for good is given up", func() bool { return !r.wants(one.addr) })
+			awaitConnected(t, r, two)
+
+			f.list(one.addr, two.addr) // it is listed before it can be reached
+			eventually(t, "an nsqd that is listed is tried", func() bool { return r.wants(one.addr) })
+			again := startLiveNSQDAt(t, one.addr)
+			awaitConnected(t, r, again, two)
+
+			again.stop() // killed: nsqlookupd has not noticed
+			awaitConnected(t, r, two)
+			again = startLiveNSQDAt(t, one.addr)
+			awaitConnected(t, r, again, two)
+
+			again.stop() // has moved
+			moved := startLiveNSQD(t)
+			f.list(moved.addr, two.addr)
+			awaitConnected(t, r, moved, two)
+			eventually(t, "the old address is given up", func() bool { return !r.wants(one.addr) })
+			if n := two.made.Load(); n != 1 {
+				t.Errorf("%d connections to the nsqd that was there all the time", n)
+			}
+		})
+	}
+}
+
+// awaitListed waits until the consumer has heard, and acted on it, that exactly
+// those addresses are listed.
+func awaitListed(t testing.TB, r *Consumer, addrs ...string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%q is listed", addrs), func() bool {
+		u, _ := r.union()
+		return u.answered && slices.Equal(u.addrs, addrs)
+	})
+	r.discover()
+}
+
+// While nobody can be asked, what was known stays true.
+func TestNoLookupdAnswers(t *testing.T) {
+	n := startLiveNSQD(t)
+	f := newFakeLookupd(n.addr)
+	stop := f.serve(t, "127.0.0.1:0")
+	r := discoverer(t, nil)
+	mustConnect(t, r, f.url)
+	awaitConnected(t, r, n)
+	stop()
+	eventually(t, "the failure is noticed", func() bool { u, _ := r.union(); return !u.answered })
+	n.stop()
+	awaitConnected(t, r)
+	r.discover()
+	if !r.wants(n.addr) {
+		t.Error("given up, though it may be listed")
+	}
+	again := startLiveNSQDAt(t, n.addr)
+	awaitConnected(t, r, again)
+
+	again.stop()
+	awaitConnected(t, r)
+	f.list()
+	f.serve(t, strings.TrimPrefix(f.url, "http://"))
+	eventually(t, "given up once an nsqlookupd says so", func() bool { return !r.wants(n.addr) })
+}
+
+// One of two nsqlookupds that is gone does not keep alive what only it listed.
+func TestOneLookupdIsGone(t *testing.T) {
+	n := startLiveNSQD(t)
+	gone, there := newFakeLookupd(n.addr), startFakeLookupd(t)
+	stop := gone.serve(t, "127.0.0.1:0")
+	r := discoverer(t, nil)
+	mustConnect(t, r, there.url)
+	mustConnect(t, r, gone.url)
+	awaitConnected(t, r, n)
+	stop()
+	n.stop()
+	eventually(t, "given up", func() bool { return !r.wants(n.addr) })
+	gone.serve(t, strings.TrimPrefix(gone.url, "http://"))
+	awaitConnected(t, r, startLiveNSQDAt(t, n.addr))
+}
+
+// An nsqd the program named is kept connected, listed or not.
+func TestGivenAndListed(t *testing.T) {
+	for name, connect := range map[string]func(r *Consumer, n *liveNSQD, f *fakeLookupd) error{
+		"given first": func(r *Consumer, n *liveNSQD, f *fakeLookupd) error {
+			return errors.Join(r.ConnectToNSQD(n.addr), r.ConnectToNSQLookupd(f.url))
+		},
+		"listed first": func(r *Consumer, n *liveNSQD, f *fakeLookupd) error {
+			if err := r.ConnectToNSQLookupd(f.url); err != nil {
+				return err
+			}
+			if err := r.ConnectToNSQD(n.addr); !errors.Is(err, ErrAlreadyConnected) {
+				return fmt.Errorf("ConnectToNSQD: %v", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := startLiveNSQD(t)
+			f := startFakeLookupd(t, n.addr)
+			r := discoverer(t, nil)
+			if err := connect(r, n, f); err != nil {
+				t.Fatal(err)
+			}
+			awaitConnected(t, r, n)
+			eventually(t, "one connection", func() bool { return n.made.Load() == 1 })
+			f.list()
+			awaitListed(t, r)
+			n.stop()
+			awaitConnected(t, r)
+			r.discover()
+			awaitConnected(t, r, startLiveNSQDAt(t, n.addr))
+		})
+	}
+}
+
+// What the program disconnected from stays so until it says otherwise.
+func TestDisconnectFromListedNSQD(t *testing.T) {
+	n, other := startLiveNSQD(t), startLiveNSQD(t)
+	f := startFakeLookupd(t, n.addr)
+	r := discoverer(t, nil)
+	mustConnect(t, r, f.url)
+	awaitConnected(t, r, n)
+	if err := r.DisconnectFromNSQD(n.addr); err != nil {
+		t.Fatal(err)
+	}
+	f.list(n.addr, other.addr)
+	awaitConnected(t, r, other)
+	if err := r.ConnectToNSQD(n.addr); err != nil {
+		t.Fatal(err)
+	}
+	awaitConnected(t, r, n, other)
+}
+
+// An nsqd that could not be reached when the program named it is still tried if
+// it is listed.
+func TestGivenInVainButListed(t *testing.T) {
+	n := startLiveNSQD(t)
+	n.stop()
+	f := startFakeLookupd(t)
+	r := discoverer(t, nil)
+	mustConnect(t, r, f.url)
+	if err := r.DisconnectFromNSQD(n.addr); !errors.Is(err, ErrNotConnected) {
+		t.Error(err)
+	}
+	if err := r.ConnectToNSQD(n.addr); err == nil {
+		t.Error("connected to nobody")
+	}
+	f.list(n.addr)
+	awaitConnected(t, r, startLiveNSQDAt(t, n.addr))
+}
+
+func TestDisconnectFromNSQLookupd(t *testing.T) {
+	n, late, more := startLiveNSQD(t), startLiveNSQD(t), startLiveNSQD(t)
+	a, b := startFakeLookupd(t, n.addr), startFakeLookupd(t)
+	r := discoverer(t, nil)
+	mustConnect(t, r, a.url, b.url)
+	awaitConnected(t, r, n)
+	if err := r.DisconnectFromNSQLookupd(a.url); err != nil {
+		t.Fatal(err)
+	}
+	a.list(n.addr, late.addr)
+	b.list(more.addr)
+	awaitConnected(t, r, n, more)
+	n.stop()
+	eventually(t, "nobody that is asked lists it", func() bool { return !r.wants(n.addr) })
+	if late.made.Load() != 0 {
+		t.Error("connected to what a removed nsqlookupd lists")
+	}
+}
+
+// A name with several addresses stands for as many nsqlookupds, and for other
+// ones later.
+func TestLookupdNames(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has more than one loopback address without being asked to")
+	}
+	one, two, three := startLiveNSQD(t), startLiveNSQD(t), startLiveNSQD(t)
+	a := startFakeLookupd(t, one.addr)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(a.url, "http://"))
+	b, c := newFakeLookupd(two.addr), newFakeLookupd(three.addr)
+	b.serve(t, "127.0.0.2:"+port)
+	c.serve(t, "127.0.0.3:"+port)
+
+	var mu sync.Mutex
+	var ips []string
+	var failure error
+	resolved := func(err error, list ...string) {
+		mu.Lock()
+		defer mu.Unlock()
+		failure, ips = err, list
+	}
+	r := discoverer(t, nil)
+	calls := make(chan string, 1)
+	r.discovery.resolve = func(_ context.Context, host string) ([]netip.Addr, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		select {
+		case calls <- host:
+		default:
+		}
+		var all []netip.Addr
+		for _, ip := range ips {
+			all = append(all, netip.MustParseAddr(ip))
+		}
+		return all, failure
+	}
+	resolved(errors.New("no such host"))
+	mustConnect(t, r, "Lookup.internal:"+port)
+	if host := <-calls; host != "Lookup.internal" {
+		t.Errorf("resolved %s", host)
+	}
+	resolved(nil, "127.0.0.1", "127.0.0.2", "::ffff:127.0.0.1")
+	awaitConnected(t, r, one, two)
+	if host := b.asked("/lookup")[0].Host; host != "Lookup.internal:"+port {
+		t.Errorf("Host: %s", host)
+	}
+	if n := len(a.asked("/lookup")); n != 1 {
+		t.Errorf("asked %d times at the address that is there twice", n)
+	}
+
+	resolved(nil, "127.0.0.3", "127.0.0.2")
+	awaitConnected(t, r, one, two, three)
+	one.stop()
+	eventually(t, "what only an old address lists is given up", func() bool { return !r.wants(one.addr) })
+
+	resolved(errors.New("no such host"))
+	for range 2 {
+		receive(t, "the name is resolved", calls)
+	}
+	three.stop()
+	eventually(t, "the loss is noticed", func() bool { return slices.Equal(r.connectedTo(), []string{two.addr}) })
+	awaitConnected(t, r, two, startLiveNSQDAt(t, three.addr)) // the addresses are still asked
+}
+
+func TestLookupdAtIPv6(t *testing.T) {
+	ln, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("this machine has no IPv6: %v", err)
+	}
+	addr := ln.Addr().String()
+	ln.Close()
+	n := startLiveNSQDAt(t, "[::1]:0")
+	f := newFakeLookupd(n.addr)
+	f.serve(t, addr)
+	r := discoverer(t, nil)
+	mustConnect(t, r, addr)
+	awaitConnected(t, r, n)
+}
+
+// localhost is a name like any other, and often has an address too many.
+func TestLookupdAtLocalhost(t *testing.T) {
+	n := startLiveNSQD(t)
+	f := startFakeLookupd(t, n.addr)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(f.url, "http://"))
+	r := discoverer(t, nil)
+	mustConnect(t, r, "localhost:"+port)
+	awaitConnected(t, r, n)
+}
+
+// Whatever is under way, Stop ends it.
+func TestStopWhileDiscovering(t *testing.T) {
+	silent := newFakeNSQD(t) // accepts, and says nothing
+	for name, prepare := range map[string]func(f *fakeLookupd, r *Consumer){
+		"a request hangs":        func(f *fakeLookupd, _ *Consumer) { f.hangs = true },
+		"a watch waits":          func(*fakeLookupd, *Consumer) {},
+		"between polls":          func(f *fakeLookupd, _ *Consumer) { f.noTags = true },
+		"nsqlookupd fails":       func(f *fakeLookupd, _ *Consumer) { f.status = 500 },
+		"nsqd does not identify": func(f *fakeLookupd, _ *Consumer) { f.addrs = []string{silent.addr} },
+		"nsqd cannot be reached": func(f *fakeLookupd, _ *Consumer) { f.addrs = []string{"127.0.0.1:1"} },
+		"a resolver hangs": func(_ *fakeLookupd, r *Consumer) {
+			r.discovery.resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := startFakeLookupd(t)
+			r := discoverer(t, func(c *Config) { c.LookupdPollInterval = time.Minute })
+			prepare(f, r)
+			var connecting sync.WaitGroup
+			connecting.Go(func() {
+				if err := r.ConnectToNSQLookupd(strings.Replace(f.url, "127.0.0.1", "localhost", 1)); err != nil && err != errConsumerStopped {
+					t.Error(err)
+				}
+			})
+			if !strings.HasPrefix(name, "a resolver") {
+				eventually(t, "a request", func() bool { return len(f.asked("/lookup")) > 0 })
+			}
+			start := time.Now()
+			within(t, "Stop", func() { r.Stop(); <-r.StopChan; connecting.Wait() })
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("stopping took %v", took)
+			}
+		})
+	}
+}
+
+// Everything at the same time, for the race detector.
+func TestDiscoveryRaces(t *testing.T) {
+	nsqds := []*liveNSQD{startLiveNSQD(t), startLiveNSQD(t), startLiveNSQD(t)}
+	a, b := startFakeLookupd(t, nsqds[0].addr), startFakeLookupd(t)
+	r := discoverer(t, func(c *Config) { c.LookupdPollInterval = 10 * time.Millisecond })
+	r.SetLogger(nil, LogLevelInfo)
+	mustConnect(t, r, a.url)
+	var calls sync.WaitGroup
+	for i, do := range []func(i int){
+		func(i int) { a.list(nsqds[i%3].addr, nsqds[(i+1)%3].addr) },
+		func(i int) { b.list(nsqds[i%3].addr) },
+		func(int) { r.ConnectToNSQLookupd(b.url) },
+		func(int) { r.DisconnectFromNSQLookupd(b.url) },
+		func(i int) { r.DisconnectFromNSQD(nsqds[i%3].addr) },
+		func(i int) { r.ConnectToNSQD(nsqds[i%3].addr) },
+		func(int) { r.SetBehaviorDelegate(everything{}) },
+		func(int) { r.SetLookupdHttpClient(nil) },
+	} {
+		calls.Go(func() {
+			for n := range 50 {
+				do(n + i)
+				r.Stats()
+			}
+		})
+	}
+	calls.Wait()
+	within(t, "Stop", func() { r.Stop(); <-r.StopChan })
+}
+
+type everything struct{}
+
+func (everything) Filter(addrs []string) []string { return addrs }

@@ -1,0 +1,107 @@
+package nsq
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// lookupAddress is where an nsqlookupd is asked for the producers of a topic.
+type lookupAddress struct {
+	key    string // the same for all ways to write the address
+	name   string // for the log: without a password and a query
+	host   string // host name or IP address, "" for this machine
+	port   string
+	lookup string // the URL to ask
+	watch  string // the URL that answers when something changes; "" if there is none
+}
+
+// parseLookupAddress reads host:port or a URL. The path is /lookup unless there
+// is one; topic is added to the query. Only where the path ends in /lookup can
+// changes be watched.
+func parseLookupAddress(addr, topic string) (*lookupAddress, error) {
+	u, err := parseLookupURL(addr)
+	if err != nil {
+		return nil, err
+	}
+	known := *u
+	known.Host = strings.ToLower(u.Host)
+	a := &lookupAddress{
+		key:    known.String(),
+		name:   u.Scheme + "://" + u.Host + u.EscapedPath(),
+		host:   u.Hostname(),
+		port:   u.Port(),
+		lookup: withQuery(u, "topic="+url.QueryEscape(topic)),
+	}
+	if path, ok := strings.CutSuffix(u.EscapedPath(), "/lookup"); ok {
+		watch := *u
+		watch.RawPath = path + "/watch"
+		if watch.Path, err = url.PathUnescape(watch.RawPath); err != nil {
+			return nil, err
+		}
+		a.watch = withQuery(&watch, "topic="+url.QueryEscape(topic))
+	}
+	return a, nil
+}
+
+func parseLookupURL(addr string) (*url.URL, error) {
+	if !strings.Contains(addr, "://") {
+		addr = "http://" + escapeZone(addr)
+	}
+	u, err := url.Parse(addr)
+	switch {
+	case err != nil:
+		return nil, err
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("scheme %q is neither http nor https", u.Scheme)
+	case u.Port() == "":
+		return nil, errors.New("missing port")
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || n == 0 {
+		return nil, fmt.Errorf("invalid port %q", u.Port())
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path, u.RawPath = "/lookup", ""
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return u, nil
+}
+
+// escapeZone writes the zone of [fe80::1%eth0]:4161 as it stands in a URL.
+func escapeZone(addr string) string {
+	end := strings.IndexByte(addr, ']')
+	if end < 0 || addr[0] != '[' {
+		return addr
+	}
+	return strings.Replace(addr[:end], "%", "%25", 1) + addr[end:]
+}
+
+// withQuery returns u with more at the end of its query, which is kept as it was
+// written.
+func withQuery(u *url.URL, more string) string {
+	v := *u
+	if v.RawQuery != "" {
+		more = v.RawQuery + "&" + more
+	}
+	v.RawQuery = more
+	return v.String()
+}
+
+// isName reports whether the host may stand for several addresses.
+func (a *lookupAddress) isName() bool {
+	_, err := netip.ParseAddr(a.host)
+	return err != nil && a.host != ""
+}
+
+// at returns the address to dial for the host at ip.
+func (a *lookupAddress) at(ip netip.Addr) string { return net.JoinHostPort(ip.String(), a.port) }
+
+// is reports whether the address that is about to be dialled is this one, and not
+// one that it redirected to.
+func (a *lookupAddress) is(dialled string) bool {
+	return strings.EqualFold(dialled, net.JoinHostPort(a.host, a.port))
+}

@@ -1,0 +1,386 @@
+package nsq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// watchTime is how long nsqlookupd is asked to wait for a change, and
+	// watchGrace how much later its answer may be.
+	watchTime  = 25 * time.Second
+	watchGrace = 5 * time.Second
+
+	// A name is resolved again after LookupdPollInterval within these limits, and
+	// sooner when one of its addresses does not answer.
+	minResolve = time.Second
+	maxResolve = 30 * time.Second
+
+	lookupIdleTime    = 30 * time.Second // of a connection
+	maxLookupHeader   = 64 << 10
+	lookupContentType = "application/vnd.nsq; version=1.0"
+)
+
+// lookupd is an address the consumer was told to ask. All addresses of a name
+// are asked: each may be that of an nsqlookupd with a registry of its own.
+type lookupd struct {
+	*lookupAddress
+	ctx    context.Context // ends with the wish to ask it
+	cancel context.CancelFunc
+	client *http.Client // the program's; nil for our own
+
+	failed chan struct{} // has room for one: an address did not answer
+
+	// Guarded by Consumer.mu.
+	sources    map[netip.Addr]*lookupSource // by the address of the name; the zero Addr if that is not ours to resolve
+	unresolved bool                         // no address of the name was ever found
+	decided    bool                         // a source has answered, or all have failed
+	answered   bool                         // a source has answered
+}
+
+// lookupSource is one nsqlookupd.
+type lookupSource struct {
+	lookupd  *lookupd
+	name     string // for the log
+	ctx      context.Context
+	cancel   context.CancelFunc
+	client   *http.Client
+	schedule lookupSchedule
+
+	// Guarded by Consumer.mu.
+	state     sourceState
+	last      *lookupAnswer      // nil before the first
+	interrupt context.CancelFunc // makes it ask at once; nil before it waits for the first time
+}
+
+type sourceState int
+
+const (
+	unasked sourceState = iota
+	answering
+	failing
+)
+
+// followLookupd asks an nsqlookupd, or those that a name stands for, until
+// nobody wants that any more.
+func (r *Consumer) followLookupd(l *lookupd) {
+	if l.client != nil || !l.isName() {
+		for _, s := range r.setSources(l, []netip.Addr{{}}) {
+			r.followSource(s)
+		}
+		return
+	}
+	var sources sync.WaitGroup
+	defer sources.Wait()
+	failures := 0
+	for {
+		ips, err := r.resolve(l)
+		pause := min(max(minResolve, r.config.LookupdPollInterval), maxResolve)
+		switch {
+		case l.ctx.Err() != nil:
+			return
+		case err != nil:
+			failures++
+			r.unresolved(l, failures, err)
+			pause = growing(minResolve, failures, pause)
+		default:
+			failures = 0
+			for _, s := range r.setSources(l, ips) {
+				sources.Go(func() { r.followSource(s) })
+			}
+		}
+		if !sleep(l.ctx, minResolve) {
+			return
+		}
+		timer := time.NewTimer(pause - minResolve)
+		select {
+		case <-timer.C:
+		case <-l.failed:
+		case <-l.ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// resolve returns the addresses of a name, each once.
+func (r *Consumer) resolve(l *lookupd) ([]netip.Addr, error) {
+	ctx, cancel := r.lookupTimeout(l.ctx)
+	defer cancel()
+	ips, err := r.discovery.resolve(ctx, l.host)
+	if err != nil {
+		return nil, err
+	}
+	if len(ips) == 0 {
+		return nil, errors.New("no addresses")
+	}
+	for i, ip := range ips {
+		ips[i] = ip.Unmap()
+	}
+	slices.SortFunc(ips, netip.Addr.Compare)
+	return slices.Compact(ips), nil
+}
+
+// unresolved notes that a name has no addresses. Those it had are still asked.
+func (r *Consumer) unresolved(l *lookupd, failures int, err error) {
+	r.mu.Lock()
+	l.unresolved = len(l.sources) == 0
+	r.mu.Unlock()
+	r.discovery.notify()
+	level := LogLevelDebug
+	if failures == 1 {
+		level = LogLevelError
+	}
+	r.logf(level, "error resolving nsqlookupd (%s) - %s", l.name, err)
+}
+
+// setSources makes ips the addresses of l, and returns those that are new.
+// Answers of those that are gone do not count any more.
+func (r *Consumer) setSources(l *lookupd, ips []netip.Addr) (added []*lookupSource) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ip, s := range l.sources {
+		if !slices.Contains(ips, ip) {
+			s.cancel()
+			delete(l.sources, ip)
+			r.discovery.notify()
+		}
+	}
+	for _, ip := range ips {
+		if l.sources[ip] == nil {
+			s := r.newSource(l, ip)
+			l.sources[ip] = s
+			added = append(added, s)
+		}
+	}
+	l.unresolved = false
+	return added
+}
+
+func (r *Consumer) newSource(l *lookupd, ip netip.Addr) *lookupSource {
+	s := &lookupSource{lookupd: l, name: l.name, client: l.client}
+	if ip.IsValid() {
+		s.name += " at " + ip.String()
+	}
+	s.ctx, s.cancel = context.WithCancel(l.ctx)
+	if s.client == nil {
+		s.client = newLookupClient(l.lookupAddress, ip, &r.config)
+	}
+	interval := r.config.LookupdPollInterval
+	s.schedule = lookupSchedule{
+		interval: interval,
+		jitter:   time.Duration(rand.Float64() * r.config.LookupdPollJitter * float64(interval)),
+		canWatch: l.watch != "" && s.watchTime() >= time.Second,
+	}
+	return s
+}
+
+// newLookupClient returns a client that finds the host of a at ip, if that is
+// valid. The URL and what follows from it, Host and the name in a certificate,
+// stay as they are.
+func newLookupClient(a *lookupAddress, ip netip.Addr, cfg *Config) *http.Client {
+	dialer := net.Dialer{Timeout: cfg.DialTimeout}
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if ip.IsValid() && a.is(addr) {
+				addr = a.at(ip)
+			}
+			return dialer.DialContext(ctx, network, addr)
+		},
+		IdleConnTimeout:        lookupIdleTime,
+		MaxResponseHeaderBytes: maxLookupHeader,
+	}}
+}
+
+// followSource asks one nsqlookupd until nobody wants that any more.
+func (r *Consumer) followSource(s *lookupSource) {
+	defer s.cancel()
+	if s.lookupd.client == nil {
+		defer s.client.CloseIdleConnections()
+	}
+	tag, watch := "", false
+	for sleep(s.ctx, s.schedule.begin(time.Now())) {
+		wait, stop := r.interruptible(s)
+		var answer *lookupAnswer
+		var outcome lookupOutcome
+		if watch {
+			answer, outcome = r.watch(wait, s, tag)
+		} else {
+			answer, outcome = r.ask(s)
+		}
+		if answer != nil {
+			tag = answer.tag
+		}
+		watch = false
+		if wait.Err() == nil {
+			var pause time.Duration
+			pause, watch = s.schedule.next(time.Now(), outcome, tag != "")
+			if !sleep(wait, pause) {
+				watch = false
+			}
+		}
+		stop()
+	}
+}
+
+// interruptible returns a context that ends when s is to ask at once.
+func (r *Consumer) interruptible(s *lookupSource) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.interrupt = cancel
+	return ctx, cancel
+}
+
+// ask asks for the producers of the topic.
+func (r *Consumer) ask(s *lookupSource) (*lookupAnswer, lookupOutcome) {
+	ctx, cancel := r.lookupTimeout(s.ctx)
+	defer cancel()
+	answer, err := r.get(ctx, s, s.lookupd.lookup, "")
+	if err != nil {
+		r.sourceFailed(s, err)
+		return nil, askFailed
+	}
+	r.sourceAnswered(s, answer)
+	return answer, askAnswered
+}
+
+// watch waits for a change of what tag stands for, or until wait ends.
+func (r *Consumer) watch(wait context.Context, s *lookupSource, tag string) (*lookupAnswer, lookupOutcome) {
+	long := s.watchTime()
+	ctx, cancel := context.WithTimeout(wait, long+watchGrace)
+	defer cancel()
+	start := time.Now()
+	answer, err := r.get(ctx, s, fmt.Sprintf("%s&timeout=%dms", s.lookupd.watch, long.Milliseconds()), tag)
+	waited := time.Since(start) >= long/2
+	switch {
+	case errors.Is(err, errNotModified) && waited:
+		return nil, watchTold
+	case err == nil && answer.tag == "":
+		err = errors.New("the answer has no tag")
+	case err == nil && answer.tag == tag && !waited:
+		err = errors.New("nothing has changed")
+	}
+	if err != nil {
+		if wait.Err() == nil {
+			r.logf(LogLevelDebug, "error watching nsqlookupd (%s) - %s", s.name, err)
+		}
+		return nil, watchRefused
+	}
+	r.sourceAnswered(s, answer)
+	return answer, watchTold
+}
+
+// watchTime is how long a watch may take: less than the program's client would
+// wait.
+func (s *lookupSource) watchTime() time.Duration {
+	if s.client.Timeout > 0 {
+		return min(watchTime, s.client.Timeout/2)
+	}
+	return watchTime
+}
+
+// get makes a request. With a tag, it asks for what is different from that.
+func (r *Consumer) get(ctx context.Context, s *lookupSource, address, tag string) (*lookupAnswer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", lookupContentType)
+	if r.config.AuthSecret != "" && r.config.LookupdAuthorization {
+		req.Header.Set("Authorization", "Bearer "+r.config.AuthSecret)
+	}
+	if tag != "" {
+		req.Header.Set("If-None-Match", tag)
+	}
+	resp, err := s.client.Do(req)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err // the log names the address already, and need not show its query
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return readLookupAnswer(resp)
+}
+
+func (r *Consumer) lookupTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.config.LookupdPollTimeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, r.config.LookupdPollTimeout)
+}
+
+// sourceAnswered takes in what an nsqlookupd knows.
+func (r *Consumer) sourceAnswered(s *lookupSource, answer *lookupAnswer) {
+	r.mu.Lock()
+	before, last := s.state, cmp.Or(s.last, &lookupAnswer{known: true})
+	s.state, s.last = answering, answer
+	for _, addr := range answer.addrs {
+		if _, found := slices.BinarySearch(last.addrs, addr); found {
+			continue
+		}
+		if n := r.nsqds[addr]; n != nil && !n.connected {
+			n.retryNow() // it is there again
+		}
+	}
+	r.mu.Unlock()
+	r.discovery.notify()
+	if before == failing {
+		r.logf(LogLevelInfo, "nsqlookupd (%s) answers again", s.name)
+	}
+	if last.known && !answer.known {
+		r.logf(LogLevelInfo, "nsqlookupd (%s) does not know the topic yet", s.name)
+	}
+}
+
+// sourceFailed notes that an nsqlookupd cannot be asked. Only the first time in
+// a row is worth more than a debug line, and less of one where the name has
+// another address that answers: localhost often has one nobody listens at.
+func (r *Consumer) sourceFailed(s *lookupSource, err error) {
+	if s.ctx.Err() != nil {
+		return
+	}
+	level := LogLevelError
+	r.mu.Lock()
+	for _, other := range s.lookupd.sources {
+		if other.state == answering && other != s {
+			level = LogLevelInfo
+		}
+	}
+	if s.state == failing {
+		level = LogLevelDebug
+	}
+	s.state = failing
+	r.mu.Unlock()
+	r.discovery.notify()
+	select {
+	case s.lookupd.failed <- struct{}{}:
+	default: // it knows already
+	}
+	r.logf(level, "error querying nsqlookupd (%s) - %s", s.name, err)
+}
+
+// sleep reports whether d went by before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
