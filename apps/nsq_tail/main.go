@@ -23,7 +23,7 @@ type options struct {
 	limit       int    // of messages a topic; 0 means without limit
 	printTopic  bool
 	maxInFlight int
-	nsqds       *tool.List
+	sources     *tool.Sources
 	consumer    *nsq.Config
 }
 
@@ -44,16 +44,17 @@ func newOptions(fs *flag.FlagSet) *options {
 	fs.IntVar(&o.limit, "n", 0, "number of messages of a topic after which to stop, 0 for no limit")
 	fs.BoolVar(&o.printTopic, "print-topic", false, "print the topic before each message")
 	fs.IntVar(&o.maxInFlight, "max-in-flight", 200, "how many messages of a topic nsqd may send ahead")
-	o.nsqds = tool.ListFlag(fs, "nsqd-tcp-address", "`host:port` of an nsqd")
+	o.sources = tool.SourceFlags(fs)
 	fs.Var(&nsq.ConfigFlag{Config: o.consumer}, "consumer-opt", "`option,value` of the client library (may be given several times)")
 	return o
 }
 
 // complete checks the options and fills in what follows from them.
 func (o *options) complete() error {
+	if err := o.sources.Check(); err != nil {
+		return err
+	}
 	switch {
-	case len(*o.nsqds) == 0:
-		return tool.ErrNoNSQD
 	case len(*o.topics) == 0:
 		return tool.ErrNoTopic
 	case o.limit < 0:

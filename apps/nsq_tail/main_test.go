@@ -3,6 +3,9 @@ package main
 import (
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -124,7 +127,7 @@ func TestVersionAndHelp(t *testing.T) {
 	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of nsq_tail:\n") {
 		t.Errorf("-h: %+v", r)
 	}
-	for _, flag := range []string{"channel", "consumer-opt", "max-in-flight", "n", "nsqd-tcp-address", "print-topic", "topic", "version"} {
+	for _, flag := range []string{"channel", "consumer-opt", "lookupd-http-address", "max-in-flight", "n", "nsqd-tcp-address", "print-topic", "topic", "version"} {
 		if !strings.Contains(r.Stderr, "\n  -"+flag) {
 			t.Errorf("-h does not mention -%s", flag)
 		}
@@ -151,12 +154,16 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 func TestFailuresExitWith1(t *testing.T) {
 	d := nsqtest.Start(t, nil)
 	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), tooltest.ClosedPort(t)
+	const lookupd = "-lookupd-http-address=127.0.0.1:4161"
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
 		{[]string{here}, `--topic required`},
-		{[]string{"-topic=t"}, `--nsqd-tcp-address required`},
+		{[]string{"-topic=t"}, `--nsqd-tcp-address or --lookupd-http-address required`},
+		{[]string{"-topic=t", here, lookupd}, `use --nsqd-tcp-address or --lookupd-http-address not both`},
+		{[]string{lookupd}, `--topic required`},
+		{[]string{"-topic=t", "-lookupd-http-address=lookup"}, `missing port`},
 		{[]string{"-topic=bad$", here}, `invalid topic name`},
 		{[]string{"-topic=t", "-channel=bad$", here}, `invalid channel name`},
 		{[]string{"-topic=t", "-n=-1", here}, `--n must not be below 0`},
@@ -169,6 +176,40 @@ func TestFailuresExitWith1(t *testing.T) {
 			t.Errorf("%q: exit code %d, stdout %q, error %q, want %q", c.args, r.Code, r.Stdout, got, c.want)
 		}
 	}
+}
+
+// lookupdOf returns an nsqlookupd, by its address, that lists d for every topic.
+func lookupdOf(t *testing.T, d *nsqtest.NSQD) string {
+	addr := d.RealTCPAddr().(*net.TCPAddr)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-NSQ-Content-Type", "nsq; version=1.0")
+		fmt.Fprintf(w, `{"channels":[],"producers":[{"broadcast_address":"%s","tcp_port":%d}]}`, addr.IP, addr.Port)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// The nsqds are found wherever they are listed; that one nsqlookupd is not there,
+// and another says nothing at all, does not matter.
+func TestLookupd(t *testing.T) {
+	one, two := nsqtest.Start(t, nil), nsqtest.Start(t, nil)
+	tooltest.Publish(t, one, "a", "from one")
+	tooltest.Publish(t, two, "b", "from two")
+	hung, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hung.Close()
+	args := []string{"-topic=a", "-topic=b", "-channel=c"}
+	for _, addr := range []string{hung.Addr().String(), tooltest.ClosedPort(t), lookupdOf(t, one), "http://" + lookupdOf(t, two) + "/"} {
+		args = append(args, "-lookupd-http-address="+addr)
+	}
+	p := tooltest.Start(t, "nsq_tail", args...)
+	nsqtest.Eventually(t, "two lines", func() bool {
+		got := strings.Split(p.Output.String(), "\n")
+		slices.Sort(got)
+		return slices.Equal(got, []string{"", "from one", "from two"})
+	})
 }
 
 // A message that could not be printed is left to others.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -30,6 +31,25 @@ func TestSignal(t *testing.T) {
 			t.Errorf("%v: these come again: %q", s, left)
 		}
 		d.Stop()
+	}
+}
+
+func TestSignalWhileLookupdHangs(t *testing.T) {
+	hung, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hung.Close()
+	p := tooltest.Start(t, "nsq_tail", "-topic=a", "-topic=b", "-lookupd-http-address="+hung.Addr().String())
+	asked, err := hung.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer asked.Close()
+	start := time.Now()
+	p.Signal(syscall.SIGTERM)
+	if r := p.End(); r.Code != 0 || time.Since(start) > tool.StopTimeout/2 {
+		t.Errorf("exit code %d after %v, stderr:\n%s", r.Code, time.Since(start), r.Stderr)
 	}
 }
 

@@ -48,11 +48,7 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range consumers {
-		if err := c.ConnectToNSQDs(*o.nsqds); err != nil {
-			return err
-		}
-	}
+	connected := connectAll(consumers, o.sources)
 
 	p := newPrinter(stdout, o)
 	stop := ctx.Done()
@@ -69,6 +65,10 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 			}
 			if p.full && stopped == nil {
 				stopped = stopAll(consumers)
+			}
+		case err := <-connected:
+			if err != nil && stopped == nil {
+				return err
 			}
 		case <-stop:
 			stop = nil
@@ -97,6 +97,16 @@ func newConsumers(o *options, messages chan<- received) ([]*nsq.Consumer, error)
 		consumers = append(consumers, c)
 	}
 	return consumers, nil
+}
+
+// connectAll connects every consumer, so that one that has to wait delays no
+// other. What that ends with arrives in the channel.
+func connectAll(consumers []*nsq.Consumer, sources *tool.Sources) <-chan error {
+	connected := make(chan error, len(consumers))
+	for _, c := range consumers {
+		go func() { connected <- sources.Connect(c) }() // ends with the consumer
+	}
+	return connected
 }
 
 // stopAll makes the consumers stop. The channel it returns is closed when they

@@ -44,6 +44,42 @@ func TestListHoldsEveryValueOnce(t *testing.T) {
 	}
 }
 
+// asked notes what it is told to connect to.
+type asked struct{ nsqds, lookupds []string }
+
+func (a *asked) ConnectToNSQDs(addresses []string) error       { a.nsqds = addresses; return nil }
+func (a *asked) ConnectToNSQLookupds(addresses []string) error { a.lookupds = addresses; return nil }
+
+func TestSources(t *testing.T) {
+	const nsqd1, nsqd2, lookupd1, lookupd2 = "-nsqd-tcp-address=n1", "-nsqd-tcp-address=n2", "-lookupd-http-address=l1", "-lookupd-http-address=l2"
+	for _, tt := range []struct {
+		args            []string
+		err             string
+		nsqds, lookupds []string
+	}{
+		{nil, "--nsqd-tcp-address or --lookupd-http-address required", nil, nil},
+		{[]string{nsqd1, nsqd2, nsqd1}, "", []string{"n1", "n2"}, nil},
+		{[]string{lookupd1, lookupd2}, "", nil, []string{"l1", "l2"}},
+		{[]string{lookupd1, nsqd1}, "use --nsqd-tcp-address or --lookupd-http-address not both", nil, nil},
+	} {
+		fs := flag.NewFlagSet("test", flag.ContinueOnError)
+		s := SourceFlags(fs)
+		if err := fs.Parse(tt.args); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(); err != nil {
+			if err.Error() != tt.err {
+				t.Errorf("%q: %v, want %s", tt.args, err, tt.err)
+			}
+			continue
+		}
+		var a asked
+		if err := s.Connect(&a); err != nil || tt.err != "" || !slices.Equal(a.nsqds, tt.nsqds) || !slices.Equal(a.lookupds, tt.lookupds) {
+			t.Errorf("%q: %v, connected to %+v", tt.args, err, a)
+		}
+	}
+}
+
 func TestUserAgent(t *testing.T) {
 	if got, want := UserAgent("nsq_tail", "1.5.0"), "nsq_tail/1.4.0 go-nsq/1.5.0"; got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -1,0 +1,47 @@
+package tool
+
+import (
+	"errors"
+	"flag"
+)
+
+// Sources are the flags that say where a tool gets messages from: either nsqds or
+// nsqlookupds.
+type Sources struct {
+	nsqds, lookupds *List
+}
+
+// SourceFlags adds the flags of Sources.
+func SourceFlags(fs *flag.FlagSet) *Sources {
+	return &Sources{
+		nsqds:    ListFlag(fs, "nsqd-tcp-address", "`host:port` of an nsqd"),
+		lookupds: ListFlag(fs, "lookupd-http-address", "`host:port` or URL of an nsqlookupd that knows the nsqds"),
+	}
+}
+
+// Check returns an error unless exactly one kind of source was given.
+func (s *Sources) Check() error {
+	switch {
+	case len(*s.nsqds) == 0 && len(*s.lookupds) == 0:
+		return errors.New("--nsqd-tcp-address or --lookupd-http-address required")
+	case len(*s.nsqds) > 0 && len(*s.lookupds) > 0:
+		return errors.New("use --nsqd-tcp-address or --lookupd-http-address not both")
+	}
+	return nil
+}
+
+// Consumer is what connects to sources.
+type Consumer interface {
+	ConnectToNSQDs(addresses []string) error
+	ConnectToNSQLookupds(addresses []string) error
+}
+
+// Connect connects c to the sources. That an nsqd cannot be reached is an error;
+// an nsqlookupd that cannot is asked again by c. It may wait for an answer of
+// either, until c is stopped.
+func (s *Sources) Connect(c Consumer) error {
+	if len(*s.lookupds) > 0 {
+		return c.ConnectToNSQLookupds(*s.lookupds)
+	}
+	return c.ConnectToNSQDs(*s.nsqds)
+}
