@@ -78,21 +78,25 @@ const longestHold = 30 * time.Second
 // newLookupChannels returns what asks l. It has to be closed.
 func newLookupChannels(o *Options, log *slog.Logger, l reachableLookups) *lookupChannels {
 	c := &lookupChannels{
-		log:     log,
-		lookups: l,
-		timeout: o.HTTPClientRequestTimeout,
-		client: cluster.NewClient(cluster.Config{
-			Dial:           (&net.Dialer{Timeout: o.HTTPClientConnectTimeout}).DialContext,
-			RequestTimeout: o.HTTPClientRequestTimeout,
-			MaxAnswer:      o.MaxBodySize,
-			ConnsPerDaemon: sessionWorkers,
-		}),
+		log:      log,
+		lookups:  l,
+		timeout:  o.HTTPClientRequestTimeout,
+		client:   newLookupClient(o, (&net.Dialer{Timeout: o.HTTPClientConnectTimeout}).DialContext),
 		open:     make(map[*topic]*inquiry),
 		sessions: make(map[lookupHTTP]*lookupSession),
 	}
 	c.query = c.queryHTTP
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
+}
+
+func newLookupClient(o *Options, dial cluster.Dial) *cluster.Client {
+	return cluster.NewClient(cluster.Config{
+		Dial:           dial,
+		RequestTimeout: o.HTTPClientRequestTimeout,
+		MaxAnswer:      o.MaxBodySize,
+		ConnsPerDaemon: sessionWorkers,
+	})
 }
 
 func (l *lookupChannels) queryHTTP(ctx context.Context, address, topic string) ([]string, error) {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -350,12 +353,9 @@ func TestSlowLookupHoldsTopicsForABoundedTime(t *testing.T) {
 		}
 		<-time.After(longestHold + queryTimeout)
 		for i := range 200 {
-			tp := e.existing(fmt.Sprint("t", i))
-			tp.mu.Lock()
-			if tp.held {
+			if e.existing(fmt.Sprint("t", i)).isHeld() {
 				t.Errorf("topic t%d is still held", i)
 			}
-			tp.mu.Unlock()
 		}
 		<-time.After(time.Hour)
 		for i := range 200 {
@@ -453,7 +453,7 @@ func TestNewTopicWaitsForTheFirstConnection(t *testing.T) {
 func TestNoLookupsNoHold(t *testing.T) {
 	testElsewhere(t, 0, func(e elsewhere) {
 		e.publish("t", 1, 1)
-		if tp := e.existing("t"); tp.held || len(e.channels.fresh) > 0 || e.channels.looking {
+		if tp := e.existing("t"); tp.isHeld() || len(e.channels.fresh) > 0 || e.channels.looking {
 			t.Error("a topic is held though no nsqlookupd is configured")
 		}
 	})
@@ -603,12 +603,58 @@ func TestNewTopicsWhileLookupsComeAndGo(t *testing.T) {
 		<-time.After(time.Minute)
 		synctest.Wait()
 		for _, tp := range e.all() {
-			if depth, _ := tp.queue.depth(); depth > 0 || tp.held || len(tp.allChannels()) != 2 {
-				t.Errorf("topic %s has %d messages and %d channels, held: %v", tp.name, depth, len(tp.allChannels()), tp.held)
+			if depth, _ := tp.queue.depth(); depth > 0 || tp.isHeld() || len(tp.allChannels()) != 2 {
+				t.Errorf("topic %s has %d messages and %d channels, held: %v", tp.name, depth, len(tp.allChannels()), tp.isHeld())
 			}
 		}
 		if n := e.openInquiries(); n != 0 || len(e.all()) != 24 {
 			t.Errorf("%d of %d topics are not done", n, len(e.all()))
 		}
 	})
+}
+
+// What the first publish to a topic costs its publisher, without nsqlookupds and
+// with one that is asked over HTTP; and how long it takes until each topic has
+// its channels.
+func BenchmarkNewTopic(b *testing.B) {
+	lookupd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Nsq-Content-Type", "nsq; version=1.0")
+		io.WriteString(w, `{"channels":["archive"]}`)
+	}))
+	defer lookupd.Close()
+	address := strings.TrimPrefix(lookupd.URL, "http://")
+	for _, configured := range []int{0, 1} {
+		b.Run(fmt.Sprintf("nsqlookupds=%d", configured), func(b *testing.B) {
+			e := testEnv(b, 100)
+			f := &fakeLookups{up: make(map[string]*fakeLookup)}
+			if configured > 0 {
+				f.up[address] = &fakeLookup{http: lookupHTTP{address, b.Context()}}
+			}
+			var ts topics
+			ts.init(e)
+			ts.elsewhere = newLookupChannels(e.opts, e.log, f)
+			defer ts.elsewhere.close()
+			payload := wire.AppendToPayload(nil, []byte("x"))
+			start, created := time.Now(), 0
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := ts.publish(fmt.Append(nil, "topic-", created), payload, 1, 0); err != nil {
+					b.Fatal(err)
+				}
+				created++
+			}
+			for _, tp := range ts.all() {
+				for tp.isHeld() {
+					<-time.After(time.Millisecond)
+				}
+			}
+			b.ReportMetric(float64(time.Since(start))/float64(created), "until-told-ns/op")
+		})
+	}
+}
+
+func (t *topic) isHeld() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.held
 }
