@@ -1,5 +1,5 @@
 # make            builds every program into build/
-# make run        starts a broker to try things out (Ctrl-C stops it)
+# make run        starts nsqlookupd and a broker to try things out (Ctrl-C stops both)
 # make demo       shows the broker at work and checks what it sees
 # make test       runs the tests with the race detector
 # make test-386   runs the tests where an int has 32 bits
@@ -46,19 +46,20 @@ install: $(installed)
 clean:
 	rm -rf $(BLDDIR)
 
-# The broker takes the place of the shell, so that Ctrl-C reaches it and make sees how it ended.
 RUNFLAGS ?= --tcp-address=127.0.0.1:4150 --http-address=127.0.0.1:4151 --broadcast-address=127.0.0.1
 
-run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd to_nsq nsq_tail),$(programs))
+run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsqlookupd to_nsq nsq_tail),$(programs))
 	@mkdir -p data
-	@echo "Starting a broker on port 4150 (HTTP: 4151) with its data in ./data. In another terminal:"
+	@echo "Starting a broker on port 4150 (HTTP: 4151) with its data in ./data, and nsqlookupd on 4160 (HTTP: 4161)."
+	@echo "In another terminal:"
 	@echo
 	@echo "  publish   curl -d 'hello' 'http://127.0.0.1:4151/pub?topic=greetings'"
 	@echo "            echo hello | $(BLDDIR)/to_nsq --nsqd-tcp-address=127.0.0.1:4150 --topic=greetings"
-	@echo "  read      $(BLDDIR)/nsq_tail --nsqd-tcp-address=127.0.0.1:4150 --topic=greetings --channel=reader"
+	@echo "  read      $(BLDDIR)/nsq_tail --lookupd-http-address=127.0.0.1:4161 --topic=greetings --channel=reader"
+	@echo "  find      curl 'http://127.0.0.1:4161/lookup?topic=greetings'"
 	@echo
-	@echo "Ctrl-C stops it."
-	@exec $(BLDDIR)/nsqd$(EXE) --data-path=data $(RUNFLAGS)
+	@echo "Ctrl-C stops both."
+	@contrib/run.sh $(BLDDIR) --data-path=data $(RUNFLAGS)
 
 demo: all
 	@$(BLDDIR)/nsq_demo$(EXE)
