@@ -110,7 +110,13 @@ func (d *NSQD) HTTPURL() string { return "http://" + d.RealHTTPAddr().String() }
 // within ten seconds. It is for what another goroutine or process does.
 func Eventually(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	EventuallyWithin(tb, 10*time.Second, what, condition)
+}
+
+// EventuallyWithin is Eventually for what may take longer, or must be faster.
+func EventuallyWithin(tb testing.TB, limit time.Duration, what string, condition func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -118,7 +124,7 @@ func Eventually(tb testing.TB, what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			tb.Fatalf("after 10 s still waiting: %s", what)
+			tb.Fatalf("after %s still waiting: %s", limit, what)
 		}
 	}
 }
