@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"runtime/metrics"
 	"strings"
 	"testing"
 	"time"
@@ -78,31 +77,12 @@ func isChildBroker(t *testing.T) bool {
 	tell(childState{TCP: n.TCPAddr(), HTTP: n.RealHTTPAddr().String(), HTTPS: n.RealHTTPSAddr().String()})
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() && commands.Text() == "state" {
-		tell(childState{Memory: memoryInUse(), Goroutines: runtime.NumGoroutine(), Files: openFiles(), Panics: n.Panics()})
+		tell(childState{Memory: nsqtest.MemoryInUse(), Goroutines: runtime.NumGoroutine(), Files: nsqtest.OpenFiles(), Panics: n.Panics()})
 	}
 	start := time.Now()
 	n.Stop()
 	tell(childState{Stopped: time.Since(start)})
 	return true
-}
-
-// memoryInUse returns the bytes of the heap's live objects and of stacks.
-func memoryInUse() int64 {
-	runtime.GC()
-	runtime.GC() // what finalizers and pools let go in the first
-	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
-	metrics.Read(samples)
-	return int64(samples[0].Value.Uint64() + samples[1].Value.Uint64())
-}
-
-// openFiles returns how many descriptors this process has, 0 where the system
-// does not show them.
-func openFiles() int {
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(list) - 1 // without the one of the list
 }
 
 // startChildBroker starts the calling test again as a child broker. Words in

@@ -16,7 +16,7 @@ func TestNoMessageFollowsCloseWait(t *testing.T) {
 		b := startInBubble(t, nil)
 		client, server := net.Pipe()
 		gate := &gatedConn{Conn: server, open: make(chan struct{})}
-		b.listener.conns <- gate
+		b.listener.Offer(gate)
 		c := newRawClient(t, client, bubblePatience)
 		c.send([]byte(wire.MagicV2))
 		c.consume("t", "c", 1)

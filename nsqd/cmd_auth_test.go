@@ -49,12 +49,12 @@ func startAuthInBubble(t *testing.T, opts *nsqd.Options, h http.Handler) *bubble
 	}
 	opts.AuthHTTPAddresses = []string{"auth:80"}
 	opts.HTTPClientRequestTimeout = time.Second
-	l := newPipeListener()
+	l := nsqtest.NewPipeListener()
 	server := &http.Server{Handler: h}
 	var running sync.WaitGroup
 	running.Go(func() { server.Serve(l) })
 	b := startInBubble(t, opts, func(n *nsqd.NSQD) {
-		n.AskAuthServersBy(func(ctx context.Context, _, _ string) (net.Conn, error) { return l.tryDial(ctx) })
+		n.AskAuthServersBy(func(ctx context.Context, _, _ string) (net.Conn, error) { return l.TryDial(ctx) })
 	})
 	t.Cleanup(func() { // before the broker stops: it must not need the server
 		server.Close()

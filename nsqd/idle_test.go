@@ -28,12 +28,12 @@ func BenchmarkIdleTopics(b *testing.B) {
 		opts := nsqtest.Options(b)
 		opts.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		n := nsqtest.Start(b, opts)
-		empty := memoryInUse()
+		empty := nsqtest.MemoryInUse()
 
 		start := time.Now()
 		createTopics(b, n, topics)
 		b.ReportMetric(time.Since(start).Seconds(), "s-to-create")
-		b.ReportMetric(float64(memoryInUse()-empty)/topics, "B/topic+channel")
+		b.ReportMetric(float64(nsqtest.MemoryInUse()-empty)/topics, "B/topic+channel")
 
 		b.ReportMetric(100*idleCPU(b, 3*time.Second), "%CPU-idle")
 
@@ -157,9 +157,9 @@ func deferOne(addr, topic string, delay time.Duration) (late time.Duration, err 
 func TestIdleTopicsAreCheap(t *testing.T) {
 	const topics = 1000
 	n := nsqtest.Start(t, nil)
-	empty := memoryInUse()
+	empty := nsqtest.MemoryInUse()
 	createTopics(t, n, topics)
-	each := (memoryInUse() - empty) / topics
+	each := (nsqtest.MemoryInUse() - empty) / topics
 	late := deferOnSome(t, n, topics, 50)
 	t.Logf("%d bytes each, deferred messages late by %v in the median, %v at most", each, late[len(late)/2], late[len(late)-1])
 	if each > 12<<10 {
@@ -181,7 +181,7 @@ func TestTopicsAreCheapAgainAfterABacklog(t *testing.T) {
 	for i := range topics {
 		p.mpub(idleTopic(i), list...)
 	}
-	before := memoryInUse()
+	before := nsqtest.MemoryInUse()
 	createTopics(t, n, topics)
 	nsqtest.Eventually(t, "the channels have everything", func() bool {
 		for i := range topics {
@@ -194,7 +194,7 @@ func TestTopicsAreCheapAgainAfterABacklog(t *testing.T) {
 	const most = 32 << 10
 	each := int64(0)
 	nsqtest.Eventually(t, fmt.Sprintf("a topic that has passed on a backlog takes at most %d bytes more", most), func() bool {
-		each = (memoryInUse() - before) / topics
+		each = (nsqtest.MemoryInUse() - before) / topics
 		return each < most
 	})
 	t.Logf("%d bytes each", each)

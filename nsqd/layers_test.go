@@ -117,7 +117,7 @@ func TestAnswerAndFirstFrameAreSeparateWrites(t *testing.T) {
 			b := startInBubble(t, nil)
 			client, server := net.Pipe()
 			recorder := &recordingConn{Conn: server}
-			b.listener.conns <- recorder
+			b.listener.Offer(recorder)
 			c := newRawClient(t, client, bubblePatience)
 			c.send([]byte(wire.MagicV2))
 			if err := (way{layers: []string{layer}}).negotiate(c); err != nil {

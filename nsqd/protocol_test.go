@@ -388,7 +388,7 @@ func TestRepliesToPipelinedCommandsShareWrites(t *testing.T) {
 		b := startInBubble(t, nil)
 		client, server := net.Pipe()
 		recorder := &recordingConn{Conn: server}
-		b.listener.conns <- recorder
+		b.listener.Offer(recorder)
 		c := newRawClient(t, client, bubblePatience)
 		c.send([]byte(wire.MagicV2))
 		var commands []byte

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -307,8 +306,8 @@ type bubble struct {
 	*nsqd.NSQD
 	tb       testing.TB
 	opts     *nsqd.Options
-	listener *pipeListener
-	http     *pipeListener
+	listener *nsqtest.PipeListener
+	http     *nsqtest.PipeListener
 	main     chan error
 }
 
@@ -327,8 +326,8 @@ func startInBubble(tb testing.TB, opts *nsqd.Options, prepare ...func(*nsqd.NSQD
 		NSQD:     n,
 		tb:       tb,
 		opts:     opts,
-		listener: newPipeListener(),
-		http:     newPipeListener(),
+		listener: nsqtest.NewPipeListener(),
+		http:     nsqtest.NewPipeListener(),
 		main:     make(chan error, 1),
 	}
 	n.ListenOn(b.listener, b.http)
@@ -362,7 +361,7 @@ func (b *bubble) restart(pause time.Duration) *bubble {
 
 // connect opens a connection and says nothing yet.
 func (b *bubble) connect() *rawClient {
-	return newRawClient(b.tb, b.listener.dial(), bubblePatience)
+	return newRawClient(b.tb, b.listener.Dial(), bubblePatience)
 }
 
 // dial opens a connection and sends the magic.
@@ -389,7 +388,7 @@ func (b *bubble) post(path string) {
 func (b *bubble) do(req *http.Request) (*http.Response, string) {
 	b.tb.Helper()
 	client := http.Client{Transport: &http.Transport{
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return b.http.dial(), nil },
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return b.http.Dial(), nil },
 		DisableKeepAlives: true,
 	}}
 	resp, err := client.Do(req)
@@ -418,65 +417,3 @@ func (b *bubble) wantCounts(topic, channel string, want nsqd.Counts) {
 		b.tb.Errorf("%s:%s has %+v (exists: %v), want %+v", topic, channel, got, ok, want)
 	}
 }
-
-// A pipeListener accepts connections that never leave the process.
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	close  func()
-}
-
-func newPipeListener() *pipeListener {
-	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	l.close = sync.OnceFunc(func() { close(l.closed) })
-	return l
-}
-
-func (l *pipeListener) dial() net.Conn {
-	client, server := net.Pipe()
-	l.conns <- &pipeConn{Conn: server, writing: make(chan struct{}, 1)}
-	return client
-}
-
-// tryDial is dial for a listener that may be closed meanwhile.
-func (l *pipeListener) tryDial(ctx context.Context) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case l.conns <- &pipeConn{Conn: server, writing: make(chan struct{}, 1)}:
-		return client, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
-// A pipeConn is the broker's end of a pipe. Who waits for another's write does
-// so in a way that a bubble's clock goes on: a pipe's own mutex would stop it.
-type pipeConn struct {
-	net.Conn
-	writing chan struct{}
-}
-
-func (c *pipeConn) Write(b []byte) (int, error) {
-	c.writing <- struct{}{}
-	defer func() { <-c.writing }()
-	return c.Conn.Write(b)
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case conn := <-l.conns:
-		return conn, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error   { l.close(); return nil }
-func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
-
-type pipeAddr struct{}
-
-func (pipeAddr) Network() string { return "pipe" }
-func (pipeAddr) String() string  { return "pipe" }

@@ -45,12 +45,12 @@ func streamCount(t *testing.T) int {
 }
 
 // streamNumber returns a stream that is the same in every run.
-func streamNumber(i int, tcp, http []byteStream) (s byteStream, isHTTP bool) {
+func streamNumber(i int, tcp, http []nsqtest.ByteStream) (s nsqtest.ByteStream, isHTTP bool) {
 	rnd := rand.New(rand.NewPCG(streamSeed, uint64(i)))
 	if i%3 == 0 {
-		return mutate(rnd, http), true
+		return nsqtest.Mutate(rnd, http), true
 	}
-	return mutate(rnd, tcp), false
+	return nsqtest.Mutate(rnd, tcp), false
 }
 
 // Whatever clients send, the broker goes on, gives everything back and serves
@@ -79,7 +79,7 @@ func TestMutatedStreams(t *testing.T) {
 		if isHTTP {
 			l = b.http
 		}
-		if !l.serve(s) {
+		if !l.Serve(s) {
 			t.Errorf("stream %d is not at its end: %q", i, s)
 		}
 	}
@@ -87,8 +87,8 @@ func TestMutatedStreams(t *testing.T) {
 		serve(i)
 	}
 	deleteTopics()
-	before, memory := runtime.NumGoroutine(), memoryInUse()
-	files := openFiles()
+	before, memory := runtime.NumGoroutine(), nsqtest.MemoryInUse()
+	files := nsqtest.OpenFiles()
 	var most int64
 	for first := 0; first < count && !t.Failed(); first += round {
 		var next atomic.Int64
@@ -104,7 +104,7 @@ func TestMutatedStreams(t *testing.T) {
 		if n := b.Panics(); n != 0 {
 			t.Errorf("%d panics with streams %d to %d", n, first, first+round)
 		}
-		most = max(most, memoryInUse()-memory)
+		most = max(most, nsqtest.MemoryInUse()-memory)
 		deleteTopics()
 	}
 	t.Logf("%d streams in %v, at most %d KiB more memory at the end of a round of %d", count, time.Since(start), most>>10, round)
@@ -112,7 +112,7 @@ func TestMutatedStreams(t *testing.T) {
 		t.Errorf("memory grew by %d KiB", most>>10)
 	}
 	wantResources(t, before, files)
-	if grown := memoryInUse() - memory; grown > 4<<20 {
+	if grown := nsqtest.MemoryInUse() - memory; grown > 4<<20 {
 		t.Errorf("%d KiB of memory are not given back", grown>>10)
 	}
 	c := b.dial()
@@ -128,7 +128,7 @@ func TestMutatedStreamsOverSockets(t *testing.T) {
 	opts.Logger = slog.New(slog.DiscardHandler)
 	n := nsqtest.Start(t, opts)
 	dialRaw(t, n).pub("t", "message")
-	before, files := runtime.NumGoroutine(), openFiles()
+	before, files := runtime.NumGoroutine(), nsqtest.OpenFiles()
 
 	tcp, http := tcpStreams(), httpStreams()
 	var next atomic.Int64
@@ -171,15 +171,15 @@ func TestMutatedStreamsOverSockets(t *testing.T) {
 func wantResources(t *testing.T, goroutines, files int) {
 	t.Helper()
 	nsqtest.Eventually(t, "goroutines and descriptors are back at the start's level", func() bool {
-		return runtime.NumGoroutine() <= goroutines && openFiles() <= files
+		return runtime.NumGoroutine() <= goroutines && nsqtest.OpenFiles() <= files
 	})
-	t.Logf("at the end %d goroutines and %d descriptors, at the start %d and %d", runtime.NumGoroutine(), openFiles(), goroutines, files)
+	t.Logf("at the end %d goroutines and %d descriptors, at the start %d and %d", runtime.NumGoroutine(), nsqtest.OpenFiles(), goroutines, files)
 }
 
 // sendStream sends a stream over a connection of its own: the broker ends it
 // when it has read all, or earlier. Every third peer reads to the end, the
 // others just vanish; half of those have read nothing.
-func sendStream(addr net.Addr, s byteStream, i int) error {
+func sendStream(addr net.Addr, s nsqtest.ByteStream, i int) error {
 	conn, err := net.Dial(addr.Network(), addr.String())
 	if err != nil {
 		return err
@@ -222,8 +222,8 @@ func answerMutated(t *testing.T, n *nsqtest.NSQD, i int) {
 	c.pub("answers", "message")
 	c.consume("answers", "c", 1)
 	id := c.message().ID
-	answers := []byteStream{{wire.AppendTouch(nil, id), wire.AppendReq(nil, id, 0), wire.AppendFin(nil, id), wire.AppendCls(nil)}}
-	for _, piece := range mutate(rand.New(rand.NewPCG(streamSeed, uint64(i))), answers) {
+	answers := []nsqtest.ByteStream{{wire.AppendTouch(nil, id), wire.AppendReq(nil, id, 0), wire.AppendFin(nil, id), wire.AppendCls(nil)}}
+	for _, piece := range nsqtest.Mutate(rand.New(rand.NewPCG(streamSeed, uint64(i))), answers) {
 		if c.trySend(piece) != nil {
 			return
 		}
@@ -235,7 +235,7 @@ func FuzzTCP(f *testing.F) {
 	for _, s := range tcpStreams() {
 		f.Add(bytes.Join(s, nil))
 	}
-	fuzzStreams(f, func(b *bubble) *pipeListener { return b.listener })
+	fuzzStreams(f, func(b *bubble) *nsqtest.PipeListener { return b.listener })
 }
 
 // FuzzHTTP is FuzzTCP for the HTTP API.
@@ -243,17 +243,17 @@ func FuzzHTTP(f *testing.F) {
 	for _, s := range httpStreams() {
 		f.Add(bytes.Join(s, nil))
 	}
-	fuzzStreams(f, func(b *bubble) *pipeListener { return b.http })
+	fuzzStreams(f, func(b *bubble) *nsqtest.PipeListener { return b.http })
 }
 
-func fuzzStreams(f *testing.F, listener func(*bubble) *pipeListener) {
+func fuzzStreams(f *testing.F, listener func(*bubble) *nsqtest.PipeListener) {
 	opts := nsqtest.Options(f)
 	opts.Logger = slog.New(slog.DiscardHandler)
 	b := startInBubble(f, opts)
 	l := listener(b)
 	sent := 0
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		if !l.serve(bytes.SplitAfter(stream, []byte{'\n'})) {
+		if !l.Serve(bytes.SplitAfter(stream, []byte{'\n'})) {
 			t.Error("the stream is not at its end")
 		}
 		if n := b.Panics(); n != 0 {
@@ -266,66 +266,3 @@ func fuzzStreams(f *testing.F, listener func(*bubble) *pipeListener) {
 		}
 	})
 }
-
-// serve has the broker accept a connection on which a stream comes. It returns
-// false if the broker did not close it.
-func (l *pipeListener) serve(s byteStream) bool {
-	c := &streamConn{pieces: s, closed: make(chan struct{})}
-	l.conns <- c
-	select {
-	case <-c.closed:
-		return true
-	case <-time.After(patience):
-		return false
-	}
-}
-
-// A streamConn is the broker's end of a connection on which a whole stream is
-// there from the start. Each read gets a piece at most.
-type streamConn struct {
-	pieces byteStream
-	read   sync.Mutex // pieces: a server may read ahead while it writes
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (c *streamConn) Read(p []byte) (int, error) {
-	c.read.Lock()
-	defer c.read.Unlock()
-	for len(c.pieces) > 0 && len(c.pieces[0]) == 0 {
-		c.pieces = c.pieces[1:]
-	}
-	if len(c.pieces) == 0 || c.isClosed() {
-		return 0, io.EOF
-	}
-	n := copy(p, c.pieces[0])
-	c.pieces[0] = c.pieces[0][n:]
-	return n, nil
-}
-
-func (c *streamConn) Write(b []byte) (int, error) {
-	if c.isClosed() {
-		return 0, net.ErrClosed
-	}
-	return len(b), nil
-}
-
-func (c *streamConn) isClosed() bool {
-	select {
-	case <-c.closed:
-		return true
-	default:
-		return false
-	}
-}
-
-func (c *streamConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return nil
-}
-
-func (c *streamConn) LocalAddr() net.Addr              { return pipeAddr{} }
-func (c *streamConn) RemoteAddr() net.Addr             { return pipeAddr{} }
-func (c *streamConn) SetDeadline(time.Time) error      { return nil }
-func (c *streamConn) SetReadDeadline(time.Time) error  { return nil }
-func (c *streamConn) SetWriteDeadline(time.Time) error { return nil }
