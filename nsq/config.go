@@ -32,7 +32,7 @@ type Config struct {
 
 	// LookupdPollInterval is how often an nsqlookupd is asked that does not tell
 	// of changes by itself. It is also the longest pause between two attempts to
-	// reach an nsqlookupd or nsqd again; the first pauses are much shorter.
+	// reconnect to an nsqd; the first pauses are much shorter.
 	LookupdPollInterval time.Duration `opt:"lookupd_poll_interval" min:"10ms" max:"5m" default:"60s"`
 	// LookupdPollJitter is by which part of LookupdPollInterval, at most, the
 	// first pause is longer, so that not all consumers ask at the same time.

@@ -119,11 +119,11 @@ func TestFailingLookupd(t *testing.T) {
 		<-time.After(10 * time.Minute)
 		synctest.Wait()
 		at := times(f.asked("/lookup"), start)
-		if len(at) < 10 || len(at) > 30 || at[1] > time.Second {
+		if len(at) < 60 || len(at) > 130 || at[1] > firstAgain {
 			t.Errorf("asked at %v", at)
 		}
 		for i := range at[1:] {
-			if pause := at[i+1] - at[i]; pause > time.Minute || pause < 500*time.Millisecond {
+			if pause := at[i+1] - at[i]; pause > maxFailurePause || pause < firstAgain/2 {
 				t.Errorf("asked at %v", at)
 			}
 		}

@@ -38,7 +38,7 @@
 //   - An nsqlookupd that offers to watch a topic tells of a change as it happens.
 //     Any other is polled every LookupdPollInterval. It is also asked as soon as a
 //     connection to an nsqd ends, and after failures at growing intervals, from a
-//     second up to LookupdPollInterval.
+//     quarter of a second to ten, or to LookupdPollInterval.
 //   - All addresses of a name are asked, as each may be another nsqlookupd. The
 //     name is resolved again every LookupdPollInterval, but within 1 to 30 seconds.
 //   - A listed nsqd is tried until it can be reached or is not listed any more. One

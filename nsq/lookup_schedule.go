@@ -8,7 +8,11 @@ import (
 const (
 	// firstAgain is the pause after a first failure; every further one is twice
 	// as long as the one before.
-	firstAgain = time.Second
+	firstAgain = 250 * time.Millisecond
+
+	// maxFailurePause is the longest pause after a failure, unless
+	// LookupdPollInterval is shorter.
+	maxFailurePause = 10 * time.Second
 
 	// maxWatchPause is the longest time without an attempt to watch.
 	maxWatchPause = 10 * time.Minute
@@ -49,7 +53,7 @@ func (s *lookupSchedule) next(now time.Time, outcome lookupOutcome, watchable bo
 	switch outcome {
 	case askFailed:
 		s.failures++
-		pause = growing(firstAgain, s.failures, s.interval)
+		pause = growing(firstAgain, s.failures, min(s.interval, maxFailurePause))
 		return pause/2 + rand.N(pause/2), false // not all consumers at the same time
 	case watchRefused:
 		s.refusals++

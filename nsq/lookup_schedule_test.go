@@ -15,25 +15,25 @@ func TestLookupSchedule(t *testing.T) {
 		pause     time.Duration // the longest
 		watch     bool
 	}{
-		{0, askFailed, false, time.Second, false},
-		{0, askFailed, false, 2 * time.Second, false},
-		{0, askFailed, true, 4 * time.Second, false},
+		{0, askFailed, false, firstAgain, false},
+		{0, askFailed, false, 2 * firstAgain, false},
+		{0, askFailed, true, 4 * firstAgain, false},
 		{0, askAnswered, false, 70 * time.Second, false},
 		{0, askAnswered, false, time.Minute, false},
-		{0, askFailed, false, time.Second, false}, // an answer ends a row of failures
+		{0, askFailed, false, firstAgain, false}, // an answer ends a row of failures
 		{0, askAnswered, true, 0, true},
 		{0, watchTold, true, 0, true},
 		{0, watchRefused, true, 0, false},
-		{0, askAnswered, true, time.Second, false},
-		{time.Second, askAnswered, true, 0, true},
+		{0, askAnswered, true, firstAgain, false},
+		{firstAgain, askAnswered, true, 0, true},
 		{0, watchRefused, true, 0, false},
-		{0, askAnswered, true, 2 * time.Second, false},
-		{time.Second, askAnswered, true, time.Second, false},
-		{time.Second, askAnswered, true, 0, true},
+		{0, askAnswered, true, 2 * firstAgain, false},
+		{firstAgain, askAnswered, true, firstAgain, false},
+		{firstAgain, askAnswered, true, 0, true},
 		{0, watchTold, false, time.Minute, false}, // and no tag to go on from
 		{0, askAnswered, true, 0, true},
 		{0, watchRefused, true, 0, false}, // a watch that told something ends a row of refusals
-		{0, askAnswered, true, time.Second, false},
+		{0, askAnswered, true, firstAgain, false},
 	} {
 		start = start.Add(step.after)
 		pause, watch := s.next(start, step.outcome, step.watchable)
@@ -52,7 +52,7 @@ func TestLookupPausesGrowUpToALimit(t *testing.T) {
 	for _, interval := range []time.Duration{10 * time.Millisecond, 2 * time.Second, 5 * time.Minute} {
 		s := &lookupSchedule{interval: interval, canWatch: true}
 		for range 100 {
-			if pause, _ := s.next(now, askFailed, false); pause > interval || pause < min(interval, firstAgain)/2 {
+			if pause, _ := s.next(now, askFailed, false); pause > min(interval, maxFailurePause) || pause < min(interval, firstAgain)/2 {
 				t.Fatalf("with an interval of %v, a failure makes for a pause of %v", interval, pause)
 			}
 			s.next(now, watchRefused, true)
