@@ -1,8 +1,10 @@
 package nsqd
 
 import (
+	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 
 	"github.com/seed893f581e/nsq/internal/auth"
@@ -142,4 +144,22 @@ func (n *NSQD) LocalityCounts(topic, channel string) (counts [localities]int) {
 		counts[i] = int(ch.fromMemory[i].Load())
 	}
 	return counts
+}
+
+// ReachLookupdsBy has connections to nsqlookupds opened by dial, and names
+// resolved by resolve. Their HTTP APIs know no channels. It must be called before
+// Main.
+func (n *NSQD) ReachLookupdsBy(dial func(ctx context.Context, network, address string) (net.Conn, error),
+	resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)) {
+	n.lookups.dial, n.lookups.resolve = dial, resolve
+	n.channels.query = func(context.Context, string, string) ([]string, error) { return nil, nil }
+}
+
+// ReachableLookupds returns the HTTP addresses of the nsqlookupds that are
+// connected, once that is known of all.
+func (n *NSQD) ReachableLookupds(ctx context.Context) (addresses []string) {
+	for _, l := range n.lookups.reachable(ctx) {
+		addresses = append(addresses, l.address)
+	}
+	return addresses
 }

@@ -154,7 +154,7 @@ func (s *httpServer) info(*http.Request) (any, error) {
 	opts := s.n.opts
 	return nodeInfo{
 		Version:                version.Binary,
-		BroadcastAddress:       opts.BroadcastAddress,
+		BroadcastAddress:       s.n.broadcastAddress(),
 		Hostname:               hostname,
 		HTTPPort:               port(s.n.RealHTTPAddr()),
 		TCPPort:                port(s.n.RealTCPAddr()),

@@ -31,6 +31,8 @@ func (s *httpServer) option(key string) (any, error) {
 	switch key {
 	case "nsqlookupd_tcp_addresses":
 		value = s.n.lookups.all()
+	case "broadcast_address":
+		value = s.n.broadcastAddress()
 	case "log_level":
 		value = s.n.logLevel().Number()
 	case "statsd_prefix":

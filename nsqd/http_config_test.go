@@ -113,7 +113,7 @@ func TestHTTPConfigRace(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.LevelVar = new(slog.LevelVar)
 	a := newAPI(t, nsqtest.Start(t, opts))
-	const one, two = `["a:1"]`, `["b:1","c:1"]`
+	const one, two = `["127.0.0.1:1"]`, `["127.0.0.1:1","[::1]:2"]`
 	var running sync.WaitGroup
 	for _, value := range []string{one, two} {
 		running.Go(func() {

@@ -280,12 +280,3 @@ func isAnswer(err error) bool {
 	_, ok := errors.AsType[*cluster.AnswerError](err)
 	return err == nil || ok
 }
-
-// connected returns those that are connected, as reachable does, and whether
-// that is everybody.
-func (l *lookups) connected() (found []lookupHTTP, complete bool) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	found = l.reachable(ctx)
-	return found, len(found) >= len(l.all())
-}

@@ -35,6 +35,8 @@ type NSQD struct {
 	lookups  lookups
 	channels *lookupChannels
 
+	broadcastGiven bool // --broadcast-address; else it is the hostname, or what lookups make of it
+
 	ctx       context.Context // of the loops that Main starts
 	stopLoops context.CancelFunc
 	running   sync.WaitGroup // what Main started
@@ -57,10 +59,14 @@ func New(opts *Options) (_ *NSQD, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &NSQD{opts: own, log: own.Logger, started: time.Now(), exiting: make(chan struct{}), exited: make(chan struct{})}
+	n := &NSQD{
+		opts: own, log: own.Logger, started: time.Now(), broadcastGiven: opts.BroadcastAddress != "",
+		exiting: make(chan struct{}), exited: make(chan struct{}),
+	}
 	n.ctx, n.stopLoops = context.WithCancel(context.Background())
 	n.env = &env{opts: n.opts, log: n.log, start: n.started}
 	n.env.scan = newQueueScan(n.env)
+	n.lookups.init(n)
 	n.env.lookups = &n.lookups
 	n.env.changed, n.env.saved = n.metadata.change, n.metadata.sync
 	n.topics.init(n.env)
@@ -100,7 +106,6 @@ func New(opts *Options) (_ *NSQD, err error) {
 		return nil, err
 	}
 	n.http.init(n)
-	n.lookups.replace(n.opts.LookupdTCPAddresses)
 	if err = n.load(); err != nil {
 		return nil, err
 	}
@@ -165,6 +170,7 @@ func (n *NSQD) startAll() <-chan error {
 	run("QUEUESCAN", func() error { return n.env.scan.queueScanLoop(n.ctx) })
 	run("TLS", func() error { n.certs.Watch(n.ctx); return nil })
 	run("METADATA", func() error { return n.metadata.metadataLoop(n.ctx) })
+	run("LOOKUP", n.lookups.lookupLoop)
 	if n.opts.StatsdAddress != "" {
 		run("STATSD", func() error { return newStatsdPusher(n).statsdLoop(n.ctx) })
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/config"
+	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -156,7 +157,11 @@ func (o *Options) logDoubts() {
 	doubt(o.TLSClientAuthPolicy == "require-verify" && o.TLSRootCAFile == "", "--tls-client-auth-policy=require-verify without --tls-root-ca-file: clients with a certificate of any public authority are let in")
 	doubt(o.TLSCert == "" && o.TLSRootCAFile != "" && len(o.AuthHTTPAddresses) == 0, "--tls-root-ca-file has no effect without --tls-cert or an https --auth-http-address")
 	doubt(o.TLSCert == "" && o.HTTPSAddress != "" && o.HTTPSAddress != NewOptions().HTTPSAddress, "--https-address has no effect without --tls-cert and --tls-key")
-	doubt(len(o.LookupdTCPAddresses) > 0, "--lookupd-tcp-address: discovery is not part of this version yet, the addresses are only kept")
+	if len(o.LookupdTCPAddresses) > 0 {
+		noPort := "--%s without --broadcast-%s-port: nsqlookupds refuse a node without this port"
+		doubt(sockets.IsPath(o.TCPAddress) && o.BroadcastTCPPort == 0, noPort, "tcp-address="+o.TCPAddress, "tcp")
+		doubt((o.HTTPAddress == "" || sockets.IsPath(o.HTTPAddress)) && o.BroadcastHTTPPort == 0, noPort, "http-address="+o.HTTPAddress, "http")
+	}
 	for _, word := range o.Experiments {
 		doubt(!slices.Contains(experiments, word), "--enable-experiment %s has no effect: it is not known", word)
 	}

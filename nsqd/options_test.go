@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/config"
 	"github.com/seed893f581e/nsq/internal/logging"
 )
 
@@ -110,7 +111,7 @@ func TestEffectiveOptions(t *testing.T) {
 		if o.TLSRequired != c.want || given.TLSRequired != c.required {
 			t.Errorf("policy %q makes tls-required=%v %v, want %v", c.policy, c.required, o.TLSRequired, c.want)
 		}
-		if o.BroadcastAddress != NewOptions().BroadcastAddress || o.DataPath == "" || o.Logger == nil {
+		if o.BroadcastAddress != config.Hostname() || o.DataPath == "" || o.Logger == nil {
 			t.Errorf("not filled in: %+v", o)
 		}
 	}
@@ -126,6 +127,12 @@ func TestDoubtfulSettingsAreLogged(t *testing.T) {
 		{func(o *Options) { o.MaxMsgSize = o.MaxBodySize + 1 }, "WARNING: --max-msg-size 5242881 is more than --max-body-size 5242880: such messages cannot be published in batches"},
 		{func(o *Options) { o.MsgTimeout = time.Hour }, "WARNING: --msg-timeout 1h0m0s is more than --max-msg-timeout 15m0s: clients cannot extend it"},
 		{func(o *Options) { o.MaxOutputBufferTimeout = 0 }, "WARNING: --min-output-buffer-timeout 25ms is more than --max-output-buffer-timeout 0s: clients cannot choose any"},
+		{func(o *Options) { o.HTTPAddress = "" }, ""},
+		{func(o *Options) { o.LookupdTCPAddresses = []string{"a:1"} }, ""},
+		{func(o *Options) { o.LookupdTCPAddresses, o.HTTPAddress = []string{"a:1"}, "" }, "WARNING: --http-address= without --broadcast-http-port: nsqlookupds refuse a node without this port"},
+		{func(o *Options) { o.LookupdTCPAddresses, o.HTTPAddress, o.BroadcastHTTPPort = []string{"a:1"}, "", 1 }, ""},
+		{func(o *Options) { o.LookupdTCPAddresses, o.TCPAddress = []string{"a:1"}, "/s" }, "WARNING: --tcp-address=/s without --broadcast-tcp-port: nsqlookupds refuse a node without this port"},
+		{func(o *Options) { o.LookupdTCPAddresses, o.TCPAddress, o.BroadcastTCPPort = []string{"a:1"}, "/s", 1 }, ""},
 		{func(o *Options) { o.BroadcastAddress = "::1" }, ""},
 		{func(o *Options) { o.BroadcastAddress = "host:4150" }, `WARNING: --broadcast-address "host:4150" is not a host name or address: clients cannot connect to it`},
 		{func(o *Options) { o.BroadcastAddress = "http://host" }, `WARNING: --broadcast-address "http://host" is not a host name or address: clients cannot connect to it`},

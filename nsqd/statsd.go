@@ -37,11 +37,7 @@ func newStatsdPusher(n *NSQD) *statsdPusher {
 // statsdPrefix returns the start of every metric's name: as configured, with
 // the node's address filled in, and with a dot at its end.
 func (n *NSQD) statsdPrefix() string {
-	httpPort := n.opts.BroadcastHTTPPort
-	if httpPort == 0 {
-		httpPort = max(0, port(n.RealHTTPAddr()))
-	}
-	node := net.JoinHostPort(n.opts.BroadcastAddress, strconv.Itoa(httpPort))
+	node := net.JoinHostPort(n.opts.BroadcastAddress, strconv.Itoa(n.broadcastHTTPPort()))
 	node = strings.NewReplacer(".", "_", ":", "_").Replace(node)
 	prefix := strings.ReplaceAll(n.opts.StatsdPrefix, "%s", node)
 	if prefix != "" && !strings.HasSuffix(prefix, ".") {
