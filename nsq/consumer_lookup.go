@@ -78,6 +78,9 @@ func (r *Consumer) ConnectToNSQLookupds(addresses []string) error {
 		}
 		parsed = append(parsed, a)
 	}
+	if len(parsed) == 0 {
+		return nil
+	}
 	first, err := r.addLookupds(parsed)
 	if err != nil || len(first) == 0 {
 		return err
@@ -109,7 +112,7 @@ func (r *Consumer) addLookupds(addresses []*lookupAddress) (first []*lookupd, er
 		d.lookupds = append(d.lookupds, l)
 		r.loops.Go(func() { r.followLookupd(l) })
 	}
-	if !isFirst || len(d.lookupds) == 0 {
+	if !isFirst {
 		return nil, nil
 	}
 	r.loops.Go(r.discoverLoop)

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -241,6 +244,44 @@ func TestLookupHTTPClient(t *testing.T) {
 	}
 }
 
+func TestLookupdOverTLS(t *testing.T) {
+	n := startLiveNSQD(t)
+	f := newFakeLookupd(n.addr)
+	server := httptest.NewUnstartedServer(f)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	defer server.CloseClientConnections()
+	r := discoverer(t, nil)
+	r.SetLookupdHttpClient(server.Client())
+	mustConnect(t, r, server.URL)
+	awaitConnected(t, r, n)
+
+	r = discoverer(t, nil)
+	l := &callingLog{call: func() {}}
+	r.SetLogger(l, LogLevelInfo)
+	mustConnect(t, r, server.URL) // our own client does not know the certificate
+	l.expect(t, "error querying nsqlookupd ("+server.URL+"/lookup) - tls: failed to verify certificate")
+}
+
+// An nsqlookupd may have moved to another host, which has addresses of its own.
+func TestLookupdRedirects(t *testing.T) {
+	n := startLiveNSQD(t)
+	f := startFakeLookupd(t, n.addr)
+	redirect := httptest.NewServer(http.RedirectHandler(f.url+"/lookup?topic=t", http.StatusMovedPermanently))
+	defer redirect.Close()
+	_, port, _ := net.SplitHostPort(redirect.Listener.Addr().String())
+	r := discoverer(t, func(c *Config) { c.AuthSecret = "s3cret" })
+	r.discovery.resolve = func(context.Context, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	}
+	mustConnect(t, r, "lookup.internal:"+port)
+	awaitConnected(t, r, n)
+	if q := f.asked("/lookup")[0]; q.Header.Get("Authorization") != "" {
+		t.Errorf("another host was sent %s", q.Header.Get("Authorization"))
+	}
+}
+
 func TestUnionOfAllLookupds(t *testing.T) {
 	one, two, both := startLiveNSQD(t), startLiveNSQD(t), startLiveNSQD(t)
 	a, b := startFakeLookupd(t, one.addr, both.addr), startFakeLookupd(t, two.addr, both.addr)
@@ -265,9 +306,10 @@ func TestHungLookupd(t *testing.T) {
 			r := discoverer(t, nil)
 			start := time.Now()
 			mustConnect(t, r, hung.url, answers.url)
-			if took := time.Since(start); took > 2*time.Second || !slices.Equal(r.connectedTo(), []string{one.addr}) {
-				t.Errorf("returned after %v, connected to %q", took, r.connectedTo())
+			if took := time.Since(start); took > patience {
+				t.Errorf("returned after %v", took)
 			}
+			awaitConnected(t, r, one)
 			answers.list(one.addr, two.addr)
 			awaitConnected(t, r, one, two)
 			within(t, "Stop", func() { r.Stop(); <-r.StopChan }) // while a request hangs
@@ -637,11 +679,7 @@ func TestStopWhileDiscovering(t *testing.T) {
 			if !strings.HasPrefix(name, "a resolver") {
 				eventually(t, "a request", func() bool { return len(f.asked("/lookup")) > 0 })
 			}
-			start := time.Now()
 			within(t, "Stop", func() { r.Stop(); <-r.StopChan; connecting.Wait() })
-			if took := time.Since(start); took > 2*time.Second {
-				t.Errorf("stopping took %v", took)
-			}
 		})
 	}
 }

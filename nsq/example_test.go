@@ -111,3 +111,21 @@ func ExampleConfig_Set() {
 	// <nil> 30s
 	// invalid sample_rate ! 100 > 99
 }
+
+func ExampleConsumer_ConnectToNSQLookupds() {
+	config := nsq.NewConfig()
+	config.MaxInFlight = 100
+	consumer, err := nsq.NewConsumer("orders", "kitchen", config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	consumer.AddHandler(nsq.HandlerFunc(func(m *nsq.Message) error {
+		fmt.Println(string(m.Body))
+		return nil
+	}))
+	// Messages come from every nsqd that has the topic, now or later.
+	if err := consumer.ConnectToNSQLookupds([]string{"127.0.0.1:4161", "127.0.0.1:5161"}); err != nil {
+		log.Fatal(err)
+	}
+	<-consumer.StopChan
+}

@@ -135,12 +135,12 @@ func (r *Consumer) unresolved(l *lookupd, failures int, err error) {
 	r.mu.Lock()
 	l.unresolved = len(l.sources) == 0
 	r.mu.Unlock()
-	r.discovery.notify()
 	level := LogLevelDebug
 	if failures == 1 {
 		level = LogLevelError
 	}
 	r.logf(level, "error resolving nsqlookupd (%s) - %s", l.name, err)
+	r.discovery.notify() // after the log: this may make ConnectToNSQLookupd return
 }
 
 // setSources makes ips the addresses of l, and returns those that are new.
@@ -362,12 +362,12 @@ func (r *Consumer) sourceFailed(s *lookupSource, err error) {
 	}
 	s.state = failing
 	r.mu.Unlock()
-	r.discovery.notify()
 	select {
 	case s.lookupd.failed <- struct{}{}:
 	default: // it knows already
 	}
 	r.logf(level, "error querying nsqlookupd (%s) - %s", s.name, err)
+	r.discovery.notify() // after the log: this may make ConnectToNSQLookupd return
 }
 
 // sleep reports whether d went by before ctx ended.
