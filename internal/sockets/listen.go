@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -25,18 +24,25 @@ func ListenUnix(path string) (net.Listener, error) {
 	return l, explain(path, err)
 }
 
-// ListenTCP opens a TCP listener for host:port.
+// ListenTCP opens a TCP listener for host:port. On 0.0.0.0 it listens for IPv6,
+// too, where there is any; its address is the dotted one all the same, so that the
+// log shows what was given.
 func ListenTCP(address string) (net.Listener, error) {
-	host, _, _ := net.SplitHostPort(address)
-	if net.ParseIP(host) == nil || strings.Contains(host, ":") {
-		l, err := net.Listen("tcp", address)
-		return l, explain(address, err)
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, explain(address, err)
 	}
-	l, err := net.Listen("tcp4", address) // so that the log shows the dotted address that was given
-	if e, ok := errors.AsType[*net.OpError](err); ok {
-		e.Net = "tcp" // as scripts know the text
+	if host, _, _ := net.SplitHostPort(address); host == "0.0.0.0" {
+		return dotted{l}, nil
 	}
-	return l, explain(address, err)
+	return l, nil
+}
+
+// dotted is a listener on 0.0.0.0, whose own address is [::].
+type dotted struct{ net.Listener }
+
+func (l dotted) Addr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4zero, Port: l.Listener.Addr().(*net.TCPAddr).Port}
 }
 
 func explain(address string, err error) error {

@@ -45,6 +45,41 @@ func TestListenTCP(t *testing.T) {
 	}
 }
 
+// On 0.0.0.0 peers come by either family, and those of IPv4 have dotted addresses.
+func TestListenOnAllAddresses(t *testing.T) {
+	l, err := ListenTCP("0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		probe, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			t.Logf("not tried: there is no %s on this machine: %v", host, err)
+			continue
+		}
+		probe.Close()
+		peer, err := net.Dial("tcp", net.JoinHostPort(host, port))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := conn.RemoteAddr().String(), peer.LocalAddr().String(); got != want {
+			t.Errorf("a peer at %s has the address %s", want, got)
+		}
+		peer.Close()
+		conn.Close()
+	}
+}
+
 func TestListenUnix(t *testing.T) {
 	path := socketPath(t)
 	l, err := ListenUnix(path)
