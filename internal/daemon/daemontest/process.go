@@ -14,7 +14,7 @@ import (
 type Process struct {
 	Name string
 	Args []string // with which it listens on free ports
-	Bye  string   // its last words
+	Bye  string   // the daemon's last words
 }
 
 // Start runs the program with further arguments. What it logged is shown when
