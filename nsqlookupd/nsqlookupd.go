@@ -64,13 +64,7 @@ func New(opts *Options) (_ *NSQLookupd, err error) {
 		return nil, errors.Join(err, tcp.Close())
 	}
 	l.protocol = newProtocolV1(l.db, l.log, identityOf(own, tcp.Addr(), http.Addr()))
-	l.tcp = tcpserver.New(tcp, tcpserver.Config{
-		Log:      l.log,
-		Magic:    wire.MagicV1,
-		BadMagic: wire.AppendResponse(nil, wire.BadProtocol),
-		Handle:   l.handle,
-		OnPanic:  func() { l.panics.Add(1) },
-	})
+	l.tcp = l.newTCP(tcp)
 	l.http.init(l, http)
 	return l, nil
 }
@@ -82,6 +76,16 @@ func listen(address string, g *netlimit.Group) (net.Listener, error) {
 		return nil, err
 	}
 	return g.Listener(l), nil
+}
+
+func (l *NSQLookupd) newTCP(listener net.Listener) *tcpserver.Server {
+	return tcpserver.New(listener, tcpserver.Config{
+		Log:      l.log,
+		Magic:    wire.MagicV1,
+		BadMagic: wire.AppendResponse(nil, wire.BadProtocol),
+		Handle:   l.handle,
+		OnPanic:  func() { l.panics.Add(1) },
+	})
 }
 
 // identityOf returns what every nsqd is told of this node.
