@@ -73,9 +73,9 @@ type answer struct {
 	body   string
 }
 
-// request makes a GET request.
-func (b *bubble) request(ctx context.Context, path, tag string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://nsqlookupd"+path, nil)
+// do makes a request, with If-None-Match unless that is empty.
+func (b *bubble) do(ctx context.Context, method, path, tag string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://nsqlookupd"+path, nil)
 	if err != nil {
 		return answer{}, err
 	}
@@ -97,7 +97,7 @@ func (b *bubble) request(ctx context.Context, path, tag string) (answer, error) 
 
 func (b *bubble) get(path string) answer {
 	b.tb.Helper()
-	a, err := b.request(b.tb.Context(), path, "")
+	a, err := b.do(b.tb.Context(), http.MethodGet, path, "")
 	if err != nil {
 		b.tb.Fatal(err)
 	}

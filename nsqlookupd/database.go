@@ -32,6 +32,7 @@ func newDatabase(inactiveTimeout, tombstoneLifetime time.Duration) *database {
 		registry:          newRegistry(),
 	}
 	db.registry.changed = db.watches.changed
+	db.watches.limit = maxWaiting
 	return db
 }
 

@@ -49,7 +49,7 @@
 //
 // It cannot take the last descriptor (package netlimit): nsqds are assured of
 // half of the connections, HTTP of up to 16, and requests that wait for a change
-// are bounded.
+// may be a quarter.
 //
 // It cannot hold up a stop, which waits for no peer but those that are being
 // sent an answer over HTTP, for half a second.

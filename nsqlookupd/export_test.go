@@ -32,3 +32,9 @@ func (l *NSQLookupd) DeleteTopics() {
 		l.db.deleteTopic(topic)
 	}
 }
+
+// Watching returns how many requests wait for a change.
+func (l *NSQLookupd) Watching() int64 { return l.db.watches.waiting.Load() }
+
+// LimitWatches bounds how many may. It must be called before the first.
+func (l *NSQLookupd) LimitWatches(n int64) { l.db.watches.limit = n }

@@ -55,6 +55,7 @@ func New(opts *Options) (_ *NSQLookupd, err error) {
 	if err != nil {
 		return nil, err
 	}
+	l.db.watches.limit = min(maxWaiting, int64(shares.Size/4)) // who asks and does not wait must get through
 	tcp, err := listen(own.TCPAddress, shares.TCP)
 	if err != nil {
 		return nil, err

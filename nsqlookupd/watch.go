@@ -18,6 +18,7 @@ var errTooManyWaiting = errors.New("too many waiting requests")
 // holds the mutex of the database, so there is no lock that many waiters take:
 // when all of a topic wake up they must not stand in the way of registrations.
 type watches struct {
+	limit   int64 // of waiting; set before the first
 	waiting atomic.Int64
 	byTopic sync.Map // topic string to *watch
 }
@@ -82,7 +83,7 @@ func (db *database) wait(ctx context.Context, topic, tag string) (*lookupAnswer,
 
 // join finds or makes the watch of a topic. The caller must leave it.
 func (ws *watches) join(topic string) (*watch, error) {
-	if ws.waiting.Add(1) > maxWaiting {
+	if ws.waiting.Add(1) > ws.limit {
 		ws.waiting.Add(-1)
 		return nil, errTooManyWaiting
 	}

@@ -9,6 +9,7 @@ import (
 // HTTP and HTTPS together.
 type Shares struct {
 	TCP, HTTP *Group
+	Size      int // how many there are for both together
 }
 
 // Share shares out the connections that --max-connections and the limit of open
@@ -27,6 +28,7 @@ func Share(max int, log *slog.Logger) (Shares, error) {
 	}
 	pool := NewPool(size, by, log)
 	return Shares{
+		Size: size,
 		TCP:  pool.Group("TCP", size/2),
 		HTTP: pool.Group("HTTP", min(httpShare, size/8)),
 	}, nil
