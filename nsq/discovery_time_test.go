@@ -1,16 +1,14 @@
 package nsq
 
 import (
-	"bufio"
+	"encoding/json"
 	"fmt"
-	"net"
+	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
-	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // A topic that does not exist yet, and each nsqd that has it later, is consumed as
@@ -50,78 +48,60 @@ func TestNewProducersAreConsumedAtOnce(t *testing.T) {
 	}
 }
 
-// registrar registers an nsqd with an nsqlookupd, as the nsqd itself would.
-type registrar struct {
-	t  testing.TB
-	nc net.Conn
-	br *bufio.Reader
-}
-
-func register(t testing.TB, l *nsqtest.Lookupd, nsqd, topic string) *registrar {
-	t.Helper()
-	nc, err := net.Dial("tcp", l.TCPAddr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	c := &registrar{t, nc, bufio.NewReader(nc)}
-	host, port, _ := net.SplitHostPort(nsqd)
-	body := fmt.Sprintf(`{"broadcast_address":"%s","hostname":"h","tcp_port":%s,"http_port":1,"version":"1"}`, host, port)
-	c.send(wire.AppendCommand([]byte(wire.MagicV1), []byte("IDENTIFY"), nil, []byte(body)))
-	c.send(wire.AppendCommand(nil, []byte("REGISTER"), [][]byte{[]byte(topic)}, nil))
-	return c
-}
-
-func (c *registrar) send(b []byte) {
-	c.t.Helper()
-	if _, err := c.nc.Write(b); err != nil {
-		c.t.Fatal(err)
-	}
-	if answer, err := ReadResponse(c.br, 0); err != nil || strings.HasPrefix(string(answer), "E_") {
-		c.t.Fatalf("nsqlookupd: %q, %v", answer, err)
-	}
-}
-
-// The same with two nsqlookupds as they are, one of which knows each nsqd.
-func TestRealLookupds(t *testing.T) {
+// The same with daemons as they are: what is published to a topic that did not
+// exist is with the consumer at once, on the first nsqd and on another, and so it
+// is after an nsqlookupd was away.
+func TestRealCluster(t *testing.T) {
 	lookupds := []*nsqtest.Lookupd{nsqtest.StartLookupd(t, nil), nsqtest.StartLookupd(t, nil)}
-	nsqds := []*nsqtest.NSQD{nsqtest.Start(t, nil), nsqtest.Start(t, nil)}
+	var nsqds []*nsqtest.NSQD
+	for range 3 {
+		opts := nsqtest.Options(t)
+		opts.LookupdTCPAddresses = []string{lookupds[0].TCPAddr(), lookupds[1].TCPAddr()}
+		nsqds = append(nsqds, nsqtest.Start(t, opts))
+	}
+	for _, l := range lookupds {
+		nsqtest.Eventually(t, "all nsqds are registered", func() bool {
+			resp, err := http.Get(l.HTTPURL() + "/nodes")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			var nodes struct{ Producers []any }
+			return json.NewDecoder(resp.Body).Decode(&nodes) == nil && len(nodes.Producers) == len(nsqds)
+		})
+	}
+	http.DefaultClient.CloseIdleConnections()
+
 	bodies := make(chan string, 10)
 	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 10 })
 	r.AddHandler(HandlerFunc(func(m *Message) error { bodies <- string(m.Body); return nil }))
 	mustConnect(t, r, lookupds[0].HTTPAddr(), lookupds[1].HTTPURL())
-
-	var registered []*registrar
-	for i, d := range nsqds {
+	consumed := func(d *nsqtest.NSQD) {
+		t.Helper()
+		start := time.Now()
 		if err := newTestProducer(t, d.TCPAddr(), nil).Publish("t", []byte(d.TCPAddr())); err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
-		registered = append(registered, register(t, lookupds[i], d.TCPAddr(), "t"))
 		if got := receive(t, "the message", bodies); got != d.TCPAddr() {
 			t.Errorf("got %q, want %q", got, d.TCPAddr())
 		}
-		t.Logf("from REGISTER to the handler: %v", time.Since(start))
+		t.Logf("from the first message of a topic to the handler: %v", time.Since(start))
 	}
+	consumed(nsqds[0])
+	consumed(nsqds[1])
 
-	// An nsqlookupd that restarts has an empty list at first.
-	lookupds[1].Restart()
-	start := time.Now()
-	eventually(t, "the restarted nsqlookupd is asked", func() bool {
-		u, _ := r.union()
-		return slices.Equal(u.addrs, []string{nsqds[0].TCPAddr()})
-	})
+	lookupds[0].Stop()
+	lookupds[1] = lookupds[1].Restart() // with an empty list at first
 	if n := r.Stats().Connections; n != 2 {
 		t.Errorf("%d connections after the restart", n)
 	}
-	register(t, lookupds[1], nsqds[1].TCPAddr(), "t")
-	eventually(t, "all are listed again", func() bool { u, _ := r.union(); return len(u.addrs) == 2 })
-	t.Logf("heard from the restarted nsqlookupd after %v", time.Since(start))
+	eventually(t, "the restarted nsqlookupd lists all again", func() bool { u, _ := r.union(); return len(u.addrs) == 2 })
+	consumed(nsqds[2])
 
-	registered[0].nc.Close()
+	gone := nsqds[0].TCPAddr()
 	nsqds[0].Stop()
-	eventually(t, "an nsqd that is gone is given up", func() bool { return !r.wants(nsqds[0].TCPAddr()) })
-	if n := r.Stats().Connections; n != 1 {
-		t.Errorf("%d connections", n)
+	eventually(t, "an nsqd that is gone is given up", func() bool { return !r.wants(gone) })
+	if n := r.Stats().Connections; n != 2 {
+		t.Errorf("%d connections at the end", n)
 	}
 }
