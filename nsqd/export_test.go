@@ -147,12 +147,19 @@ func (n *NSQD) LocalityCounts(topic, channel string) (counts [localities]int) {
 }
 
 // ReachLookupdsBy has connections to nsqlookupds opened by dial, and names
-// resolved by resolve. Their HTTP APIs know no channels. It must be called before
-// Main.
+// resolved by resolve. Their HTTP APIs know no channels, unless AskLookupdsBy is
+// called after it. It must be called before Main.
 func (n *NSQD) ReachLookupdsBy(dial func(ctx context.Context, network, address string) (net.Conn, error),
 	resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)) {
 	n.lookups.dial, n.lookups.resolve = dial, resolve
 	n.channels.query = func(context.Context, string, string) ([]string, error) { return nil, nil }
+}
+
+// AskLookupdsBy has connections to the HTTP APIs of nsqlookupds opened by dial.
+// It must be called before Main.
+func (n *NSQD) AskLookupdsBy(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	n.channels.client = newLookupClient(n.opts, dial)
+	n.channels.query = n.channels.queryHTTP
 }
 
 // ReachableLookupds returns the HTTP addresses of the nsqlookupds that are

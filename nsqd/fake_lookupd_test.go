@@ -3,6 +3,7 @@ package nsqd_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -32,6 +33,9 @@ type lookupNet struct {
 	hosts map[string][]string
 	local net.Addr // of the broker's end; nil for none
 	asked map[string]int
+
+	apis    map[string]*nsqtest.PipeListener // HTTP APIs of nsqlookupds, by address
+	refusal error                            // what an attempt to connect gets where nothing is; nil for errRefused
 }
 
 // startWithLookupds runs a broker in a bubble that is configured with the given
@@ -45,7 +49,12 @@ func startWithLookupds(tb testing.TB, ln *lookupNet, opts *nsqd.Options, address
 	opts.Logger = log.Logger(slog.LevelInfo)
 	opts.LookupdTCPAddresses = addresses
 	ln.asked = make(map[string]int)
-	b := startInBubble(tb, opts, func(n *nsqd.NSQD) { n.ReachLookupdsBy(ln.dial, ln.resolve) })
+	b := startInBubble(tb, opts, func(n *nsqd.NSQD) {
+		n.ReachLookupdsBy(ln.dial, ln.resolve)
+		if ln.apis != nil {
+			n.AskLookupdsBy(ln.dial)
+		}
+	})
 	tb.Cleanup(func() { // after the broker has stopped
 		ln.mu.Lock()
 		defer ln.mu.Unlock()
@@ -68,10 +77,14 @@ var errRefused = errors.New("connection refused")
 
 func (ln *lookupNet) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ln.mu.Lock()
-	l, local := ln.at[address], ln.local
+	l, local, refusal := ln.at[address], ln.local, cmp.Or(ln.refusal, errRefused)
+	api := ln.apis[address]
 	ln.mu.Unlock()
+	if api != nil {
+		return api.TryDial(ctx)
+	}
 	if network != "tcp" || l == nil {
-		return nil, errRefused
+		return nil, refusal
 	}
 	if l.lost {
 		<-ctx.Done()
@@ -148,8 +161,8 @@ type fakeLookupd struct {
 	name     string
 	listener *nsqtest.PipeListener
 
-	ended    chan struct{}
-	end      sync.Once
+	ended chan struct{}
+	end   sync.Once
 
 	mu       sync.Mutex
 	sessions []*lookupSession

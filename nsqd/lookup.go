@@ -42,7 +42,8 @@ type registration struct {
 
 // lookupHTTP is the HTTP API of an nsqlookupd that is connected.
 type lookupHTTP struct {
-	address string          // host:port
+	address string          // host:port, as it tells it
+	direct  string          // host:port at the address that it is connected by
 	ctx     context.Context // ends when the connection is lost
 }
 
@@ -193,7 +194,7 @@ func (l *lookups) reachableLocked() []lookupHTTP {
 	var found []lookupHTTP
 	for c := range l.conns {
 		if address := c.answer.httpAddress(); address != "" {
-			found = append(found, lookupHTTP{address, c.ctx})
+			found = append(found, lookupHTTP{address, c.directHTTPAddress(), c.ctx})
 		}
 	}
 	slices.SortFunc(found, func(a, b lookupHTTP) int { return cmp.Compare(a.address, b.address) })

@@ -146,7 +146,7 @@ func testElsewhere(t *testing.T, configured int, test func(e elsewhere)) {
 // for the same one means another connection.
 func (e elsewhere) connect(address string, reply func(context.Context, string) ([]string, error)) *fakeLookup {
 	ctx, lose := context.WithCancel(e.t.Context())
-	l := &fakeLookup{http: lookupHTTP{address, ctx}, reply: reply}
+	l := &fakeLookup{http: lookupHTTP{address, address, ctx}, reply: reply}
 	l.lose = func() {
 		e.lookups.mu.Lock()
 		delete(e.lookups.up, address)
@@ -628,7 +628,7 @@ func BenchmarkNewTopic(b *testing.B) {
 			e := testEnv(b, 100)
 			f := &fakeLookups{up: make(map[string]*fakeLookup)}
 			if configured > 0 {
-				f.up[address] = &fakeLookup{http: lookupHTTP{address, b.Context()}}
+				f.up[address] = &fakeLookup{http: lookupHTTP{address, address, b.Context()}}
 			}
 			var ts topics
 			ts.init(e)

@@ -78,6 +78,13 @@ func (i *lookupIdentity) httpAddress() string {
 	return net.JoinHostPort(i.BroadcastAddress, strconv.Itoa(i.HTTPPort))
 }
 
+// directHTTPAddress returns where the HTTP API would be at the address that is
+// connected.
+func (c *lookupConn) directHTTPAddress() string {
+	host, _, _ := net.SplitHostPort(c.peer.address) // it was dialed
+	return net.JoinHostPort(host, strconv.Itoa(c.answer.HTTPPort))
+}
+
 func newLookupConn(p *lookupPeer, nc net.Conn) *lookupConn {
 	c := &lookupConn{
 		peer:     p,

@@ -2,8 +2,11 @@ package nsqd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,10 +19,12 @@ const sessionRetry = 2 * time.Second
 
 // A lookupSession asks one nsqlookupd while it is connected.
 type lookupSession struct {
-	l       *lookupChannels
-	address string          // of its HTTP API
-	ctx     context.Context // ends when the connection is lost, or with l
-	failed  chan struct{}   // a token when it has become late
+	l        *lookupChannels
+	address  string          // of its HTTP API
+	direct   string          // where else that may be
+	isDirect atomic.Bool     // it is there
+	ctx      context.Context // ends when the connection is lost, or with l
+	failed   chan struct{}   // a token when it has become late
 
 	// guarded by l.mu
 	queue   []question
@@ -35,7 +40,7 @@ type question struct {
 }
 
 func (l *lookupChannels) openSessionLocked(h lookupHTTP) *lookupSession {
-	s := &lookupSession{l: l, address: h.address, failed: make(chan struct{}, 1)}
+	s := &lookupSession{l: l, address: h.address, direct: h.direct, failed: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(h.ctx)
 	s.ctx = ctx
 	l.sessions[h] = s
@@ -181,7 +186,7 @@ func (s *lookupSession) answer(q question) bool {
 		ctx, cancel := context.WithCancel(s.ctx)
 		unbind := context.AfterFunc(q.topic.life, cancel)
 		var channels []string
-		channels, err = s.l.query(ctx, s.address, q.topic.name)
+		channels, err = s.query(ctx, q.topic.name)
 		unbind()
 		cancel()
 		if err == nil {
@@ -189,6 +194,28 @@ func (s *lookupSession) answer(q question) bool {
 		}
 	}
 	return s.finish(q, err)
+}
+
+// query asks at the address that the nsqlookupd tells of itself. Where nothing
+// can be reached by that, as a container's host name often means nothing to
+// others, it asks at the address that it is connected by.
+func (s *lookupSession) query(ctx context.Context, topic string) ([]string, error) {
+	if s.isDirect.Load() {
+		return s.l.query(ctx, s.direct, topic)
+	}
+	channels, err := s.l.query(ctx, s.address, topic)
+	if e, ok := errors.AsType[*net.OpError](err); !ok || e.Op != "dial" || s.direct == s.address {
+		return channels, err
+	}
+	channels, directErr := s.l.query(ctx, s.direct, topic)
+	if !isAnswer(directErr) {
+		return nil, err
+	}
+	if !s.isDirect.Swap(true) {
+		s.l.log.Info("an nsqlookupd is queried at the address that it is connected by, not at its broadcast address",
+			"nsqlookupd", s.address, "address", s.direct, "error", err)
+	}
+	return channels, directErr
 }
 
 // finish enters the outcome of a query and reports whether it was answered.
