@@ -24,10 +24,12 @@ type scene struct {
 	now       time.Time
 	producers map[string]*producer
 	budget    int // of each step of a removal
+
+	identified int // so that later ones are later in lists
 }
 
 func newScene(t testing.TB) *scene {
-	return &scene{t, newRegistry(), testStart, make(map[string]*producer), stepBudget}
+	return &scene{t: t, registry: newRegistry(), now: testStart, producers: make(map[string]*producer), budget: stepBudget}
 }
 
 // steps does all steps of a removal. A step that removes nothing may follow the
@@ -57,7 +59,8 @@ func (s *scene) command(w []string) {
 	var err error
 	switch p := s.producers[w[1]]; w[0] {
 	case "IDENTIFY": // name, broadcast address
-		p = newProducer(testInfo(len(s.producers)+1, w[2]), s.now.UnixNano())
+		s.identified++
+		p = newProducer(testInfo(s.identified, w[2]), s.now.UnixNano())
 		s.producers[w[1]] = p
 		s.registry.identify(p)
 	case "PING":
