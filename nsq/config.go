@@ -20,6 +20,7 @@ const VERSION = "1.4.0"
 // in the opt tag with Set. Durations that are sent to nsqd go out in whole
 // milliseconds.
 type Config struct {
+	// DialTimeout is how long a connection to nsqd or nsqlookupd may take to make.
 	DialTimeout time.Duration `opt:"dial_timeout" default:"1s"`
 
 	// ReadTimeout is how long nsqd may be silent; its heartbeats count.

@@ -1,6 +1,7 @@
 package nsq
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -243,6 +244,43 @@ func TestWatchesThatAreRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Something in between may say in its own way that nothing has changed.
+func TestWatchThatEndsNotModified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeLookupd()
+		f.watch = func(w http.ResponseWriter, _ *http.Request) {
+			<-time.After(25 * time.Second)
+			w.WriteHeader(http.StatusNotModified)
+		}
+		r, stop := lookupConsumer(t, f, nil)
+		defer stop()
+		r.ConnectToNSQLookupd("lookup:4161")
+		<-time.After(time.Hour)
+		if polls, watches := len(f.asked("/lookup")), len(f.asked("/watch")); polls != 1 || watches != 3600/25 && watches != 3600/25+1 {
+			t.Errorf("%d polls and %d watches", polls, watches)
+		}
+	})
+}
+
+// Who waits for the first answer does not wait for an nsqlookupd that was removed.
+func TestDisconnectFromHungLookupd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeLookupd()
+		f.hangs = true
+		r, stop := lookupConsumer(t, f, nil)
+		defer stop()
+		start := time.Now()
+		time.AfterFunc(10*time.Second, func() {
+			if err := errors.Join(r.ConnectToNSQLookupd("other:4161"), r.DisconnectFromNSQLookupd("lookup:4161")); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := r.ConnectToNSQLookupd("lookup:4161"); err != nil || time.Since(start) != 10*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
 }
 
 // Two nsqlookupds behind one address that do not agree always answer at once.

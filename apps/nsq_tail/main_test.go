@@ -4,8 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -178,38 +176,35 @@ func TestFailuresExitWith1(t *testing.T) {
 	}
 }
 
-// lookupdOf returns an nsqlookupd, by its address, that lists d for every topic.
-func lookupdOf(t *testing.T, d *nsqtest.NSQD) string {
-	addr := d.RealTCPAddr().(*net.TCPAddr)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-NSQ-Content-Type", "nsq; version=1.0")
-		fmt.Fprintf(w, `{"channels":[],"producers":[{"broadcast_address":"%s","tcp_port":%d}]}`, addr.IP, addr.Port)
-	}))
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
+// startWithLookupd runs a broker that registers with an nsqlookupd of its own.
+func startWithLookupd(t *testing.T) (*nsqtest.NSQD, *nsqtest.Lookupd) {
+	t.Helper()
+	l := nsqtest.StartLookupd(t, nil)
+	opts := nsqtest.Options(t)
+	opts.LookupdTCPAddresses = []string{l.TCPAddr()}
+	return nsqtest.Start(t, opts), l
 }
 
-// The nsqds are found wherever they are listed; that one nsqlookupd is not there,
-// and another says nothing at all, does not matter.
+// The nsqds are found wherever they are listed, also those of a topic that did not
+// exist; that one nsqlookupd is not there, and another says nothing at all, does
+// not matter.
 func TestLookupd(t *testing.T) {
-	one, two := nsqtest.Start(t, nil), nsqtest.Start(t, nil)
+	one, lookupd1 := startWithLookupd(t)
+	two, lookupd2 := startWithLookupd(t)
 	tooltest.Publish(t, one, "a", "from one")
-	tooltest.Publish(t, two, "b", "from two")
 	hung, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer hung.Close()
 	args := []string{"-topic=a", "-topic=b", "-channel=c"}
-	for _, addr := range []string{hung.Addr().String(), tooltest.ClosedPort(t), lookupdOf(t, one), "http://" + lookupdOf(t, two) + "/"} {
+	for _, addr := range []string{hung.Addr().String(), tooltest.ClosedPort(t), lookupd1.HTTPAddr(), lookupd2.HTTPURL() + "/"} {
 		args = append(args, "-lookupd-http-address="+addr)
 	}
 	p := tooltest.Start(t, "nsq_tail", args...)
-	nsqtest.Eventually(t, "two lines", func() bool {
-		got := strings.Split(p.Output.String(), "\n")
-		slices.Sort(got)
-		return slices.Equal(got, []string{"", "from one", "from two"})
-	})
+	nsqtest.Eventually(t, "a line", printed(p, "from one\n"))
+	tooltest.Publish(t, two, "b", "from two")
+	nsqtest.Eventually(t, "two lines", printed(p, "from one\nfrom two\n"))
 }
 
 // A message that could not be printed is left to others.
