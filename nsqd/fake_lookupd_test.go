@@ -33,6 +33,7 @@ type lookupNet struct {
 	hosts map[string][]string
 	local net.Addr // of the broker's end; nil for none
 	asked map[string]int
+	hung  bool // the resolver never answers
 
 	apis    map[string]*nsqtest.PipeListener // HTTP APIs of nsqlookupds, by address
 	refusal error                            // what an attempt to connect gets where nothing is; nil for errRefused
@@ -98,6 +99,10 @@ func (ln *lookupNet) dial(ctx context.Context, network, address string) (net.Con
 }
 
 func (ln *lookupNet) resolve(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if ln.hung {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	ln.asked[host]++
