@@ -40,6 +40,17 @@
 // http_auth.go. A query waits for the network in the goroutine of who needs it
 // and holds no lock; Exit cuts all of them off first.
 //
+// With nsqlookupds, each topic and channel that appears or goes is noted for every
+// one that is connected (lookup.go), under the lock that makes the change, so
+// that notes have the order of changes. lookupLoop runs a goroutine for each
+// configured name, which finds the addresses that the name leads to
+// (lookup_names.go), and one for each address, the peer, which connects again
+// and again (lookup_peer.go). A connection begins with IDENTIFY and everything
+// there is; from then on a note wakes it, and it tells how things are by then
+// (lookup_conn.go, lookup_registrations.go). Who is not connected has no notes, and
+// nobody ever waits for who is. With the connection the node vanishes from the
+// nsqlookupd: that is how Exit tells it.
+//
 // With nsqlookupds, a topic that is new is held (topic.hold): its messages wait in
 // it, as if it were paused, until the nsqlookupds have told which channels it has
 // on other nodes, and those are created (lookup_channels.go). Publishers do not
@@ -55,6 +66,12 @@
 //
 //	goroutine                      started by          ends when
 //	tcpserver.Server.Serve         Main                Exit closes the listener
+//	  its handlers, with IOLoop    Serve, per client   the connection is closed: by the peer, a fatal
+//	                                                   error, a deadline, a deletion, or Exit
+//	  protocolV2.messagePump       IOLoop              its client's context ends; IOLoop waits for it
+//	  subscription.recheckLoop     SUB, with auth servers; ends with its client's context, or when they
+//	                               refuse the client: then IOLoop, which waits for it, tells that
+//	  closing of the socket        the end of the client's context; it does nothing else
 //	httpServer.serve, serveTLS,    Main                Exit closes listeners and server, and waits for
 //	  requests                                         requests; profiles that are being taken are cut
 //	queueScan.queueScanLoop        Main                Exit ends its context
@@ -62,12 +79,11 @@
 //	metadata.metadataLoop          Main                Exit ends its context
 //	certs.Store.Watch              Main                Exit ends its context
 //	statsdPusher.statsdLoop        Main                Exit ends its context
-//	  its handlers, with IOLoop    Serve, per client   the connection is closed: by the peer, a fatal
-//	                                                   error, a deadline, a deletion, or Exit
-//	  protocolV2.messagePump       IOLoop              its client's context ends; IOLoop waits for it
-//	  subscription.recheckLoop     SUB, with auth servers; ends with its client's context, or when they
-//	                               refuse the client: then IOLoop, which waits for it, tells that
-//	  closing of the socket        the end of the client's context; it does nothing else
+//	lookups.lookupLoop             Main                Exit, which cuts all connections before anything else
+//	  lookupName.run               lookupLoop, for each configured address; ends when that is removed, or with it
+//	  lookupPeer.run               lookupName.run, for each address a name leads to; ends when the name leads
+//	                                                   elsewhere and the connection is lost, or with it
+//	  lookupConn.readReplies       lookupConn.serve    the connection is lost; serve waits for it
 //	lookupChannels.handOut         a new topic, or a connection to an nsqlookupd; ends when everybody has
 //	                                                   been given what to ask about
 //	  lookupSession.run            handOut, for each nsqlookupd that is connected; ends with that connection
@@ -113,13 +129,14 @@
 //	queue.mu       one queue's memory, and whether it is paused or closed
 //	nearestFirst.mu  which consumers wait, where near ones come first
 //	queueScan.mu   the next deadline of each table and heap
+//	lookups.mu     addresses, names, peers and connections of nsqlookupds, and what each has to be told
 //
 // Each guards what its declaration names. None is held over disk or network,
-// and none of the last five is held while another of them is taken, but for
+// and none of the last six is held while another of them is taken, but for
 // nearestFirst.mu with queue.mu.
 // staleFiles.mu may be taken with any of the first two held, lookupChannels.mu
-// with topics.mu. The TCP server's,
-// clients.mu, client.mu, metadata.mu and that of a latency.Window are taken
+// with topics.mu. The TCP server's, clients.mu, client.mu, metadata.mu,
+// lookupConn.mu, refusals.mu and that of a latency.Window are taken
 // alone. metadata.writing serializes writers of nsqd.dat, staleFiles.removing the
 // removal of what failed deletions left, both with the disk working; nothing else
 // waits for them.
