@@ -91,7 +91,11 @@ func TestStopIsNotDelayed(t *testing.T) {
 	for i := range 30 { // so that an answer has some megabytes
 		dialProducer(t, d, fmt.Sprint("n", i)).registerMany(1000)
 	}
-	deaf := open(d.HTTPAddr(), strings.Repeat("GET /nodes HTTP/1.1\r\nHost: h\r\n\r\n", 20))
+	deaf := open(d.HTTPAddr(), "")
+	deaf.(*net.TCPConn).SetReadBuffer(4 << 10)
+	if _, err := io.WriteString(deaf, "GET /debug HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := io.ReadFull(deaf, make([]byte, 100)); err != nil { // it is being sent
 		t.Fatal(err)
 	}
