@@ -1,0 +1,4 @@
+// Package clustertest holds the tests of whole clusters: brokers, nsqlookupds
+// and consumers that find each other, in one process and as real ones, while
+// some of them stop, die or hang.
+package clustertest
