@@ -2,9 +2,10 @@
 //
 //   node client.js HOST TCP-PORT HTTP-PORT '{"tls": true, "tlsVerification": false}'
 //
-// The last argument is given to nsqjs as its options. One line on stdout says
-// what arrived; the exit code is 0 if that is all, once, and unchanged, and if
-// nsqd says that the connections are as the options ask.
+// The last argument is given to nsqjs as its options; with lookupdHTTPAddresses
+// among them, its reader finds nsqd by itself. One line on stdout says what
+// arrived; the exit code is 0 if that is all, once, and unchanged, and if nsqd
+// says that the connections are as the options ask.
 'use strict'
 
 const assert = require('node:assert')
@@ -61,7 +62,8 @@ async function main() {
   const wanted = new Map(bodies.map((body, i) => [i, digest(body)]))
   const requeued = new Set()
 
-  const reader = new nsq.Reader(topic, 'nsqjs', {...config, nsqdTCPAddresses: `${host}:${port}`, maxInFlight: 50})
+  const where = config.lookupdHTTPAddresses ? {} : {nsqdTCPAddresses: `${host}:${port}`}
+  const reader = new nsq.Reader(topic, 'nsqjs', {...config, ...where, maxInFlight: 50})
   const consumed = new Promise((resolve, reject) => {
     reader.on('error', reject)
     reader.on('message', (msg) => {
