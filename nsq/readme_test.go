@@ -24,11 +24,15 @@ func TestReadmePrograms(t *testing.T) {
 	if len(blocks) != 2 {
 		t.Fatalf("the README has %d Go programs, want one that publishes and one that consumes", len(blocks))
 	}
-	d := nsqtest.Start(t, nil)
+	lookupd := nsqtest.StartLookupd(t, nil)
+	opts := nsqtest.Options(t)
+	opts.LookupdTCPAddresses = []string{lookupd.TCPAddr()}
+	d := nsqtest.Start(t, opts)
+	at := strings.NewReplacer("127.0.0.1:4150", d.TCPAddr(), "127.0.0.1:4161", lookupd.HTTPAddr())
 	var programs []string
 	for i, name := range []string{"publish", "consume"} {
 		dir := t.TempDir()
-		source := strings.ReplaceAll(string(blocks[i][1]), "127.0.0.1:4150", d.TCPAddr())
+		source := at.Replace(string(blocks[i][1]))
 		file := filepath.Join(dir, name+".go")
 		if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
 			t.Fatal(err)
