@@ -2,6 +2,7 @@ package nsqlookupd
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -15,7 +16,7 @@ import (
 // httpServer serves the HTTP API.
 type httpServer struct {
 	db       *database
-	log      func(string)
+	log      *slog.Logger
 	listener net.Listener
 	server   *httpapi.Server
 }
@@ -25,8 +26,7 @@ type httpServer struct {
 const stopTimeout = 500 * time.Millisecond
 
 func (s *httpServer) init(l *NSQLookupd, listener net.Listener) {
-	s.db, s.listener = l.db, listener
-	s.log = func(text string) { l.log.Info(text) }
+	s.db, s.log, s.listener = l.db, l.log, listener
 	s.server = httpapi.NewServer(httpapi.Config{
 		Log:         l.log,
 		Quiet:       func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, httpapi.ProfilesPath) },
@@ -35,7 +35,7 @@ func (s *httpServer) init(l *NSQLookupd, listener net.Listener) {
 	})
 	s.routes()
 	s.server.Profiles("heap", "goroutine", "block", "threadcreate")
-	s.server.Page("GET", strings.TrimSuffix(httpapi.ProfilesPath, "/"), pprof.Index)
+	s.server.Page("GET", strings.TrimSuffix(httpapi.ProfilesPath, "/"), pprof.Index) // where it has always been
 }
 
 func (s *httpServer) routes() {
@@ -58,7 +58,7 @@ func (s *httpServer) routes() {
 
 // serve answers requests until close.
 func (s *httpServer) serve() error {
-	s.log("HTTP: listening on " + s.listener.Addr().String())
+	s.log.Info("HTTP: listening on " + s.listener.Addr().String())
 	return s.server.Serve(s.listener)
 }
 

@@ -117,5 +117,5 @@ func (s *httpServer) tombstone(r *http.Request) (any, error) {
 }
 
 func (s *httpServer) logChange(what, of string) {
-	s.log(fmt.Sprintf("DB: %s %s", what, logging.Printable(of)))
+	s.log.Info(fmt.Sprintf("DB: %s %s", what, logging.Printable(of)))
 }
