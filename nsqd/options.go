@@ -35,7 +35,7 @@ type Options struct {
 	TCPAddress        string `flag:"tcp-address" usage:"listen for clients on this host:port or unix socket"`
 	HTTPAddress       string `flag:"http-address" usage:"listen for HTTP on this host:port or unix socket; empty for none"`
 	HTTPSAddress      string `flag:"https-address" usage:"listen for HTTPS on this host:port where there is a certificate; empty for none"`
-	BroadcastAddress  string `flag:"broadcast-address" usage:"host under which clients reach this node; empty for the hostname, or where that cannot be resolved the address from which an nsqlookupd is reached"`
+	BroadcastAddress  string `flag:"broadcast-address" usage:"host under which clients reach this node; empty for the hostname or, where that is of no use to others, the address from which an nsqlookupd is reached"`
 	BroadcastTCPPort  int    `flag:"broadcast-tcp-port" usage:"TCP port under which clients reach this node; 0 for the port listened on"`
 	BroadcastHTTPPort int    `flag:"broadcast-http-port" usage:"HTTP port under which clients reach this node; 0 for the port listened on"`
 	TopologyRegion    string `flag:"topology-region" usage:"region in which this node runs"`
