@@ -20,6 +20,23 @@
 // waits until the producers of a topic change and then answers as /lookup does.
 // What is changed over HTTP (http_topics.go) goes to the database, too.
 //
+// An nsqd that is silent for too long, or has a tombstone, is not shown, but all
+// that it registered is kept: registry_snapshot.go decides with the time of the
+// request. What removes very much, as the end of a connection with a million
+// registrations, does so in steps of a millisecond (registry_remove.go), so that
+// others see it happen gradually.
+//
+// # Locks
+//
+//	watch.mu      the answer that all who wait for one topic share
+//	database.mu   the registry and the latest snapshot; a change tells the
+//	              watches of its topic inside, by atomics only
+//
+// They are taken in this order. Neither is held while an answer is encoded or
+// written; all that is walked under database.mu is the producers of a topic that
+// gets a tombstone, and a step of what is removed. A
+// PING takes no lock unless the nsqd had been thought inactive.
+//
 // # Goroutines, and who stops them
 //
 //	goroutine                      started by          ends when
@@ -28,6 +45,9 @@
 //	                                                   deadline, or Exit
 //	httpServer.serve, requests     Main                Exit closes listener and server, and waits for
 //	                                                   requests; those that wait for a change are answered
+//
+// A topic that somebody waits for has a timer for when time alone changes its
+// producers; the last one to go stops it.
 //
 // Exit waits for all of them, in the order of its steps; Main returns when Exit
 // is done. A panic in a connection's goroutine ends that connection and is
