@@ -89,8 +89,8 @@ func (n *NSQD) ownAddress(local net.Addr) (string, bool) {
 			continue
 		}
 		ip, ok := netip.AddrFromSlice(tcp.IP)
-		if ok && !ip.IsUnspecified() {
-			return ip.Unmap().String(), true
+		if ip = ip.Unmap(); ok && !ip.IsUnspecified() {
+			return ip.String(), true
 		}
 	}
 	return "", false
