@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/certs"
 	"github.com/seed893f581e/nsq/internal/dirlock"
 	"github.com/seed893f581e/nsq/internal/diskspace"
+	"github.com/seed893f581e/nsq/internal/lifecycle"
 	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/version"
@@ -37,14 +37,9 @@ type NSQD struct {
 
 	broadcastGiven bool // --broadcast-address; else it is the hostname, or what lookups make of it
 
+	life      *lifecycle.Lifecycle
 	ctx       context.Context // of the loops that Main starts
 	stopLoops context.CancelFunc
-	running   sync.WaitGroup // what Main started
-	life      sync.Mutex     // that Main starts everything before Exit begins, or nothing after
-	exiting   chan struct{}  // closed when Exit begins
-	exit      sync.Once
-	exitErr   error
-	exited    chan struct{} // closed when Exit is done
 }
 
 // New checks the options, locks the data path, binds the listeners and loads
@@ -59,10 +54,8 @@ func New(opts *Options) (_ *NSQD, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &NSQD{
-		opts: own, log: own.Logger, started: time.Now(), broadcastGiven: opts.BroadcastAddress != "",
-		exiting: make(chan struct{}), exited: make(chan struct{}),
-	}
+	n := &NSQD{opts: own, log: own.Logger, started: time.Now(), broadcastGiven: opts.BroadcastAddress != ""}
+	n.life = lifecycle.New(n.log, "NSQ", n.stop)
 	n.ctx, n.stopLoops = context.WithCancel(context.Background())
 	n.env = &env{opts: n.opts, log: n.log, start: n.started}
 	n.env.scan = newQueueScan(n.env)
@@ -133,33 +126,10 @@ func listen(address string, g *netlimit.Group) (net.Listener, error) {
 
 // Main serves until Exit, and then returns nil. The first part that fails
 // stops the others and is returned. It may be called once.
-func (n *NSQD) Main() error {
-	select {
-	case err := <-n.startAll():
-		return errors.Join(err, n.Exit())
-	case <-n.exited:
-		return nil
-	}
-}
+func (n *NSQD) Main() error { return n.life.Main(n.start) }
 
-// startAll starts everything that runs, unless Exit has begun, and returns
-// where failures are reported.
-func (n *NSQD) startAll() <-chan error {
-	n.life.Lock()
-	defer n.life.Unlock()
-	select {
-	case <-n.exiting:
-		return nil
-	default:
-	}
-	failed := make(chan error, 8) // room for everybody: only the first is received
-	run := func(name string, f func() error) {
-		n.running.Go(func() {
-			if err := f(); err != nil {
-				failed <- fmt.Errorf("%s: %w", name, err)
-			}
-		})
-	}
+// start runs everything that Exit ends.
+func (n *NSQD) start(run lifecycle.Run) {
 	run("TCP", n.tcp.Serve)
 	if n.http.listener != nil {
 		run("HTTP", n.http.serve)
@@ -174,7 +144,6 @@ func (n *NSQD) startAll() <-chan error {
 	if n.opts.StatsdAddress != "" {
 		run("STATSD", func() error { return newStatsdPusher(n).statsdLoop(n.ctx) })
 	}
-	return failed
 }
 
 // Reload reads the certificates and authorities again and puts them in force

@@ -11,34 +11,24 @@ import (
 // Exit stops what creates work before what work depends on; a step that fails
 // never skips the rest. It returns when everything is stopped, and may be
 // called more than once: all calls return the first one's result.
-func (n *NSQD) Exit() error {
-	n.exit.Do(func() {
-		n.life.Lock()
-		close(n.exiting)
-		n.life.Unlock()
-		n.log.Info("NSQ: stopping")
-		n.env.stopping.Store(true)
-		n.exitErr = errors.Join(
-			n.closeQueries(),    // 0. nobody waits for an auth server or nsqlookupd
-			n.lookups.close(),   //    and no consumer finds this node any more
-			n.tcp.close(),       // 1. no new clients
-			n.http.close(),      //    no new HTTP requests, those that run have ended
-			n.drain(),           //    no answer of a consumer that is on its way
-			n.tcp.stop(),        // 2. every IOLoop has returned: nothing moves any more
-			n.endLoops(),        // 3. queueScanLoop, metadataLoop, lookupLoop, statsdLoop
-			n.metadata.write(),  // 4. the topics and channels to come back with
-			n.flush(),           // 5. memory to disk, fsync
-			n.closeDisk(),       //    whose queues are closed
-			n.dataLock.Unlock(), // 6. the next nsqd may start
-		)
-		if n.exitErr != nil {
-			n.log.Error("NSQ: not everything stopped cleanly", "error", n.exitErr)
-		}
-		n.log.Info("NSQ: bye")
-		close(n.exited)
-	})
-	<-n.exited
-	return n.exitErr
+func (n *NSQD) Exit() error { return n.life.Exit() }
+
+// stop is what Exit does, once.
+func (n *NSQD) stop() error {
+	n.env.stopping.Store(true)
+	return errors.Join(
+		n.closeQueries(),    // 0. nobody waits for an auth server or nsqlookupd
+		n.lookups.close(),   //    and no consumer finds this node any more
+		n.tcp.close(),       // 1. no new clients
+		n.http.close(),      //    no new HTTP requests, those that run have ended
+		n.drain(),           //    no answer of a consumer that is on its way
+		n.tcp.stop(),        // 2. every IOLoop has returned: nothing moves any more
+		n.endLoops(),        // 3. queueScanLoop, metadataLoop, lookupLoop, statsdLoop
+		n.metadata.write(),  // 4. the topics and channels to come back with
+		n.flush(),           // 5. memory to disk, fsync
+		n.closeDisk(),       //    whose queues are closed
+		n.dataLock.Unlock(), // 6. the next nsqd may start
+	)
 }
 
 // closeQueries ends all queries of auth servers, on whose answers commands wait,
@@ -79,7 +69,7 @@ func (n *NSQD) drain() error {
 // endLoops stops what Main started and waits for it.
 func (n *NSQD) endLoops() error {
 	n.stopLoops()
-	n.running.Wait()
+	n.life.Wait()
 	return nil
 }
 

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
 	"sync/atomic"
 
 	"github.com/seed893f581e/nsq/internal/config"
+	"github.com/seed893f581e/nsq/internal/lifecycle"
 	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/sockets"
@@ -31,12 +31,7 @@ type NSQLookupd struct {
 	http     httpServer
 	panics   atomic.Uint64
 
-	running sync.WaitGroup // what Main started
-	life    sync.Mutex     // that Main starts everything before Exit begins, or nothing after
-	exiting chan struct{}  // closed when Exit begins
-	exit    sync.Once
-	exitErr error
-	exited  chan struct{} // closed when Exit is done
+	life *lifecycle.Lifecycle
 }
 
 // New checks the options and binds the listeners. Nothing is served before
@@ -47,7 +42,8 @@ func New(opts *Options) (_ *NSQLookupd, err error) {
 		return nil, err
 	}
 	own := opts.effective()
-	l := &NSQLookupd{opts: own, log: own.Logger, exiting: make(chan struct{}), exited: make(chan struct{})}
+	l := &NSQLookupd{opts: own, log: own.Logger}
+	l.life = lifecycle.New(l.log, "NSQLOOKUPD", l.stop)
 	l.db = newDatabase(own.InactiveProducerTimeout, own.TombstoneLifetime)
 	l.log.Info(version.String("nsqlookupd"))
 	own.logDoubts()
@@ -113,60 +109,25 @@ func (l *NSQLookupd) handle(conn net.Conn) {
 // Main serves until Exit, and then returns nil. The first part that fails
 // stops the others and is returned. It may be called once.
 func (l *NSQLookupd) Main() error {
-	select {
-	case err := <-l.startAll():
-		return errors.Join(err, l.Exit())
-	case <-l.exited:
-		return nil
-	}
-}
-
-// startAll starts everything that runs, unless Exit has begun, and returns
-// where failures are reported.
-func (l *NSQLookupd) startAll() <-chan error {
-	l.life.Lock()
-	defer l.life.Unlock()
-	select {
-	case <-l.exiting:
-		return nil
-	default:
-	}
-	failed := make(chan error, 2) // room for everybody: only the first is received
-	run := func(name string, f func() error) {
-		l.running.Go(func() {
-			if err := f(); err != nil {
-				failed <- fmt.Errorf("%s: %w", name, err)
-			}
-		})
-	}
-	run("TCP", l.tcp.Serve)
-	run("HTTP", l.http.serve)
-	return failed
+	return l.life.Main(func(run lifecycle.Run) {
+		run("TCP", l.tcp.Serve)
+		run("HTTP", l.http.serve)
+	})
 }
 
 // Exit stops what creates work before what work depends on; a step that fails
 // never skips the rest. It returns when everything is stopped, and may be
 // called more than once: all calls return the first one's result.
-func (l *NSQLookupd) Exit() error {
-	l.exit.Do(func() {
-		l.life.Lock()
-		close(l.exiting)
-		l.life.Unlock()
-		l.log.Info("NSQLOOKUPD: stopping")
-		l.exitErr = errors.Join(
-			l.tcp.Close(),   // 1. no new connections
-			l.http.close(),  // 2. those who wait for a change are answered, and all requests have ended
-			l.stopClients(), // 3. every IOLoop has returned
-			l.stopServing(), // 4. nothing runs any more
-		)
-		if l.exitErr != nil {
-			l.log.Error("NSQLOOKUPD: not everything stopped cleanly", "error", l.exitErr)
-		}
-		l.log.Info("NSQLOOKUPD: bye")
-		close(l.exited)
-	})
-	<-l.exited
-	return l.exitErr
+func (l *NSQLookupd) Exit() error { return l.life.Exit() }
+
+// stop is what Exit does, once.
+func (l *NSQLookupd) stop() error {
+	return errors.Join(
+		l.tcp.Close(),   // 1. no new connections
+		l.http.close(),  // 2. those who wait for a change are answered, and all requests have ended
+		l.stopClients(), // 3. every IOLoop has returned
+		l.stopServing(), // 4. nothing runs any more
+	)
 }
 
 func (l *NSQLookupd) stopClients() error {
@@ -177,7 +138,7 @@ func (l *NSQLookupd) stopClients() error {
 
 // stopServing waits for what Main started.
 func (l *NSQLookupd) stopServing() error {
-	l.running.Wait()
+	l.life.Wait()
 	return nil
 }
 

@@ -1,0 +1,95 @@
+// Package lifecycle is what Main and Exit of the daemons have in common: the
+// parts of a daemon are all started or none is, the first that fails ends the
+// others, and the daemon stops once, whoever asks for it and when.
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// A Lifecycle is that of one daemon. It is safe for concurrent use.
+type Lifecycle struct {
+	log  *slog.Logger
+	name string
+	stop func() error
+
+	running sync.WaitGroup // what Main started
+
+	mu      sync.Mutex // exiting; Main starts everything before Exit begins, or nothing after
+	exiting bool
+
+	exitErr error
+	exited  chan struct{} // closed when Exit is done
+}
+
+// New returns the lifecycle of a daemon that stop ends. stop also has to end
+// what Main has started, if Main was called, and waits for that by Wait. name
+// begins the log lines.
+func New(log *slog.Logger, name string, stop func() error) *Lifecycle {
+	return &Lifecycle{log: log, name: name, stop: stop, exited: make(chan struct{})}
+}
+
+// A Run starts a part of the daemon in a goroutine of its own. The daemon ends
+// with the first part that returns an error, in which name stands.
+type Run func(name string, part func() error)
+
+// Main has start start all parts, unless Exit has begun, and returns nil when
+// Exit is done. If a part fails before, it calls Exit itself, and returns why.
+// It may be called once.
+func (l *Lifecycle) Main(start func(Run)) error {
+	select {
+	case err := <-l.startAll(start):
+		return errors.Join(err, l.Exit())
+	case <-l.exited:
+		return nil
+	}
+}
+
+// startAll returns where a failure is reported.
+func (l *Lifecycle) startAll(start func(Run)) <-chan error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.exiting {
+		return nil
+	}
+	failed := make(chan error, 1)
+	start(func(name string, part func() error) {
+		l.running.Go(func() {
+			err := part()
+			if err == nil {
+				return
+			}
+			select {
+			case failed <- fmt.Errorf("%s: %w", name, err):
+			default: // another was first
+			}
+		})
+	})
+	return failed
+}
+
+// Exit stops the daemon and returns when it has stopped. It may be called more
+// than once: all calls return the first one's result.
+func (l *Lifecycle) Exit() error {
+	l.mu.Lock()
+	first := !l.exiting
+	l.exiting = true
+	l.mu.Unlock()
+	if first {
+		l.log.Info(l.name + ": stopping")
+		if l.exitErr = l.stop(); l.exitErr != nil {
+			l.log.Error(l.name+": not everything stopped cleanly", "error", l.exitErr)
+		}
+		l.log.Info(l.name + ": bye")
+		close(l.exited)
+	}
+	<-l.exited
+	return l.exitErr
+}
+
+// Wait returns when all parts have returned. It is for stop, after that has
+// ended them.
+func (l *Lifecycle) Wait() { l.running.Wait() }
