@@ -28,6 +28,8 @@ const (
 	lookupBatchSize    = 16 << 10 // bytes of commands that are written before their replies are waited for
 )
 
+var errHTTPPort = errors.New("it speaks HTTP: --lookupd-tcp-address takes the TCP port of an nsqlookupd, by default 4160")
+
 // A lookupConn is one connection to an nsqlookupd. Commands are written by serve
 // alone; readReplies, which it starts, takes the replies and notices at once
 // when the connection is lost.
@@ -124,6 +126,9 @@ func (c *lookupConn) identify() error {
 	c.nc.SetReadDeadline(time.Now().Add(lookupReplyTimeout))
 	if err := c.write(wire.AppendIdentify([]byte(wire.MagicV1), body)); err != nil {
 		return err
+	}
+	if start, _ := c.br.Peek(len("HTTP")); string(start) == "HTTP" {
+		return errHTTPPort
 	}
 	reply, err := c.readReply(nil)
 	if err != nil {

@@ -176,6 +176,7 @@ func TestOddLookupdsDelayNobody(t *testing.T) {
 		"a negative size":                           {&fakeLookupd{script: identifyWith([]byte{0xff, 0xff, 0xff, 0xff})}, false, "size -1 is negative"},
 		"a huge size":                               {&fakeLookupd{script: identifyWith([]byte{0x7f, 0xff, 0xff, 0xff})}, false, "exceeds the limit"},
 		"a size and no more":                        {&fakeLookupd{script: identifyWith([]byte{0, 0, 1, 0, '{'})}, false, "no answer to IDENTIFY"},
+		"an HTTP server":                            {&fakeLookupd{script: identifyWith([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))}, false, "it speaks HTTP"},
 		"never an answer":                           {&fakeLookupd{script: func(*lookupSession, string) error { return nil }}, false, "no answer to IDENTIFY"},
 		"never reads":                               {&fakeLookupd{mute: true}, false, "cannot connect"},
 		"a host that is gone":                       {&fakeLookupd{lost: true}, false, "cannot connect"},
