@@ -192,7 +192,7 @@ func (c *churner) subscribe() error {
 	}
 	defer conn.Close()
 	err = c.consumeSome(conn)
-	if errors.Is(err, os.ErrDeadlineExceeded) || isClosed(err) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || nsqtest.IsClosed(err) {
 		return nil // there was nothing more, or the channel is deleted
 	}
 	return err

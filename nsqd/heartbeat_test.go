@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
 )
@@ -46,7 +47,7 @@ func TestHeartbeats(t *testing.T) {
 			for {
 				f, err := c.tryFrame(10 * tc.interval)
 				if err != nil {
-					if !isClosed(err) {
+					if !nsqtest.IsClosed(err) {
 						t.Errorf("the silent connection ended with %v", err)
 					}
 					break
@@ -145,7 +146,7 @@ func TestConnectionWithoutMagicDoesNotHoldUpExit(t *testing.T) {
 		b.stop()
 		wantDue(t, "the broker stopped", start, 0)
 		for _, c := range []*rawClient{silent, half, idle, busy} {
-			if f, err := c.tryFrame(time.Minute); !isClosed(err) && f.kind != wire.FrameError {
+			if f, err := c.tryFrame(time.Minute); !nsqtest.IsClosed(err) && f.kind != wire.FrameError {
 				t.Errorf("after the stop the connection gave %v, %v", f, err)
 			}
 		}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
-	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -85,7 +84,7 @@ func TestStalledConnections(t *testing.T) {
 		if s.name == deflateStall {
 			most *= 3
 		}
-		if each > most && !tooltest.RaceEnabled { // whose stacks are larger
+		if each > most && !nsqtest.RaceEnabled { // whose stacks are larger
 			t.Errorf("%s: %d bytes for each connection, want at most %d", s.name, each, most)
 		}
 		last = now

@@ -2,14 +2,12 @@ package nsqd_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
@@ -191,15 +189,9 @@ func (c *rawClient) wantClosed() {
 	if err == nil {
 		c.tb.Fatalf("got %v, want the end of the connection", f)
 	}
-	if !isClosed(err) {
+	if !nsqtest.IsClosed(err) {
 		c.tb.Fatalf("want the end of the connection, got %v", err)
 	}
-}
-
-// isClosed reports whether err says that the peer closed the connection: a
-// reset is usual where it did not read all that was sent.
-func isClosed(err error) bool {
-	return err == io.EOF || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }
 
 // sync waits until all commands before it are executed and checks that no
@@ -387,11 +379,7 @@ func (b *bubble) post(path string) {
 // do makes a request to the HTTP API and returns the answer and its body.
 func (b *bubble) do(req *http.Request) (*http.Response, string) {
 	b.tb.Helper()
-	client := http.Client{Transport: &http.Transport{
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return b.http.Dial(), nil },
-		DisableKeepAlives: true,
-	}}
-	resp, err := client.Do(req)
+	resp, err := b.http.HTTPClient().Do(req)
 	if err != nil {
 		b.tb.Fatal(err)
 	}

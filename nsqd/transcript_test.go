@@ -172,7 +172,7 @@ func (p *player) play(t *testing.T, l nsqtest.TranscriptLine) error {
 		if err != nil {
 			return err
 		}
-		if err := p.c.trySend(text); err != nil && !isClosed(err) { // an early refusal may come before all is sent
+		if err := p.c.trySend(text); err != nil && !nsqtest.IsClosed(err) { // an early refusal may come before all is sent
 			return err
 		}
 	case "<":
@@ -193,7 +193,7 @@ func (p *player) play(t *testing.T, l nsqtest.TranscriptLine) error {
 		if err == nil {
 			return fmt.Errorf("got %v", f)
 		}
-		if !isClosed(err) {
+		if !nsqtest.IsClosed(err) {
 			return err
 		}
 	case "conn":

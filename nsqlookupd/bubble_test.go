@@ -82,11 +82,7 @@ func (b *bubble) do(ctx context.Context, method, path, tag string) (answer, erro
 	if tag != "" {
 		req.Header.Set("If-None-Match", tag)
 	}
-	client := http.Client{Transport: &http.Transport{
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return b.http.Dial(), nil },
-		DisableKeepAlives: true,
-	}}
-	resp, err := client.Do(req)
+	resp, err := b.http.HTTPClient().Do(req)
 	if err != nil {
 		return answer{}, err
 	}

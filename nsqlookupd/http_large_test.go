@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
-	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -51,7 +50,7 @@ func registerCluster(tb testing.TB, d *nsqtest.Lookupd, nodes, topics int) {
 func TestLargeAnswersTakeLittleMemory(t *testing.T) {
 	const most = 4 << 20
 	nodes, topics := 100, 300
-	if tooltest.RaceEnabled {
+	if nsqtest.RaceEnabled {
 		nodes = 30
 	}
 	opts := nsqtest.LookupdOptions(t)

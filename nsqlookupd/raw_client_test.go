@@ -2,11 +2,8 @@ package nsqlookupd_test
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"syscall"
 	"testing"
 	"time"
 
@@ -120,16 +117,10 @@ func (c *rawClient) tryClosed() error {
 	if err == nil {
 		return fmt.Errorf("got %.300q, want the end of the connection", got)
 	}
-	if !isClosed(err) {
+	if !nsqtest.IsClosed(err) {
 		return fmt.Errorf("want the end of the connection, got %w", err)
 	}
 	return nil
-}
-
-// isClosed reports whether err says that the peer closed the connection: a
-// reset is usual where it did not read all that was sent.
-func isClosed(err error) bool {
-	return err == io.EOF || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }
 
 // identify returns the answer to IDENTIFY.

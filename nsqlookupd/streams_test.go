@@ -3,21 +3,12 @@ package nsqlookupd_test
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"net/http"
-	"os"
 	"runtime"
-	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
-	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -62,36 +53,8 @@ func httpStreams() []nsqtest.ByteStream {
 
 var identifyCommandWithMagic = []byte(wire.MagicV1 + identifyCommand)
 
-// How many mutated streams are sent: over connections that never leave the
-// process, and over sockets. The race detector takes several times as long, so
-// that it gets a tenth; NSQD_TEST_STREAMS sets another number.
-const (
-	streams       = 100_000
-	socketStreams = 3000
-	streamSeed    = 4160
-)
-
-func streamCount(t *testing.T) int {
-	if env := os.Getenv("NSQD_TEST_STREAMS"); env != "" {
-		n, err := strconv.Atoi(env)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	if tooltest.RaceEnabled || testing.Short() {
-		return streams / 10
-	}
-	return streams
-}
-
-// streamNumber returns a stream that is the same in every run.
-func streamNumber(i int, tcp, web []nsqtest.ByteStream) (s nsqtest.ByteStream, isHTTP bool) {
-	rnd := rand.New(rand.NewPCG(streamSeed, uint64(i)))
-	if i%3 == 0 {
-		return nsqtest.Mutate(rnd, web), true
-	}
-	return nsqtest.Mutate(rnd, tcp), false
+func mutatedStreams() *nsqtest.MutatedStreams {
+	return &nsqtest.MutatedStreams{TCP: tcpStreams(), HTTP: httpStreams(), Seed: 4160}
 }
 
 func startQuietly(tb testing.TB) *bubble {
@@ -102,57 +65,9 @@ func startQuietly(tb testing.TB) *bubble {
 
 // Whatever clients send, it goes on, gives everything back and serves others.
 func TestMutatedStreams(t *testing.T) {
-	const (
-		round      = 2000
-		workers    = 8
-		mostMemory = 32 << 20
-	)
 	b := startQuietly(t)
-	tcp, web := tcpStreams(), httpStreams()
-	count := streamCount(t)
-	start := time.Now()
-	serve := func(i int) {
-		s, isHTTP := streamNumber(i, tcp, web)
-		l := b.tcp
-		if isHTTP {
-			l = b.http
-		}
-		if !l.Serve(s) {
-			t.Errorf("stream %d is not at its end: %q", i, s)
-		}
-	}
-	for i := range 1000 { // what is only ever made once
-		serve(i)
-	}
-	b.DeleteTopics()
-	before, memory := runtime.NumGoroutine(), nsqtest.MemoryInUse()
-	files := nsqtest.OpenFiles()
-	var most int64
-	for first := 0; first < count && !t.Failed(); first += round {
-		var next atomic.Int64
-		var running sync.WaitGroup
-		for range workers {
-			running.Go(func() {
-				for i := int(next.Add(1)) - 1; i < round; i = int(next.Add(1)) - 1 {
-					serve(first + i)
-				}
-			})
-		}
-		running.Wait()
-		if n := b.Panics(); n != 0 {
-			t.Errorf("%d panics with streams %d to %d", n, first, first+round)
-		}
-		most = max(most, nsqtest.MemoryInUse()-memory)
-		b.DeleteTopics()
-	}
-	t.Logf("%d streams in %v, at most %d KiB more memory at the end of a round of %d", count, time.Since(start), most>>10, round)
-	if most > mostMemory {
-		t.Errorf("memory grew by %d KiB", most>>10)
-	}
-	wantResources(t, before, files)
-	if grown := nsqtest.MemoryInUse() - memory; grown > 2<<20 {
-		t.Errorf("%d KiB of memory are not given back", grown>>10)
-	}
+	target := nsqtest.StreamTarget{TCP: b.tcp, HTTP: b.http, Panics: b.Panics, Clear: b.DeleteTopics}
+	mutatedStreams().Play(t, target, 32<<20, 2<<20)
 	if a := b.get("/debug"); a.body != "{}" {
 		t.Errorf("somebody is still registered: %s", a.body)
 	}
@@ -168,71 +83,24 @@ func TestMutatedStreamsOverSockets(t *testing.T) {
 	opts.Logger = slog.New(slog.DiscardHandler)
 	d := nsqtest.StartLookupd(t, opts)
 	dialProducer(t, d, "n1").close()
-	before, files := runtime.NumGoroutine(), nsqtest.OpenFiles()
-
-	tcp, web := tcpStreams(), httpStreams()
-	var next atomic.Int64
-	var running sync.WaitGroup
-	for range 8 {
-		running.Go(func() {
-			for i := int(next.Add(1)) - 1; i < socketStreams; i = int(next.Add(1)) - 1 {
-				s, isHTTP := streamNumber(i, tcp, web)
-				addr := d.RealTCPAddr()
-				if isHTTP {
-					addr = d.RealHTTPAddr()
-				}
-				if err := sendStream(addr, s, i); err != nil && !isClosed(err) {
-					t.Errorf("stream %d, %q: %v", i, s, err)
-				}
-			}
-		})
-	}
-	running.Wait()
+	before, streams := nsqtest.TakeResources(), mutatedStreams()
+	nsqtest.Concurrently(8, 3000, func(i int) {
+		s, isHTTP := streams.Number(i)
+		addr := d.RealTCPAddr()
+		if isHTTP {
+			addr = d.RealHTTPAddr()
+		}
+		if err := nsqtest.SendStream(addr, s, i); err != nil {
+			t.Errorf("stream %d, %q: %v", i, s, err)
+		}
+	})
 	if n := d.Panics(); n != 0 {
 		t.Errorf("%d panics", n)
 	}
-	wantResources(t, before, files)
+	before.WaitFor(t)
 	if status, body := get(t, d, "/debug"); status != 200 || body != "{}" {
 		t.Errorf("somebody is still registered: %d %s", status, body)
 	}
-}
-
-// sendStream sends a stream over a connection of its own: the server ends it
-// when it has read all, or earlier. Every third peer reads to the end, the
-// others just vanish; half of those have read nothing.
-func sendStream(addr net.Addr, s nsqtest.ByteStream, i int) error {
-	conn, err := net.Dial(addr.Network(), addr.String())
-	if err != nil {
-		return err
-	}
-	var answered sync.WaitGroup
-	defer answered.Wait()
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
-	if i%3 > 0 {
-		answered.Go(func() { io.Copy(io.Discard, conn) })
-	}
-	for _, piece := range s {
-		if _, err := conn.Write(piece); err != nil {
-			return err
-		}
-	}
-	if i%3 == 2 {
-		if err := conn.(*net.TCPConn).CloseWrite(); err == nil {
-			answered.Wait()
-		}
-	}
-	return nil
-}
-
-// wantResources waits until no more goroutines run and no more files are open
-// than there were.
-func wantResources(t *testing.T, goroutines, files int) {
-	t.Helper()
-	nsqtest.Eventually(t, "goroutines and descriptors are back at the start's level", func() bool {
-		return runtime.NumGoroutine() <= goroutines && nsqtest.OpenFiles() <= files
-	})
-	t.Logf("at the end %d goroutines and %d descriptors, at the start %d and %d", runtime.NumGoroutine(), nsqtest.OpenFiles(), goroutines, files)
 }
 
 // FuzzTCP sends whatever the fuzzer finds, a line at a time.
@@ -284,7 +152,7 @@ func TestStalledConnectionsAreCheap(t *testing.T) {
 			nsqtest.Eventually(t, "all are served", func() bool { return runtime.NumGoroutine() >= goroutines+connections })
 			each := (nsqtest.MemoryInUse() - before) / connections
 			t.Logf("%d bytes each", each)
-			if each > mostEach && !tooltest.RaceEnabled { // whose stacks are larger
+			if each > mostEach && !nsqtest.RaceEnabled { // whose stacks are larger
 				t.Errorf("%d bytes for each connection, want at most %d", each, mostEach)
 			}
 			for _, c := range conns {

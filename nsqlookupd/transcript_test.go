@@ -91,7 +91,7 @@ func (p *player) play(t *testing.T, l nsqtest.TranscriptLine) error {
 	}
 	switch l.Verb {
 	case ">":
-		if err := p.c.trySend(text); err != nil && !isClosed(err) { // an early refusal may come before all is sent
+		if err := p.c.trySend(text); err != nil && !nsqtest.IsClosed(err) { // an early refusal may come before all is sent
 			return err
 		}
 	case "<":

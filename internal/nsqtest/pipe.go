@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -44,6 +45,15 @@ func (l *PipeListener) TryDial(ctx context.Context) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// HTTPClient returns a client whose requests all go through l, whatever their
+// host, each over a connection of its own.
+func (l *PipeListener) HTTPClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return l.Dial(), nil },
+		DisableKeepAlives: true,
+	}}
 }
 
 // A pipeConn is the server's end of a pipe. Who waits for another's write does

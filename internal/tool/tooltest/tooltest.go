@@ -47,7 +47,7 @@ func buildAndRun(m *testing.M, programs []string) int {
 	Bin = dir
 
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
-	if RaceEnabled {
+	if nsqtest.RaceEnabled {
 		args = append(args, "-race")
 	}
 	for _, p := range programs {

@@ -1,6 +1,6 @@
 //go:build race
 
-package tooltest
+package nsqtest
 
 // RaceEnabled says that the tests run with the race detector.
 const RaceEnabled = true
