@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/httpapi/httpapitest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
 
@@ -20,16 +21,16 @@ func TestHTTPProfiles(t *testing.T) {
 	overEveryListener(t, nil, func(t *testing.T, _ *nsqtest.NSQD, a *api) {
 		for target, want := range map[string]struct{ contentType, start string }{
 			"/":                     {"text/html; charset=utf-8", "<html>"},
-			"/cmdline":              {isText, ""},
+			"/cmdline":              {httpapitest.Text, ""},
 			"/heap":                 {isBinary, "\x1f\x8b"},
-			"/heap?debug=1&gc=1":    {isText, "heap profile: "},
-			"/allocs?debug=1":       {isText, "heap profile: "},
-			"/goroutine?debug=1":    {isText, "goroutine profile: total "},
-			"/goroutine?debug=2":    {isText, "goroutine "},
-			"/block?debug=1":        {isText, "--- contention:"},
-			"/mutex?debug=1":        {isText, "--- mutex:"},
-			"/threadcreate?debug=1": {isText, "threadcreate profile: total "},
-			"/symbol":               {isText, "num_symbols: 1\n"},
+			"/heap?debug=1&gc=1":    {httpapitest.Text, "heap profile: "},
+			"/allocs?debug=1":       {httpapitest.Text, "heap profile: "},
+			"/goroutine?debug=1":    {httpapitest.Text, "goroutine profile: total "},
+			"/goroutine?debug=2":    {httpapitest.Text, "goroutine "},
+			"/block?debug=1":        {httpapitest.Text, "--- contention:"},
+			"/mutex?debug=1":        {httpapitest.Text, "--- mutex:"},
+			"/threadcreate?debug=1": {httpapitest.Text, "threadcreate profile: total "},
+			"/symbol":               {httpapitest.Text, "num_symbols: 1\n"},
 			"/trace?seconds=0.01":   {isBinary, "go 1."},
 			"/profile?seconds=1":    {isBinary, "\x1f\x8b"},
 		} {

@@ -1,26 +1,19 @@
 package nsqd_test
 
 import (
-	"fmt"
 	"log/slog"
-	"maps"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/httpapi/httpapitest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/version"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
-// An exchange is one request and its answer.
-type exchange struct {
-	method, target, body string
-	status               int
-	answer               string // the body; of an error the code, of a redirect the target, of 405 and OPTIONS what is allowed
-}
+// An exchange is a row of the tables.
+type exchange httpapitest.Exchange
 
 // endpoints are all paths with their methods.
 var endpoints = []struct{ path, methods string }{
@@ -58,25 +51,9 @@ var endpoints = []struct{ path, methods string }{
 // rulesOfPaths is what holds for every endpoint, whatever it does.
 func rulesOfPaths() (rows []exchange) {
 	for _, e := range endpoints {
-		methods := strings.Fields(e.methods)
-		allow := strings.Join(slices.Sorted(slices.Values(append(methods, "OPTIONS"))), ", ")
-		rows = append(rows, exchange{"OPTIONS", e.path, "", 200, allow})
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"} {
-			if !slices.Contains(methods, method) {
-				rows = append(rows, exchange{method, e.path + "?topic=t&channel=c&rate=1", "x", 405, allow})
-				continue
-			}
-			moved := http.StatusTemporaryRedirect
-			if method == "GET" {
-				moved = http.StatusMovedPermanently
-			}
-			rows = append(rows,
-				exchange{method, e.path + "/?topic=t", "x", moved, e.path + "?topic=t"},
-				exchange{method, "/." + e.path, "", moved, e.path},
-			)
-			if !strings.HasPrefix(e.path, "/config/") { // where case is part of the name
-				rows = append(rows, exchange{method, strings.ToUpper(e.path) + "?%zz", "", moved, e.path + "?%zz"})
-			}
+		isName := strings.HasPrefix(e.path, "/config/") // where case is part of it
+		for _, x := range httpapitest.PathRules(e.path, e.methods, !isName) {
+			rows = append(rows, exchange(x))
 		}
 		rows = append(rows, exchange{"GET", e.path + "/deeper", "", 404, "NOT_FOUND"})
 	}
@@ -308,74 +285,24 @@ func TestHTTPTable(t *testing.T) {
 		a.post("/topic/create?topic=t")
 		a.post("/channel/create?topic=t&channel=c")
 		for _, x := range rows {
-			resp, body, err := a.try(x.method, x.target, strings.NewReader(x.body))
+			resp, body, err := a.try(x.Method, x.Target, strings.NewReader(x.Body))
 			if err != nil {
-				t.Fatalf("%s %s: %v", x.method, x.target, err)
+				t.Fatalf("%s %s: %v", x.Method, x.Target, err)
 			}
-			got, want := transcript(resp.StatusCode, resp.Header, body), x.want(body)
+			got, want := httpapitest.Transcript(resp.StatusCode, resp.Header, body), x.want(body)
 			if got != want {
-				t.Errorf("%s %s %.40q:\ngot  %s\nwant %s", x.method, x.target, x.body, got, want)
+				t.Errorf("%s %s %.40q:\ngot  %s\nwant %s", x.Method, x.Target, x.Body, got, want)
 			}
 		}
 	})
 }
 
-// transcript is a whole answer as text, except for what changes from one to
-// the next: the date, and whether the connection stays open.
-func transcript(status int, header http.Header, body string) string {
-	text := strconv.Itoa(status)
-	for _, key := range slices.Sorted(maps.Keys(header)) {
-		if key != "Date" && key != "Connection" {
-			text += fmt.Sprintf("\n%s: %s", key, strings.Join(header[key], "|"))
-		}
-	}
-	return text + "\n\n" + body
-}
-
 // want is the whole answer that x stands for. got is needed only where x leaves
 // the end of the body open.
 func (x exchange) want(got string) string {
-	body, header := x.answer, http.Header{}
-	path, _, _ := strings.Cut(x.target, "?")
-	plain := path == "/ping" || path == "/debug/setblockrate" || path == "/debug/freememory"
-	switch {
-	case x.status/100 == 3:
-		header.Set("Location", x.answer)
-		body = ""
-		if x.method == "GET" { // a line for people
-			body = fmt.Sprintf("<a href=\"%s\">Moved Permanently</a>.\n\n", x.answer)
-			header.Set("Content-Type", "text/html; charset=utf-8")
-		}
-		plain = true
-	case x.method == "OPTIONS" && x.status == 200:
-		header.Set("Allow", x.answer)
-		body, plain = "", true
-	case x.status == 405:
-		header.Set("Allow", x.answer)
-		body, plain = `{"message":"METHOD_NOT_ALLOWED"}`, false
-	case x.status >= 400 && !plain:
-		body = `{"message":"` + x.answer + `"}`
-	}
-	if start, open := strings.CutSuffix(body, "..."); open && strings.HasPrefix(got, start) {
-		body = got
-	}
-	if !plain {
-		header.Set("X-NSQ-Content-Type", "nsq; version=1.0")
-	}
-	if body != "" && header.Get("Content-Type") == "" {
-		header.Set("Content-Type", contentType(x, plain))
-	}
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	if x.method == "HEAD" {
-		body = ""
-	}
-	return transcript(x.status, header, body)
-}
-
-func contentType(x exchange, plain bool) string {
-	isValue := strings.HasPrefix(x.answer, "{") || strings.HasPrefix(x.target, "/config/") && x.answer != "get"
-	if !plain && (x.status >= 400 || isValue) {
-		return isJSON
-	}
-	return isText
+	path, _, _ := strings.Cut(x.Target, "?")
+	return httpapitest.Exchange(x).Want(httpapitest.Form{
+		Plain:   path == "/ping" || path == "/debug/setblockrate" || path == "/debug/freememory",
+		IsValue: strings.HasPrefix(x.Answer, "{") || strings.HasPrefix(path, "/config/") && x.Answer != "get",
+	}, got)
 }

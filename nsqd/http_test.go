@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/certs/certstest"
+	"github.com/seed893f581e/nsq/internal/httpapi/httpapitest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/version"
 	"github.com/seed893f581e/nsq/nsqd"
@@ -161,11 +162,6 @@ func overEveryListener(t *testing.T, change func(*nsqd.Options), test func(t *te
 	}
 }
 
-const (
-	isText = "text/plain; charset=utf-8"
-	isJSON = "application/json; charset=utf-8"
-)
-
 func TestHTTPInfo(t *testing.T) {
 	overEveryListener(t, nil, func(t *testing.T, n *nsqtest.NSQD, a *api) {
 		hostname, err := os.Hostname()
@@ -190,7 +186,7 @@ func TestHTTPInfo(t *testing.T) {
 		if text != want {
 			t.Errorf("got  %s\nwant %s", text, want)
 		}
-		if h := resp.Header; h.Get("Content-Type") != isJSON || h.Get("X-NSQ-Content-Type") != "nsq; version=1.0" {
+		if h := resp.Header; h.Get("Content-Type") != httpapitest.JSON || h.Get("X-NSQ-Content-Type") != "nsq; version=1.0" {
 			t.Errorf("headers %v", h)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/certs/certstest"
+	"github.com/seed893f581e/nsq/internal/httpapi/httpapitest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/nsqd"
 )
@@ -77,9 +78,9 @@ func TestTLSRequired(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := transcript(resp.StatusCode, resp.Header, body)
+			got := httpapitest.Transcript(resp.StatusCode, resp.Header, body)
 			want := fmt.Sprintf("403\nContent-Length: %d\nContent-Type: %s\nX-Nsq-Content-Type: nsq; version=1.0\n\n"+
-				`{"message": "TLS_REQUIRED", "https_port": %d}`, len(body), isJSON, port)
+				`{"message": "TLS_REQUIRED", "https_port": %d}`, len(body), httpapitest.JSON, port)
 			if got != want {
 				t.Errorf("%s:\ngot  %s\nwant %s", request, got, want)
 			}

@@ -1,25 +1,19 @@
 package nsqlookupd_test
 
 import (
-	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/httpapi/httpapitest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
-// An exchange is one request and its answer.
-type exchange struct {
-	method, target, body string
-	status               int
-	answer               string // the body; of an error the code, of a redirect the target, of 405 and OPTIONS what is allowed
-}
+// An exchange is a row of the tables.
+type exchange httpapitest.Exchange
 
 // endpoints are all paths with their methods.
 var endpoints = []struct{ path, methods string }{
@@ -48,23 +42,8 @@ var endpoints = []struct{ path, methods string }{
 // rulesOfPaths is what holds for every endpoint, whatever it does.
 func rulesOfPaths() (rows []exchange) {
 	for _, e := range endpoints {
-		methods := strings.Fields(e.methods)
-		allow := strings.Join(slices.Sorted(slices.Values(append(methods, "OPTIONS"))), ", ")
-		rows = append(rows, exchange{"OPTIONS", e.path, "", 200, allow})
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"} {
-			if !slices.Contains(methods, method) {
-				rows = append(rows, exchange{method, e.path + "?topic=t&channel=c&node=n:1", "x", 405, allow})
-				continue
-			}
-			moved := http.StatusTemporaryRedirect
-			if method == "GET" {
-				moved = http.StatusMovedPermanently
-			}
-			rows = append(rows,
-				exchange{method, e.path + "/?topic=t", "x", moved, e.path + "?topic=t"},
-				exchange{method, "/." + e.path, "", moved, e.path},
-				exchange{method, strings.ToUpper(e.path) + "?%zz", "", moved, e.path + "?%zz"},
-			)
+		for _, x := range httpapitest.PathRules(e.path, e.methods, true) {
+			rows = append(rows, exchange(x))
 		}
 		if e.path != "/debug" {
 			rows = append(rows, exchange{"GET", e.path + "/deeper", "", 404, "NOT_FOUND"})
@@ -210,84 +189,37 @@ func TestHTTPTable(t *testing.T) {
 	}
 	defer client.CloseIdleConnections()
 	for _, x := range slices.Concat(rulesOfPaths(), rulesOfNames(), exchanges) {
-		req, err := http.NewRequest(x.method, d.HTTPURL(), strings.NewReader(x.body))
+		req, err := http.NewRequest(x.Method, d.HTTPURL(), strings.NewReader(x.Body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		path, query, _ := strings.Cut(x.target, "?")
+		path, query, _ := strings.Cut(x.Target, "?")
 		req.URL.Path, req.URL.RawQuery = path, query
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		resp, err := client.Do(req)
 		if err != nil {
-			t.Fatalf("%s %s: %v", x.method, x.target, err)
+			t.Fatalf("%s %s: %v", x.Method, x.Target, err)
 		}
 		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if err != nil {
-			t.Fatalf("%s %s: %v", x.method, x.target, err)
+			t.Fatalf("%s %s: %v", x.Method, x.Target, err)
 		}
-		if got, want := answerText(resp.StatusCode, resp.Header, string(body)), x.want(); got != want {
-			t.Errorf("%s %s %.40q:\ngot  %s\nwant %s", x.method, x.target, x.body, got, want)
-		}
-	}
-}
-
-// answerText is a whole answer as text, except for what changes from one to the
-// next: the date, whether the connection stays open, and the value of a tag.
-func answerText(status int, header http.Header, body string) string {
-	text := strconv.Itoa(status)
-	for _, key := range slices.Sorted(maps.Keys(header)) {
-		switch key {
-		case "Date", "Connection":
-		case "Etag":
-			text += "\nEtag"
-		default:
-			text += fmt.Sprintf("\n%s: %s", key, strings.Join(header[key], "|"))
+		if got, want := httpapitest.Transcript(resp.StatusCode, resp.Header, string(body)), x.want(); got != want {
+			t.Errorf("%s %s %.40q:\ngot  %s\nwant %s", x.Method, x.Target, x.Body, got, want)
 		}
 	}
-	return text + "\n\n" + body
 }
 
 // want is the whole answer that x stands for.
 func (x exchange) want() string {
-	const isText, isJSON = "text/plain; charset=utf-8", "application/json; charset=utf-8"
-	body, header := x.answer, http.Header{}
-	path, _, _ := strings.Cut(x.target, "?")
-	v1 := path != "/ping" && x.status/100 != 3
-	switch {
-	case x.status/100 == 3:
-		header.Set("Location", x.answer)
-		body = ""
-		if x.method == "GET" { // a line for people
-			body = fmt.Sprintf("<a href=\"%s\">Moved Permanently</a>.\n\n", x.answer)
-			header.Set("Content-Type", "text/html; charset=utf-8")
-		}
-	case x.method == "OPTIONS" && x.status == 200:
-		header.Set("Allow", x.answer)
-		body, v1 = "", false
-	case x.status == 405:
-		header.Set("Allow", x.answer)
-		body, v1 = `{"message":"METHOD_NOT_ALLOWED"}`, true
-	case x.status >= 400:
-		body = `{"message":"` + x.answer + `"}`
-	}
-	if v1 {
-		header.Set("X-NSQ-Content-Type", "nsq; version=1.0")
-	}
-	if (path == "/lookup" || path == "/watch") && (x.status == 200 && v1 || x.answer == "TOPIC_NOT_FOUND") {
-		header.Set("ETag", "")
-	}
-	if body != "" && header.Get("Content-Type") == "" {
-		header.Set("Content-Type", isJSON)
-		if path == "/ping" && !v1 {
-			header.Set("Content-Type", isText)
-		}
-	}
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	if x.method == "HEAD" {
-		body = ""
-	}
-	return answerText(x.status, header, body)
+	path, _, _ := strings.Cut(x.Target, "?")
+	isAnswer := x.Status == 200 && x.Method != "OPTIONS" || x.Answer == "TOPIC_NOT_FOUND"
+	return httpapitest.Exchange(x).Want(httpapitest.Form{
+		Plain:   path == "/ping",
+		IsValue: true,
+		Tagged:  isAnswer && (path == "/lookup" || path == "/watch"),
+	}, "")
 }
 
 // The index of profiles has links that lead somewhere only with a slash at the
