@@ -104,7 +104,7 @@ func TestNameOfOneLookupdWithTwoAddresses(t *testing.T) {
 				if text := log.String(); strings.Contains(text, "level=WARN") || strings.Count(text, "\n") > 100 {
 					t.Errorf("the log is %s", text)
 				}
-				if n := ln.asked["localhost"]; n > 4000 {
+				if n := ln.asked["localhost"]; n > 130 { // every 30 s, and some at the start
 					t.Errorf("the name was resolved %d times in an hour", n)
 				}
 				if got := b.ReachableLookupds(t.Context()); len(got) != 1 {

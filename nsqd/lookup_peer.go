@@ -42,7 +42,7 @@ type lookupPeer struct {
 	// Guarded by lookups.mu.
 	conn    *lookupConn // that has answered IDENTIFY, or nil
 	listed  bool        // the name leads here
-	known   bool        // there is an nsqlookupd, and no other address of the name leads to it
+	known   bool        // there was an nsqlookupd, and no other address of the name leads to it
 	settled bool        // the first attempt to connect is over
 }
 
@@ -67,9 +67,20 @@ func (p *lookupPeer) run() {
 		} else if p.serve(c); !p.release() {
 			return
 		}
-		giveToken(p.name.again)
+		if p.mayHaveMoved() {
+			giveToken(p.name.again)
+		}
 		p.wait()
 	}
+}
+
+// mayHaveMoved reports whether it is worth asking where the name leads: there
+// was an nsqlookupd here, or nobody is connected by the name. An address where
+// there never was one would have it resolved for ever.
+func (p *lookupPeer) mayHaveMoved() bool {
+	p.name.l.mu.Lock()
+	defer p.name.l.mu.Unlock()
+	return p.known || !p.hasConnectedSiblingLocked()
 }
 
 // connect returns a connection whose IDENTIFY is answered, and that is noted in
@@ -186,6 +197,10 @@ func (p *lookupPeer) failed(err error) {
 func (p *lookupPeer) hasConnectedSibling() bool {
 	p.name.l.mu.Lock()
 	defer p.name.l.mu.Unlock()
+	return p.hasConnectedSiblingLocked()
+}
+
+func (p *lookupPeer) hasConnectedSiblingLocked() bool {
 	for _, sibling := range p.name.peers {
 		if sibling.conn != nil {
 			return true
