@@ -94,16 +94,10 @@ func (s *httpServer) routes() {
 }
 
 // serve answers requests until close.
-func (s *httpServer) serve() error {
-	s.n.log.Info("HTTP: listening on " + s.listener.Addr().String())
-	return s.server.Serve(s.listener)
-}
+func (s *httpServer) serve() error { return s.server.Serve(s.listener) }
 
 // serveTLS answers requests over TLS until close.
-func (s *httpServer) serveTLS() error {
-	s.n.log.Info("HTTPS: listening on " + s.secure.Addr().String())
-	return s.server.ServeTLS(s.secure, s.tlsConfig)
-}
+func (s *httpServer) serveTLS() error { return s.server.ServeTLS(s.secure, s.tlsConfig) }
 
 // close stops listening and returns when no request runs any more.
 func (s *httpServer) close() error {
@@ -112,11 +106,8 @@ func (s *httpServer) close() error {
 		errs = append(errs, s.server.Close())
 	}
 	for _, l := range []net.Listener{s.listener, s.secure} {
-		if l == nil {
-			continue
-		}
-		if err := l.Close(); !errors.Is(err, net.ErrClosed) { // one that was never served is still open
-			errs = append(errs, err)
+		if l != nil {
+			errs = append(errs, sockets.CloseListener(l)) // one that was never served is still open
 		}
 	}
 	return errors.Join(errs...)

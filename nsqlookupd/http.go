@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/httpapi"
+	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -57,19 +58,13 @@ func (s *httpServer) routes() {
 }
 
 // serve answers requests until close.
-func (s *httpServer) serve() error {
-	s.log.Info("HTTP: listening on " + s.listener.Addr().String())
-	return s.server.Serve(s.listener)
-}
+func (s *httpServer) serve() error { return s.server.Serve(s.listener) }
 
 // close stops listening, answers who waits for a change, and returns when no
 // request runs any more.
 func (s *httpServer) close() error {
 	err := s.server.Close()
-	if e := s.listener.Close(); !errors.Is(e, net.ErrClosed) { // one that was never served is still open
-		err = errors.Join(err, e)
-	}
-	return err
+	return errors.Join(err, sockets.CloseListener(s.listener)) // one that was never served is still open
 }
 
 func badRequest(code string) error { return httpapi.Error{Status: http.StatusBadRequest, Code: code} }

@@ -141,14 +141,17 @@ func (s *Server) untilClose(r *http.Request) (_ *http.Request, cancel func()) {
 	}
 }
 
-// Serve answers the requests that come through l until Close, and then returns
-// nil. Several listeners may be served at once; it closes its own at the end.
+// Serve logs where l listens and answers the requests that come through it until
+// Close, and then returns nil. Several listeners may be served at once; it closes
+// its own at the end.
 func (s *Server) Serve(l net.Listener) error {
+	s.config.Log.Info("HTTP: listening on " + l.Addr().String())
 	return s.serveOn(l, s.plain.Serve)
 }
 
 // ServeTLS is Serve for requests over TLS, with HTTP/1.1 only.
 func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
+	s.config.Log.Info("HTTPS: listening on " + l.Addr().String())
 	return s.serveOn(l, func(l net.Listener) error {
 		return s.secure.Serve(tls.NewListener(l, config))
 	})

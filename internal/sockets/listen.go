@@ -74,3 +74,11 @@ func removeStale(path string) bool {
 	now, err := os.Lstat(path)
 	return err == nil && os.SameFile(before, now) && os.Remove(path) == nil
 }
+
+// CloseListener closes l, which may be closed already.
+func CloseListener(l net.Listener) error {
+	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}

@@ -184,3 +184,18 @@ func TestListenRemovesNothingElse(t *testing.T) {
 		})
 	}
 }
+
+func TestCloseListener(t *testing.T) {
+	l, err := ListenTCP("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := CloseListener(l); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v, want %v", err, net.ErrClosed)
+	}
+}

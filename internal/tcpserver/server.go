@@ -94,12 +94,7 @@ func (s *Server) remove(conn net.Conn) {
 }
 
 // Close closes the listener; connections that are served stay.
-func (s *Server) Close() error {
-	if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
-}
+func (s *Server) Close() error { return sockets.CloseListener(s.listener) }
 
 // Stop closes every connection and waits until each is done. What is accepted
 // afterwards is closed at once.
