@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -21,32 +20,10 @@ const (
 	watchTime  = 25 * time.Second
 	watchGrace = 5 * time.Second
 
-	// A name is resolved again after LookupdPollInterval within these limits, and
-	// sooner when one of its addresses does not answer.
-	minResolve = time.Second
-	maxResolve = 30 * time.Second
-
 	lookupIdleTime    = 30 * time.Second // of a connection
 	maxLookupHeader   = 64 << 10
 	lookupContentType = "application/vnd.nsq; version=1.0"
 )
-
-// lookupd is an address the consumer was told to ask. All addresses of a name
-// are asked: each may be that of an nsqlookupd with a registry of its own.
-type lookupd struct {
-	*lookupAddress
-	ctx    context.Context // ends with the wish to ask it
-	cancel context.CancelFunc
-	client *http.Client // the program's; nil for our own
-
-	failed chan struct{} // has room for one: an address did not answer
-
-	// Guarded by Consumer.mu.
-	sources    map[netip.Addr]*lookupSource // by the address of the name; the zero Addr if that is not ours to resolve
-	unresolved bool                         // no address of the name was ever found
-	decided    bool                         // a source has answered, or all have failed
-	answered   bool                         // a source has answered
-}
 
 // lookupSource is one nsqlookupd.
 type lookupSource struct {
@@ -70,101 +47,6 @@ const (
 	answering
 	failing
 )
-
-// followLookupd asks an nsqlookupd, or those that a name stands for, until
-// nobody wants that any more.
-func (r *Consumer) followLookupd(l *lookupd) {
-	if l.client != nil || !l.isName() {
-		for _, s := range r.setSources(l, []netip.Addr{{}}) {
-			r.followSource(s)
-		}
-		return
-	}
-	var sources sync.WaitGroup
-	defer sources.Wait()
-	failures := 0
-	for {
-		ips, err := r.resolve(l)
-		pause := min(max(minResolve, r.config.LookupdPollInterval), maxResolve)
-		switch {
-		case l.ctx.Err() != nil:
-			return
-		case err != nil:
-			failures++
-			r.unresolved(l, failures, err)
-			pause = growing(minResolve, failures, pause)
-		default:
-			failures = 0
-			for _, s := range r.setSources(l, ips) {
-				sources.Go(func() { r.followSource(s) })
-			}
-		}
-		if !sleep(l.ctx, minResolve) {
-			return
-		}
-		timer := time.NewTimer(pause - minResolve)
-		select {
-		case <-timer.C:
-		case <-l.failed:
-		case <-l.ctx.Done():
-		}
-		timer.Stop()
-	}
-}
-
-// resolve returns the addresses of a name, each once.
-func (r *Consumer) resolve(l *lookupd) ([]netip.Addr, error) {
-	ctx, cancel := r.lookupTimeout(l.ctx)
-	defer cancel()
-	ips, err := r.discovery.resolve(ctx, l.host)
-	if err != nil {
-		return nil, err
-	}
-	if len(ips) == 0 {
-		return nil, errors.New("no addresses")
-	}
-	for i, ip := range ips {
-		ips[i] = ip.Unmap()
-	}
-	slices.SortFunc(ips, netip.Addr.Compare)
-	return slices.Compact(ips), nil
-}
-
-// unresolved notes that a name has no addresses. Those it had are still asked.
-func (r *Consumer) unresolved(l *lookupd, failures int, err error) {
-	r.mu.Lock()
-	l.unresolved = len(l.sources) == 0
-	r.mu.Unlock()
-	level := LogLevelDebug
-	if failures == 1 {
-		level = LogLevelError
-	}
-	r.logf(level, "error resolving nsqlookupd (%s) - %s", l.name, err)
-	r.discovery.notify() // after the log: this may make ConnectToNSQLookupd return
-}
-
-// setSources makes ips the addresses of l, and returns those that are new.
-// Answers of those that are gone do not count any more.
-func (r *Consumer) setSources(l *lookupd, ips []netip.Addr) (added []*lookupSource) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for ip, s := range l.sources {
-		if !slices.Contains(ips, ip) {
-			s.cancel()
-			delete(l.sources, ip)
-			r.discovery.notify()
-		}
-	}
-	for _, ip := range ips {
-		if l.sources[ip] == nil {
-			s := r.newSource(l, ip)
-			l.sources[ip] = s
-			added = append(added, s)
-		}
-	}
-	l.unresolved = false
-	return added
-}
 
 func (r *Consumer) newSource(l *lookupd, ip netip.Addr) *lookupSource {
 	s := &lookupSource{lookupd: l, name: l.name, client: l.client}

@@ -45,8 +45,9 @@
 // that notes have the order of changes. lookupLoop runs a goroutine for each
 // configured name, which finds the addresses that the name leads to
 // (lookup_names.go), and one for each address, the peer, which connects again
-// and again (lookup_peer.go). A connection begins with IDENTIFY and everything
-// there is; from then on a note wakes it, and it tells how things are by then
+// and again (lookup_peer.go). A connection begins with IDENTIFY, in which the node
+// says where clients reach it (broadcast_address.go), and everything there is;
+// from then on a note wakes it, and it tells how things are by then
 // (lookup_conn.go, lookup_registrations.go). Who is not connected has no notes, and
 // nobody ever waits for who is. With the connection the node vanishes from the
 // nsqlookupd: that is how Exit tells it.

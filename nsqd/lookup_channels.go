@@ -21,8 +21,8 @@ import (
 // waits in it, so that each of those channels gets everything. Publishers never
 // wait.
 //
-// Each nsqlookupd that is connected has a session (lookup_session.go), which
-// asks. A topic waits for it no longer than it is connected and answers in
+// Each nsqlookupd that is connected has a session (lookup_channels_session.go),
+// which asks. A topic waits for it no longer than it is connected and answers in
 // time: one that hangs is found by the registration of that same topic, or else
 // by the query's time-out, and then holds no other topic until it answers again.
 // Who could not be asked, or did not answer, is asked when it does; what it tells
