@@ -27,6 +27,7 @@ type lookupName struct {
 	log     *slog.Logger
 	ctx     context.Context
 	stop    context.CancelFunc
+	outage  outage        // while the name cannot be resolved; of run's goroutine
 	again   chan struct{} // a token when a peer has no connection: it may have moved
 
 	// Guarded by lookups.mu.
@@ -110,8 +111,12 @@ func (n *lookupName) resolve() ([]string, error) {
 }
 
 func (n *lookupName) logFailure(failures int, err error) {
+	now := time.Now()
 	if failures == 1 {
+		n.outage = beginOutage(now)
 		n.log.Warn(lookupPrefix(n.address)+"the name cannot be resolved, trying on", "error", err)
+	} else if lasted, ok := n.outage.remind(now); ok {
+		n.log.Warn(lookupPrefix(n.address)+"the name still cannot be resolved, trying on", "for", lasted, "error", err)
 	}
 }
 

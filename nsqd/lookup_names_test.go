@@ -183,3 +183,37 @@ func TestHungResolver(t *testing.T) {
 		wantLines(t, "the other one", l.last(t).registered(), []string{"t"})
 	})
 }
+
+// Whoever reads only the last hours of the log sees what is missing, without
+// being flooded; and that an address of a name is of no use while another one
+// is connected is not worth a word.
+func TestLogRemindsOfWhoIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := new(lookupNet)
+		ln.put("10.0.0.2:4160", (&fakeLookupd{name: "half"}).listen())
+		ln.name("half", "10.0.0.1", "10.0.0.2")
+		_, log := startWithLookupds(t, ln, nil, "10.0.0.3:4160", "nowhere:4160", "half:4160")
+		pass(6*time.Hour + time.Minute)
+		for line, want := range map[string]int{
+			`level=WARN msg="LOOKUPD(10.0.0.3:4160): cannot connect, trying on"`:                   1,
+			`level=WARN msg="LOOKUPD(10.0.0.3:4160): still cannot connect, trying on" for=1h0m`:    1,
+			`level=WARN msg="LOOKUPD(10.0.0.3:4160): still cannot connect, trying on" for=6h0m`:    1,
+			`level=WARN msg="LOOKUPD(10.0.0.3:4160): still cannot connect`:                         6,
+			`level=WARN msg="LOOKUPD(nowhere:4160): the name cannot be resolved, trying on"`:       1,
+			`level=WARN msg="LOOKUPD(nowhere:4160): the name still cannot be resolved, trying on"`: 6,
+			`level=WARN msg="LOOKUPD(half:4160)`:                                                   0,
+		} {
+			if n := strings.Count(log.String(), line); n != want {
+				t.Errorf("%q is there %d times, want %d", line, n, want)
+			}
+		}
+
+		ln.put("10.0.0.3:4160", (&fakeLookupd{name: "late"}).listen())
+		pass(3 * time.Second)
+		before := strings.Count(log.String(), "still cannot connect")
+		pass(3 * time.Hour)
+		if n := strings.Count(log.String(), "still cannot connect") - before; n != 0 {
+			t.Errorf("%d more lines of one that is connected", n)
+		}
+	})
+}

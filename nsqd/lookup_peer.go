@@ -36,6 +36,7 @@ type lookupPeer struct {
 	// Of run's goroutine.
 	attempts  int    // failed since the last connection, or the start
 	failures  int    // attempts, and connections that ended at once, in a row
+	outage    outage // while attempts fail
 	duplicate bool   // the last attempt found that it is one
 	announced string // broadcast address that was sent last
 
@@ -172,10 +173,14 @@ func (p *lookupPeer) serve(c *lookupConn) {
 }
 
 // failed logs the second failure in a row: the first may be a restart, or a
-// family of addresses that nobody listens on.
+// family of addresses that nobody listens on. What lasts is logged now and then.
 func (p *lookupPeer) failed(err error) {
+	now := time.Now()
 	p.attempts++
 	p.failures++
+	if p.attempts == 1 {
+		p.outage = beginOutage(now)
+	}
 	switch {
 	case p.ctx.Err() != nil:
 	case errors.Is(err, errDuplicate):
@@ -191,6 +196,9 @@ func (p *lookupPeer) failed(err error) {
 		p.log.Log(p.ctx, level, p.prefix()+"cannot connect, trying on", "error", err)
 	default:
 		p.log.Debug(p.prefix()+"cannot connect", "error", err)
+		if lasted, ok := p.outage.remind(now); ok && !p.hasConnectedSibling() {
+			p.log.Warn(p.prefix()+"still cannot connect, trying on", "for", lasted, "error", err)
+		}
 	}
 }
 
