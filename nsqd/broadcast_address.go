@@ -3,6 +3,7 @@ package nsqd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -36,15 +37,20 @@ func (n *NSQD) broadcastHTTPPort() int {
 // local address. A host name that nobody can resolve, as in many containers, is
 // of no use to clients: then it is the address from which the nsqlookupd is
 // reached, unless --broadcast-address was given.
-func (p *lookupPeer) broadcastAddress(local net.Addr) string {
+func (c *lookupConn) broadcastAddress(local net.Addr) string {
+	p := c.peer
 	n := p.name.l.n
 	host := n.opts.BroadcastAddress
 	why := ""
 	if !n.broadcastGiven {
 		why = p.name.l.hostnameFault(p.ctx, host)
 	}
-	if address, ok := n.ownAddress(local); why != "" && ok {
-		host = address
+	if own, ok := n.ownAddress(local); why != "" && ok {
+		address := p.name.l.outerAddress(own)
+		if own.IsLoopback() {
+			c.forLoopback = address
+		}
+		host = address.String()
 	}
 	told := n.lookups.announced.Swap(&host) // by any peer
 	if host != cmp.Or(p.announced, n.opts.BroadcastAddress) && (told == nil || *told != host) {
@@ -82,7 +88,7 @@ func (l *lookups) hostnameFault(ctx context.Context, host string) string {
 
 // ownAddress returns the address under which clients reach this node in the
 // network of local: where it listens on one address only, that one.
-func (n *NSQD) ownAddress(local net.Addr) (string, bool) {
+func (n *NSQD) ownAddress(local net.Addr) (netip.Addr, bool) {
 	for _, a := range []net.Addr{n.RealTCPAddr(), local} {
 		tcp, ok := a.(*net.TCPAddr)
 		if !ok {
@@ -90,8 +96,37 @@ func (n *NSQD) ownAddress(local net.Addr) (string, bool) {
 		}
 		ip, ok := netip.AddrFromSlice(tcp.IP)
 		if ip = ip.Unmap(); ok && !ip.IsUnspecified() {
-			return ip.String(), true
+			return ip, true
 		}
 	}
-	return "", false
+	return netip.Addr{}, false
+}
+
+// errOuterAddress says that clients on other machines could not use what an
+// nsqlookupd on this one was told.
+var errOuterAddress = errors.New("it is told another address of this node, by which it is reached from elsewhere")
+
+// outerAddress returns what to announce for an own address. An nsqlookupd on the
+// same machine serves clients on others, too, if there is one elsewhere: instead
+// of a loopback address it is told the one by which that is reached, over a new
+// connection if it is known only now.
+func (l *lookups) outerAddress(own netip.Addr) netip.Addr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if own.IsLoopback() {
+		return cmp.Or(l.outer, own)
+	}
+	l.outer = own
+	for c := range l.conns {
+		if l.isToldAnotherLocked(c) {
+			c.close(errOuterAddress)
+		}
+	}
+	return own
+}
+
+// isToldAnotherLocked reports whether an nsqlookupd was told what outerAddress
+// does not return any more.
+func (l *lookups) isToldAnotherLocked(c *lookupConn) bool {
+	return c.forLoopback.IsValid() && l.outer.IsValid() && c.forLoopback != l.outer
 }

@@ -95,7 +95,7 @@ func (ln *lookupNet) dial(ctx context.Context, network, address string) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	return localConn{conn, local}, nil
+	return localConn{conn, cmp.Or(l.local, local)}, nil
 }
 
 func (ln *lookupNet) resolve(ctx context.Context, network, host string) ([]netip.Addr, error) {
@@ -164,6 +164,7 @@ type fakeLookupd struct {
 	lost     bool                                         // like a host that is gone: nothing comes back
 	identity string                                       // answer to IDENTIFY; "" for one made of name
 	name     string
+	local    net.Addr // of the broker's end; nil for that of the network
 	listener *nsqtest.PipeListener
 
 	ended chan struct{}

@@ -31,6 +31,7 @@ type lookups struct {
 	names     map[string]*lookupName   // one for each of the addresses
 	fresh     []*lookupName            // those that lookupLoop has not started
 	conns     map[*lookupConn]struct{} // those that have answered IDENTIFY
+	outer     netip.Addr               // that was announced last in place of a host name, and is no loopback one
 	settling  chan struct{}            // closed, and replaced, when a name or a peer is settled
 }
 

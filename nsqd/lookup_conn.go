@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -40,6 +41,8 @@ type lookupConn struct {
 	ctx    context.Context // ends, and closes the socket, when the connection is lost
 	stop   context.CancelCauseFunc
 	answer lookupIdentity // to IDENTIFY
+
+	forLoopback netip.Addr // announced in place of a loopback address, or one itself; zero if there was none to announce
 
 	changed changes       // what is to be told; guarded by lookups.mu
 	wake    chan struct{} // a token while changed has something
@@ -112,7 +115,7 @@ func (c *lookupConn) close(reason error) {
 func (c *lookupConn) identify() error {
 	n := c.peer.name.l.n
 	body, err := json.Marshal(nodeIdentity{
-		BroadcastAddress: c.peer.broadcastAddress(c.nc.LocalAddr()),
+		BroadcastAddress: c.broadcastAddress(c.nc.LocalAddr()),
 		Hostname:         config.Hostname(),
 		HTTPPort:         n.broadcastHTTPPort(),
 		TCPPort:          n.broadcastTCPPort(),

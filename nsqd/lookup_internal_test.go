@@ -11,7 +11,7 @@ func TestOwnAddress(t *testing.T) {
 	local := &net.TCPAddr{IP: net.ParseIP("10.1.2.3")}
 	for listen, want := range map[string]string{"127.0.0.1:0": "127.0.0.1", "0.0.0.0:0": "10.1.2.3", ":0": "10.1.2.3"} {
 		n := testNSQD(t, func(o *Options) { o.TCPAddress = listen })
-		if got, ok := n.ownAddress(local); got != want || !ok {
+		if got, ok := n.ownAddress(local); got.String() != want || !ok {
 			t.Errorf("listening on %s: %q, %v, want %q", listen, got, ok, want)
 		}
 	}

@@ -113,6 +113,9 @@ func (p *lookupPeer) claim(c *lookupConn) error {
 	if err := p.ctx.Err(); err != nil {
 		return err
 	}
+	if l.isToldAnotherLocked(c) {
+		return errOuterAddress
+	}
 	for _, sibling := range p.name.peers {
 		if sibling.conn != nil && sibling.conn.answer == c.answer && c.answer != (lookupIdentity{}) {
 			p.known = false

@@ -488,6 +488,61 @@ func TestAnnouncedAddress(t *testing.T) {
 	}
 }
 
+// An nsqlookupd on the same machine is told what clients on others can use, if
+// that is known from one elsewhere: at once where it is, and once it is there.
+func TestAnnouncedAddressIsNoLoopbackOneIfThereIsAnother(t *testing.T) {
+	at := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 5} }
+	synctest.Test(t, func(t *testing.T) {
+		opts := nsqtest.Options(t)
+		opts.BroadcastAddress = ""
+		ln := new(lookupNet)
+		here := (&fakeLookupd{name: "here", local: at("127.0.0.1")}).listen()
+		ln.put("127.0.0.1:4160", here)
+		b, _ := startWithLookupds(t, ln, opts, "127.0.0.1:4160", "10.0.0.2:4160")
+		b.post("/topic/create?topic=t")
+		wants := func(when string, l *fakeLookupd, address string, connections int) {
+			t.Helper()
+			s := l.last(t)
+			if raw := s.takeRaw(); !strings.Contains(raw, fmt.Sprintf(`{"broadcast_address":%q,`, address)) {
+				t.Errorf("%s: it sent %q, want %q", when, raw, address)
+			}
+			wantLines(t, when, s.registered(), []string{"t"})
+			if n := l.connections(); n != connections {
+				t.Errorf("%s: %d connections, want %d", when, n, connections)
+			}
+		}
+		wants("alone", here, "127.0.0.1", 1)
+
+		there := (&fakeLookupd{name: "there", local: at("10.1.2.3")}).listen()
+		ln.put("10.0.0.2:4160", there)
+		pass(5 * time.Second)
+		wants("there is another", there, "10.1.2.3", 1)
+		wants("there is another", here, "10.1.2.3", 2)
+
+		there.kill()
+		here.cut()
+		pass(5 * time.Second)
+		wants("the other has gone", here, "10.1.2.3", 3)
+
+		there = (&fakeLookupd{name: "there", local: at("10.1.2.4")}).listen()
+		ln.put("10.0.0.2:4160", there)
+		pass(5 * time.Second)
+		wants("it is reached by another interface", there, "10.1.2.4", 1)
+		wants("it is reached by another interface", here, "10.1.2.4", 4)
+
+		ln.name(thisHost(t), "10.1.2.4") // somebody mends it
+		here.cut()
+		pass(5 * time.Second)
+		wants("the name resolves", here, thisHost(t), 5)
+		there.cut()
+		pass(time.Hour)
+		wants("the name resolves", there, thisHost(t), 2)
+		if n := here.connections(); n != 5 {
+			t.Errorf("%d connections in the end", n)
+		}
+	})
+}
+
 func thisHost(tb testing.TB) string {
 	tb.Helper()
 	name, err := os.Hostname()
