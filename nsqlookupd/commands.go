@@ -54,7 +54,7 @@ func (c *client) readIdentifyBody() ([]byte, error) {
 	if err != nil {
 		return nil, wire.NewError(wire.BadBody, "IDENTIFY failed to read body size", err)
 	}
-	if size <= 0 {
+	if size < 0 {
 		return nil, wire.NewError(wire.BadBody, fmt.Sprintf("IDENTIFY invalid body size %d", size), nil)
 	}
 	if size > maxIdentifyBody {
