@@ -1,7 +1,9 @@
 package nsqlookupd
 
 import (
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,9 +19,13 @@ type database struct {
 	tombstoneLifetime time.Duration
 	started           time.Time // with a monotonic reading
 
-	mu       sync.Mutex // registry, latest
+	mu       sync.Mutex // registry, ended
 	registry *registry
-	latest   *snapshot // nil after a change; polls between changes share it
+	ended    []*period // by the change that is made
+
+	// latest is what polls share between two changes, and need no mutex for. It
+	// is written under the mutex, and nil while a change is made and after it.
+	latest atomic.Pointer[snapshot]
 
 	watches watches
 }
@@ -31,7 +37,11 @@ func newDatabase(inactiveTimeout, tombstoneLifetime time.Duration) *database {
 		started:           time.Now(),
 		registry:          newRegistry(),
 	}
-	db.registry.changed = db.watches.changed
+	db.registry.changed = func(topic string, producers bool) {
+		if p := db.watches.changed(topic, producers); p != nil {
+			db.ended = append(db.ended, p)
+		}
+	}
 	db.watches.limit = maxWaiting
 	return db
 }
@@ -40,32 +50,53 @@ func newDatabase(inactiveTimeout, tombstoneLifetime time.Duration) *database {
 // makes no producer inactive.
 func (db *database) now() time.Time { return db.started.Add(time.Since(db.started)) }
 
-// change is one critical section.
+// change is one critical section. Who waits for what it changes is woken after
+// it: they may be many, and all of them want to know what is new.
 func (db *database) change(f func(r *registry)) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	before := db.registry.version
-	f(db.registry)
-	if db.registry.version != before {
-		db.latest = nil
+	for _, p := range db.changeLocked(f) {
+		p.end()
 	}
 }
 
-// changeInSteps is a critical section for each step of what may be long.
+func (db *database) changeLocked(f func(r *registry)) (ended []*period) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	before, latest := db.registry.version, db.latest.Swap(nil)
+	f(db.registry)
+	if db.registry.version == before {
+		db.latest.Store(latest)
+	}
+	ended, db.ended = db.ended, nil
+	return ended
+}
+
+// changeInSteps is a critical section for each step of what may be long. Between
+// two of them it lets others run: whoever waits for the mutex is awake by then,
+// but would have to wait for a processor.
 func (db *database) changeInSteps(step func(r *registry) (more bool)) {
-	for more := true; more; {
+	for {
+		more := false
 		db.change(func(r *registry) { more = step(r) })
+		if !more {
+			return
+		}
+		runtime.Gosched()
 	}
 }
 
 // snapshot returns what is registered now.
 func (db *database) snapshot() *snapshot {
+	if s := db.latest.Load(); s != nil {
+		return s
+	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if db.latest == nil {
-		db.latest = db.registry.snapshot()
+	s := db.latest.Load()
+	if s == nil {
+		s = db.registry.snapshot()
+		db.latest.Store(s)
 	}
-	return db.latest
+	return s
 }
 
 func (db *database) view() view {
@@ -88,7 +119,7 @@ func (db *database) ping(p *producer) {
 		return
 	}
 	for reg := range db.snapshot().topicsOf(p) {
-		db.watches.changed(reg.key.topic, true)
+		db.watches.changed(reg.key.topic, true).end()
 	}
 }
 

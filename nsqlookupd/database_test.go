@@ -33,6 +33,27 @@ func TestSnapshotsAreShared(t *testing.T) {
 	}
 }
 
+// Between changes nobody who asks stands in the way of a registration: that needs
+// the mutex, and what is asked for needs none.
+func TestAnswersBetweenChangesNeedNoMutex(t *testing.T) {
+	db := newDatabase(testTimeout, testLifetime)
+	db.register(db.identify(testInfo(1, "a")), "t", "c")
+	db.snapshot()
+
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	answered := make(chan int, 1)
+	go func() { answered <- len(db.lookup("t").producers) }()
+	select {
+	case n := <-answered:
+		if n != 1 {
+			t.Errorf("%d producers, want 1", n)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("/lookup waits for the mutex")
+	}
+}
+
 // A stalledClient reads nothing until it is released.
 type stalledClient struct {
 	reached  chan struct{} // closed with the first piece

@@ -259,3 +259,78 @@ func BenchmarkLeave(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRegisterBeside reports how long a registration takes while something
+// else goes on that is much: a producer with a million topics disconnects, a topic
+// of many producers is deleted, 20,000 wait for a topic that changes.
+func BenchmarkRegisterBeside(b *testing.B) {
+	for name, prepare := range map[string]func(b *testing.B, db *database) (do func()){
+		"disconnect": func(b *testing.B, db *database) func() {
+			f := fleet{producers: 1, topics: maxProducerRegistrations}
+			producers := f.connect(db)
+			f.register(b, db, producers)
+			return func() { db.disconnect(producers[0]) }
+		},
+		"delete": func(b *testing.B, db *database) func() {
+			f := fleet{producers: 100_000, topics: 1, channels: 3, same: true}
+			f.register(b, db, f.connect(db))
+			return func() { db.deleteTopic(f.topic(0, 0)) }
+		},
+		"waiting": benchmarkWaiting,
+	} {
+		b.Run(name, func(b *testing.B) {
+			var took pauses
+			for b.Loop() {
+				b.StopTimer()
+				db := newDatabase(testTimeout, testLifetime)
+				do := prepare(b, db)
+				b.StartTimer()
+				took = append(took, registerWhile(db, do)...)
+			}
+			took.report(b)
+		})
+	}
+}
+
+// benchmarkWaiting has 20,000 wait for a topic, each again as soon as it has an
+// answer, and returns what changes it.
+func benchmarkWaiting(b *testing.B, db *database) (do func()) {
+	const topic, waiters = "waited-for", 20_000
+	ctx, cancel := context.WithCancel(b.Context())
+	var wg sync.WaitGroup
+	for range waiters {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				db.wait(ctx, topic, db.lookup(topic).tag)
+			}
+		})
+	}
+	b.Cleanup(func() { cancel(); wg.Wait() })
+	p := db.identify(testInfo(1, "waited-for"))
+	return func() {
+		for range 10 {
+			db.register(p, topic, "")
+			time.Sleep(50 * time.Millisecond) // so often it changes
+			db.unregister(p, topic, "")
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+}
+
+// registerWhile registers one topic after the other until do returns.
+func registerWhile(db *database, do func()) (took pauses) {
+	p := db.identify(testInfo(2, "beside"))
+	done := make(chan struct{})
+	go func() { defer close(done); do() }()
+	for i := 0; ; i++ {
+		topic := fmt.Sprintf("beside-%d", i)
+		start := time.Now()
+		db.register(p, topic, "")
+		took = append(took, time.Since(start))
+		select {
+		case <-done:
+			return took
+		case <-time.After(100 * time.Microsecond):
+		}
+	}
+}

@@ -41,23 +41,34 @@ type period struct{ over chan struct{} }
 
 func newPeriod() *period { return &period{over: make(chan struct{})} }
 
-// changed is called after each change, in its critical section.
-func (ws *watches) changed(topic string, producers bool) {
-	if ws.waiting.Load() == 0 {
-		return // who comes later takes its snapshot later, too
-	}
-	if w, ok := ws.byTopic.Load(topic); ok {
-		w.(*watch).changed(producers)
+// end wakes who waits for the end of the period, of which there may be none.
+func (p *period) end() {
+	if p != nil {
+		close(p.over)
 	}
 }
 
-// changed lets the answer be made anew and, if its producers may be others,
-// wakes who waits.
-func (w *watch) changed(producers bool) {
-	w.revision.Add(1)
-	if producers {
-		close(w.period.Swap(newPeriod()).over)
+// changed is called after each change, in its critical section. It returns the
+// period that is over by that, if one is: to be ended when nobody has to wait
+// for the mutex any more.
+func (ws *watches) changed(topic string, producers bool) *period {
+	if ws.waiting.Load() == 0 {
+		return nil // who comes later takes its snapshot later, too
 	}
+	if w, ok := ws.byTopic.Load(topic); ok {
+		return w.(*watch).changed(producers)
+	}
+	return nil
+}
+
+// changed lets the answer be made anew and, if its producers may be others,
+// begins a period. It returns the one before.
+func (w *watch) changed(producers bool) *period {
+	w.revision.Add(1)
+	if !producers {
+		return nil
+	}
+	return w.period.Swap(newPeriod())
 }
 
 // wait returns what /lookup shows of a topic as soon as its tag is another than
@@ -139,7 +150,7 @@ func (db *database) answer(w *watch) *lookupAnswer {
 	}
 	w.answer, w.answered = db.snapshot().lookup(w.topic, view), revision
 	if wait := time.Duration(w.answer.until - view.now.UnixNano()); w.timer == nil {
-		w.timer = time.AfterFunc(wait, func() { w.changed(true) })
+		w.timer = time.AfterFunc(wait, func() { w.changed(true).end() })
 	} else {
 		w.timer.Reset(wait)
 	}

@@ -52,6 +52,39 @@ func (w *waiting) end() {
 	<-w.done
 }
 
+// Thousands may wait for a topic: waking them, and what they then ask for, is not
+// part of the critical section.
+func TestWaitersWakeAfterTheChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := newDatabase(testTimeout, testLifetime)
+		p := db.identify(testInfo(1, "a"))
+		w := startWait(t, db, "t", unknownTopicTag)
+		synctest.Wait()
+		db.change(func(r *registry) {
+			if err := r.register(p, "t", ""); err != nil {
+				t.Error(err)
+			}
+			runtime.Gosched() // for a waiter that would be awake
+			watched, _ := db.watches.byTopic.Load("t")
+			if n := watched.(*watch).waiters.Load(); n != 1 || len(db.ended) == 0 {
+				t.Errorf("%d wait, %d periods are to be ended: want 1 and some", n, len(db.ended))
+			}
+			for _, p := range db.ended {
+				select {
+				case <-p.over:
+					t.Error("a period is over before the change is made")
+				default:
+				}
+			}
+		})
+		synctest.Wait()
+		if !w.over() {
+			t.Error("still waits")
+		}
+		w.end()
+	})
+}
+
 // Whatever changes the producers of a topic wakes who waits for it, and nobody
 // else; what changes nothing wakes nobody.
 func TestWaitReturnsWhenProducersChange(t *testing.T) {
