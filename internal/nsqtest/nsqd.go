@@ -1,4 +1,6 @@
-// Package nsqtest runs daemons inside a test.
+// Package nsqtest runs daemons inside a test, and has what their tests share:
+// connections that never leave the process, transcripts, mutated streams, and
+// waiting for what others do.
 package nsqtest
 
 import (
