@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"crypto/tls"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +50,20 @@ func (l *listener) abort() {
 	defer l.mu.Unlock()
 	for c := range l.conns {
 		c.Conn.Close()
+	}
+}
+
+// tellIdle tells a connection of package netlimit whether it is idle.
+func tellIdle(c net.Conn, state http.ConnState) {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	own, ok := c.(*conn)
+	if !ok {
+		return
+	}
+	if limited, ok := own.Conn.(interface{ SetIdle(bool) }); ok {
+		limited.SetIdle(state == http.StateIdle)
 	}
 }
 

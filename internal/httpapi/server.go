@@ -79,6 +79,7 @@ func (s *Server) newHTTP(headerTimeout time.Duration) *http.Server {
 		ReadHeaderTimeout:            headerTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeader,
+		ConnState:                    tellIdle,
 		ErrorLog:                     slog.NewLogLogger(s.config.Log.Handler(), slog.LevelWarn),
 		Protocols:                    protocols,
 		DisableGeneralOptionsHandler: true, // it would answer before us

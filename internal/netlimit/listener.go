@@ -1,6 +1,7 @@
 package netlimit
 
 import (
+	"container/list"
 	"errors"
 	"net"
 	"sync"
@@ -42,17 +43,29 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ok, _ := l.group.acquire(); !ok && !l.await() {
+		c.Close()
+		return nil, net.ErrClosed
+	}
+	return &conn{Conn: c, group: l.group}, nil
+}
+
+// await waits until a connection may be served, and reports whether it may:
+// the listener may be closed before.
+func (l *listener) await() bool {
+	l.group.wait(+1)
+	defer l.group.wait(-1)
+	l.group.logFull()
 	for {
 		ok, wait := l.group.acquire()
 		if ok {
-			return &conn{Conn: c, group: l.group}, nil
+			return true
 		}
-		l.group.logFull()
+		l.group.pool.closeIdle()
 		select {
 		case <-wait:
 		case <-l.closed:
-			c.Close()
-			return nil, net.ErrClosed
+			return false
 		}
 	}
 }
@@ -91,12 +104,15 @@ type conn struct {
 	net.Conn
 	group *Group
 	once  sync.Once
+
+	closed bool
+	idle   *list.Element // of the pool's list; nil if it is not there
 }
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	err := c.Conn.Close()
-	c.once.Do(c.group.release)
+	c.once.Do(c.release)
 	return err
 }
 

@@ -1,10 +1,11 @@
 // Package netlimit bounds the connections that a daemon serves at a time, so
 // that files can still be opened whatever clients do. Beyond the bound nothing
 // is refused: listeners accept no more, and new connections wait in the
-// kernel until one that is served ends.
+// kernel until one that is served ends. One that is idle ends for them.
 package netlimit
 
 import (
+	"container/list"
 	"fmt"
 	"log/slog"
 	"math"
@@ -72,11 +73,13 @@ type Pool struct {
 	by   string // what bounds it
 	log  *slog.Logger
 
-	mu     sync.Mutex // all that follows, and every Group's open
-	common int        // free connections that are nobody's share
-	freed  chan struct{}
-	groups []*Group
-	logged time.Time // when somebody was last said to wait
+	mu      sync.Mutex // all that follows, and what changes of groups and connections
+	common  int        // free connections that are nobody's share
+	freed   chan struct{}
+	groups  []*Group
+	waiting int       // how many of all groups wait
+	idle    list.List // of *conn, the longest first
+	logged  time.Time // when somebody was last said to wait
 }
 
 // A Group is the listeners that use one share of a pool.
@@ -84,7 +87,9 @@ type Group struct {
 	pool  *Pool
 	name  string
 	share int
-	open  int
+
+	open    int
+	waiting int // listeners with a connection that cannot be served yet
 }
 
 // NewPool returns a pool of so many connections, without groups. by is for the
@@ -119,11 +124,21 @@ func (g *Group) acquire() (ok bool, wait <-chan struct{}) {
 	return true, nil
 }
 
+// wait says that so many listeners more wait.
+func (g *Group) wait(n int) {
+	g.pool.mu.Lock()
+	defer g.pool.mu.Unlock()
+	g.waiting += n
+	g.pool.waiting += n
+}
+
 // release is the end of a connection that was acquired.
-func (g *Group) release() {
-	p := g.pool
+func (c *conn) release() {
+	g, p := c.group, c.group.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	c.closed = true
+	p.notIdle(c)
 	if g.open > g.share {
 		p.common++
 	}
