@@ -124,7 +124,7 @@ func (l *lookupChannels) ask(t *topic) {
 	if l == nil || len(l.lookups.all()) == 0 {
 		return
 	}
-	t.hold(true)
+	t.hold()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fresh = append(l.fresh, t)
@@ -248,8 +248,11 @@ func (l *lookupChannels) settleLocked(in *inquiry, connected []lookupHTTP) {
 	delete(l.open, in.topic)
 }
 
-// create creates those of the channels that outlive their consumers.
+// create creates those of the channels that outlive their consumers. The topic
+// is held meanwhile: what has waited in it for a first channel goes to all.
 func (l *lookupChannels) create(t *topic, channels []string) {
+	t.hold()
+	defer t.release()
 	for _, name := range channels {
 		if !wire.ValidName(name) || wire.IsEphemeral(name) {
 			continue
@@ -267,7 +270,7 @@ func (l *lookupChannels) create(t *topic, channels []string) {
 // release ends the hold of these topics.
 func release(topics []*topic) {
 	for _, t := range topics {
-		t.hold(false)
+		t.release()
 	}
 }
 

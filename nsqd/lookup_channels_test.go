@@ -425,6 +425,27 @@ func TestLookupThatIsDown(t *testing.T) {
 	})
 }
 
+// What waits for a first channel goes to all that an nsqlookupd knows, even if
+// nothing was held for that.
+func TestLookupThatComesLateBringsAllChannelsAtOnce(t *testing.T) {
+	var channels []string
+	want := map[string]string{}
+	for i := range 50 { // one at a time, the pump would be faster
+		channels = append(channels, fmt.Sprint("c", i))
+		want[channels[i]] = "1 2 3"
+	}
+	testElsewhere(t, 1, func(e elsewhere) {
+		e.publish("t", 1, 3)
+		synctest.Wait()
+		if e.existing("t").isHeld() {
+			t.Error("the topic is held for nobody")
+		}
+		e.connect("l", knows(0, channels...))
+		synctest.Wait()
+		e.wants("t", 0, want)
+	})
+}
+
 // At a start, topics wait until it is known who can be asked.
 func TestNewTopicWaitsForTheFirstConnection(t *testing.T) {
 	for name, answers := range map[string]bool{"that succeeds": true, "of whose success nothing is known": false} {
@@ -656,5 +677,5 @@ func BenchmarkNewTopic(b *testing.B) {
 func (t *topic) isHeld() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.held
+	return t.holds > 0
 }

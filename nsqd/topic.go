@@ -31,7 +31,7 @@ type topic struct {
 	mu       sync.Mutex // what follows; and that fanout and the queue's pause follow it
 	channels map[string]*channel
 	paused   bool
-	held     bool        // until the nsqlookupds have told of the channels that there are elsewhere
+	holds    int         // reasons why it is held: channels are to come that there are elsewhere
 	exiting  atomic.Bool // also read without mu
 
 	edits      atomic.Uint64 // changes of what nsqd.dat says of the topic, each counted after it is made
@@ -181,7 +181,7 @@ func (t *topic) allChannels() []*channel {
 func (t *topic) updateLocked() {
 	chans := slices.Collect(maps.Values(t.channels))
 	t.fanout.Store(&chans)
-	if t.paused || t.held || len(chans) == 0 {
+	if t.paused || t.holds > 0 || len(chans) == 0 {
 		t.queue.pause()
 	} else {
 		t.queue.unpause()
@@ -197,12 +197,18 @@ func (t *topic) setPaused(paused bool) {
 	t.changed()
 }
 
-// hold keeps messages in the topic until release, whether it is paused or not.
-// It is no property of the topic: nobody is shown it, and nothing saves it.
-func (t *topic) hold(held bool) {
+// hold keeps messages in the topic, whether it is paused or not, until as many
+// calls of release. It is no property of the topic: nobody is shown it, and
+// nothing saves it.
+func (t *topic) hold() { t.addHolds(1) }
+
+// release takes back one hold.
+func (t *topic) release() { t.addHolds(-1) }
+
+func (t *topic) addHolds(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.held = held
+	t.holds += n
 	t.updateLocked()
 }
 
