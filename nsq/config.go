@@ -47,6 +47,15 @@ type Config struct {
 	MaxRequeueDelay     time.Duration `opt:"max_requeue_delay" min:"0" max:"60m" default:"15m"`
 	DefaultRequeueDelay time.Duration `opt:"default_requeue_delay" min:"0" max:"60m" default:"90s"`
 
+	// BackoffStrategy says how long a Consumer pauses when messages are requeued,
+	// as it then takes their handler to be in trouble: longer with every failure,
+	// but never longer than MaxBackoffDuration. With 0 for that it does not pause.
+	// Set takes exponential or full_jitter for the strategies of this package,
+	// which multiply BackoffMultiplier.
+	BackoffStrategy    BackoffStrategy `opt:"backoff_strategy" default:"exponential"`
+	MaxBackoffDuration time.Duration   `opt:"max_backoff_duration" min:"0" max:"60m" default:"2m"`
+	BackoffMultiplier  time.Duration   `opt:"backoff_multiplier" min:"0" max:"60m" default:"1s"`
+
 	// MaxAttempts is how often a message is delivered before it is dropped; 0
 	// means without limit. Of those that arrive here, the last is given to a
 	// handler even after its time-out.
@@ -109,6 +118,7 @@ func NewConfig() *Config {
 			o.field(c).Set(reflect.ValueOf(o.preset).Convert(o.kind))
 		}
 	}
+	c.BackoffStrategy = strategyFor(c.BackoffStrategy, c)
 	return c
 }
 
@@ -131,7 +141,9 @@ func (c *Config) Set(option string, value any) error {
 		if err := o.check(option, v); err != nil {
 			return err
 		}
-		if v == nil {
+		if s, ok := v.(BackoffStrategy); ok {
+			c.BackoffStrategy = strategyFor(s, c)
+		} else if v == nil {
 			o.field(c).SetZero()
 		} else {
 			o.field(c).Set(reflect.ValueOf(v).Convert(o.kind))
@@ -249,13 +261,16 @@ func normal(v reflect.Value) any {
 }
 
 // coerce returns v as a value for a field of type t: a string, a bool, a float64,
-// an int64 for any kind of integer, a time.Duration or a net.Addr.
+// an int64 for any kind of integer, a time.Duration, a net.Addr or a
+// BackoffStrategy.
 func coerce(v any, t reflect.Type) (any, error) {
 	switch {
 	case t == durationType:
 		return coerceDuration(v)
 	case t == addrType:
 		return coerceAddr(v)
+	case t == strategyType:
+		return coerceStrategy(v)
 	case t.Kind() == reflect.String:
 		return coerceString(v), nil
 	case t.Kind() == reflect.Bool:

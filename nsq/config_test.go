@@ -28,6 +28,8 @@ func TestConfigDefaults(t *testing.T) {
 		LookupdPollTimeout:      time.Minute,
 		MaxRequeueDelay:         15 * time.Minute,
 		DefaultRequeueDelay:     90 * time.Second,
+		MaxBackoffDuration:      2 * time.Minute,
+		BackoffMultiplier:       time.Second,
 		MaxAttempts:             5,
 		LowRdyIdleTimeout:       10 * time.Second,
 		LowRdyTimeout:           30 * time.Second,
@@ -39,6 +41,7 @@ func TestConfigDefaults(t *testing.T) {
 		MaxInFlight:             1,
 		LookupdAuthorization:    true,
 	}
+	want.BackoffStrategy = &ExponentialStrategy{want}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}
@@ -84,6 +87,13 @@ func TestConfigSet(t *testing.T) {
 		{"low_rdy_idle_timeout", "999ms", "invalid low_rdy_idle_timeout ! 999ms < 1s"},
 		{"low_rdy_timeout", 2000, 2 * time.Second},
 		{"low-rdy-timeout", "5m1s", "invalid low-rdy-timeout ! 5m1s > 5m0s"},
+		{"max_backoff_duration", "60m", time.Hour},
+		{"max_backoff_duration", "61m", "invalid max_backoff_duration ! 1h1m0s > 1h0m0s"},
+		{"backoff_multiplier", 100, 100 * time.Millisecond},
+		{"backoff_multiplier", -1, "invalid backoff_multiplier ! -1ms < 0s"},
+		{"backoff_strategy", "fibonacci", `failed to coerce option backoff_strategy (fibonacci) - unknown backoff strategy "fibonacci"`},
+		{"backoff_strategy", 1, "failed to coerce option backoff_strategy (1) - invalid value type int"},
+		{"backoff_strategy", nil, "failed to coerce option backoff_strategy (<nil>) - invalid value type <nil>"},
 		{"client_id", "me", "me"},
 		{"client_id", []byte("me"), "me"},
 		{"client_id", 12, "12"},
@@ -132,6 +142,27 @@ func TestConfigSet(t *testing.T) {
 		}
 		if !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("Set(%q, %v) gave %v, want %v", tt.option, tt.value, got, tt.want)
+		}
+	}
+}
+
+func TestConfigSetStrategy(t *testing.T) {
+	for _, tt := range []struct {
+		value any
+		want  BackoffStrategy
+	}{
+		{"", &ExponentialStrategy{}},
+		{"exponential", &ExponentialStrategy{}},
+		{"full_jitter", &FullJitterStrategy{}},
+		{&FullJitterStrategy{}, &FullJitterStrategy{}},
+		{constant, constant},
+	} {
+		c := NewConfig()
+		if err := c.Set("backoff_strategy", tt.value); err != nil {
+			t.Errorf("Set to %v: %v", tt.value, err)
+		}
+		if got := reflect.TypeOf(c.BackoffStrategy); got != reflect.TypeOf(tt.want) {
+			t.Errorf("Set to %v gave a %v", tt.value, got)
 		}
 	}
 }

@@ -29,6 +29,7 @@ type Consumer struct {
 	StopChan chan int
 
 	received, finished, requeued atomic.Uint64
+	backingOff                   atomic.Bool // the level of backoff is not 0; changed under mu
 
 	queue    messageQueue
 	handlers sync.WaitGroup
@@ -43,7 +44,8 @@ type Consumer struct {
 	nsqds        map[string]*nsqd // by address, connected or not
 	conns        []*consumerConn  // those who get messages, when there are few, before those who wait
 	maxInFlight  int
-	rotation     *time.Timer // when a turn ends
+	backoff      backoff
+	rotation     *time.Timer // when a turn, or the pause of backoff, ends
 	discovery    discovery
 	stopped      bool
 }
@@ -95,6 +97,7 @@ func NewConsumer(topic, channel string, config *Config) (*Consumer, error) {
 		maxInFlight: config.MaxInFlight,
 		rotation:    time.NewTimer(config.RDYRedistributeInterval),
 	}
+	r.config.BackoffStrategy = strategyFor(config.BackoffStrategy, &r.config)
 	r.queue.init()
 	r.discovery.init()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -334,7 +337,9 @@ func (r *Consumer) tickLoop() {
 	for {
 		select {
 		case <-r.rotation.C:
-			r.rotate(time.Now())
+			now := time.Now()
+			r.resume(now)
+			r.rotate(now)
 		case <-report.C:
 			r.logDropped()
 		case <-r.ctx.Done():

@@ -229,13 +229,19 @@ func (c *consumerConn) onMessage(m *Message, received time.Time) error {
 // OnFinish sends FIN.
 func (c *consumerConn) OnFinish(m *Message) {
 	c.consumer.finished.Add(1)
+	c.consumer.noteOutcome(succeeded)
 	c.send(func(b []byte) []byte { return wire.AppendFin(b, m.ID) })
 	c.answered()
 }
 
 // OnRequeue sends REQ.
-func (c *consumerConn) OnRequeue(m *Message, delay time.Duration, _ bool) {
+func (c *consumerConn) OnRequeue(m *Message, delay time.Duration, backoff bool) {
 	c.consumer.requeued.Add(1)
+	if backoff {
+		c.consumer.noteOutcome(failed)
+	} else {
+		c.consumer.noteOutcome(undecided)
+	}
 	cfg := c.cfg
 	if delay == -1 {
 		delay = min(cfg.DefaultRequeueDelay*time.Duration(m.Attempts), cfg.MaxRequeueDelay)

@@ -60,6 +60,16 @@ func (r *Consumer) openLocked() []*consumerConn {
 	return open
 }
 
+// limitLocked returns how many messages may be in flight at present.
+func (r *Consumer) limitLocked() int { return r.backoff.limit(r.maxInFlight) }
+
+// moveToFrontLocked makes c the first in line for a share.
+func (r *Consumer) moveToFrontLocked(c *consumerConn) {
+	i := slices.Index(r.conns, c)
+	copy(r.conns[1:], r.conns[:i])
+	r.conns[0] = c
+}
+
 // balanceLocked sends every connection its share of what may be in flight.
 // Those that get less are told first.
 func (r *Consumer) balanceLocked() {
@@ -69,7 +79,7 @@ func (r *Consumer) balanceLocked() {
 		}
 	}
 	open := r.openLocked()
-	all := shares(len(open), r.maxInFlight)
+	all := shares(len(open), r.limitLocked())
 	for i, c := range open {
 		all[i] = min(all[i], c.maxRDY())
 		if all[i] < int(c.rdy.Load()) {
@@ -84,14 +94,18 @@ func (r *Consumer) balanceLocked() {
 	r.planRotationLocked(open)
 }
 
-// planRotationLocked sets the timer for the next turn that ends.
+// planRotationLocked sets the timer for the next turn that ends, or for the end
+// of the pause, in which there are none.
 func (r *Consumer) planRotationLocked(open []*consumerConn) {
 	next := r.config.RDYRedistributeInterval
-	if len(open) > r.maxInFlight {
-		turn := turnTime(&r.config, len(open), r.maxInFlight)
-		for _, c := range open[:r.maxInFlight] {
+	if limit := r.limitLocked(); len(open) > limit {
+		turn := turnTime(&r.config, len(open), limit)
+		for _, c := range open[:limit] {
 			next = min(next, time.Until(c.turnEnds(turn)))
 		}
+	}
+	if r.backoff.paused() {
+		next = time.Until(r.backoff.until)
 	}
 	r.rotation.Reset(max(next, 0))
 }
@@ -101,8 +115,8 @@ func (r *Consumer) planRotationLocked(open []*consumerConn) {
 func (r *Consumer) rotate(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := len(r.openLocked()); n > r.maxInFlight {
-		turn := turnTime(&r.config, n, r.maxInFlight)
+	if n, limit := len(r.openLocked()), r.limitLocked(); n > limit {
+		turn := turnTime(&r.config, n, limit)
 		var over []*consumerConn
 		r.conns = slices.DeleteFunc(r.conns, func(c *consumerConn) bool {
 			end := c.rdy.Load() > 0 && !c.turnEnds(turn).After(now)

@@ -104,7 +104,10 @@ func TestAnswers(t *testing.T) {
 		"an error is no answer either": {func(m *Message) error { m.DisableAutoResponse(); go m.Requeue(0); return errors.New("no") }, 1, []string{"REQ ID 0"}},
 	}
 	f := newFakeNSQD(t)
-	r := newTestConsumer(t, func(c *Config) { c.MaxRequeueDelay = 5 * time.Minute })
+	r := newTestConsumer(t, func(c *Config) {
+		c.MaxRequeueDelay = 5 * time.Minute
+		c.MaxBackoffDuration = 0
+	})
 	r.AddHandler(HandlerFunc(func(m *Message) error {
 		if m.NSQDAddress != f.addr || m.Timestamp != 1234567890 {
 			t.Errorf("message from %s of time %d", m.NSQDAddress, m.Timestamp)

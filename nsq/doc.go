@@ -18,6 +18,15 @@
 // messages are delivered and unanswered at a time, shared out between the
 // connections. With more connections than messages, they take turns.
 //
+// A requeued message is taken as a sign that what its handler works with is in
+// trouble, unless RequeueWithoutBackoff was called: the consumer backs off. No
+// connection is asked for messages for a while, then one of them for a single
+// one. If that fails, too, the next pause is longer, up to MaxBackoffDuration; for
+// every one that succeeds it is shorter, until messages are shared out as before.
+// The BackoffStrategy says how long. New connections, changes of MaxInFlight and
+// Stop go on as usual, and what was in flight when a pause began is answered
+// without a further effect.
+//
 // Handlers never hold up a connection: heartbeats are answered while every
 // handler is busy. A message that waits for a handler until nsqd gives up on it
 // is dropped, as nsqd delivers it again. That counts as an attempt, and the last
@@ -61,6 +70,6 @@
 //
 // Of the locks, that of a consumer may be held while that of a connection is
 // taken, and so may that of the message queue; none is held over the network or
-// while code of the program runs: a handler, a filter or a logger may call any
-// method that does not wait for it.
+// while code of the program runs: a handler, a filter, a strategy or a logger may
+// call any method that does not wait for it.
 package nsq

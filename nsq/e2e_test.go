@@ -74,7 +74,7 @@ func TestEveryPublishedMessageArrives(t *testing.T) {
 		defer mu.Unlock()
 		seen[string(m.Body)]++
 		if m.Attempts == 1 && len(seen)%10 == 0 {
-			m.Requeue(0)
+			m.RequeueWithoutBackoff(0)
 		}
 		return nil
 	}, d.TCPAddr())

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -43,7 +44,10 @@ func (l *callingLog) expect(t *testing.T, texts ...string) int {
 
 func TestLoggerMayCallConsumer(t *testing.T) {
 	f := newFakeNSQD(t)
-	r := newTestConsumer(t, func(c *Config) { c.MaxAttempts = 1 })
+	r := newTestConsumer(t, func(c *Config) {
+		c.MaxAttempts = 1
+		c.BackoffMultiplier = time.Millisecond
+	})
 	l := &callingLog{call: func() {
 		r.Stats()
 		r.IsStarved()
@@ -55,7 +59,9 @@ func TestLoggerMayCallConsumer(t *testing.T) {
 	go r.ConnectToNSQD(f.addr)
 	c := f.subscribed(1)
 	c.message(1, 1, "x")
+	c.expect("RDY 0")
 	c.expect("REQ " + id(1) + " 90000")
+	c.expect("RDY 1")
 	c.message(2, 2, "x")
 	c.expect("FIN " + id(2))
 	c.fail("E_TOUCH_FAILED TOUCH failed")
@@ -71,7 +77,7 @@ func TestLoggerMayCallConsumer(t *testing.T) {
 	c.expectEnd()
 	c.nc.Close()
 	receive(t, "StopChan", r.StopChan)
-	l.expect(t, "connected to nsqd", "Handler returned error", "giving up", "protocol error", "connection lost",
+	l.expect(t, "connected to nsqd", "Handler returned error", "backing off", "sending RDY 1", "exiting backoff", "giving up", "protocol error", "connection lost",
 		"stopping", "connection closed", "stopped")
 }
 
