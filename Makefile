@@ -3,7 +3,7 @@
 # make demo       shows the broker at work and checks what it sees
 # make test       runs the tests with the race detector
 # make test-386   runs the tests where an int has 32 bits
-# make interop    runs clients that others wrote against our broker (needs Node.js)
+# make interop    runs clients that others wrote against our daemons (needs Node.js)
 # make check      runs everything else that must hold before a change goes in
 # make install    installs the programs below $(DESTDIR)$(PREFIX)
 
@@ -20,14 +20,15 @@ EXE      := $(shell $(GO) env GOEXE)
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 # Programs are directories; the load generators in bench/ are built but not installed.
-mains     = $(patsubst %/,%,$(wildcard $(1)/*/))
+# A directory with a go.mod is a module of its own, with nothing to build.
+mains     = $(patsubst %/,%,$(filter-out $(dir $(wildcard $(1)/*/go.mod)),$(wildcard $(1)/*/)))
 installed = $(patsubst apps/%,$(BLDDIR)/%$(EXE),$(call mains,apps))
 programs  = $(installed) $(patsubst bench/%,$(BLDDIR)/%$(EXE),$(call mains,bench))
 
 # What a program may be made of: embedded files too, and the directories
 # themselves, which change when a file is removed.
 sources = $(shell find $(wildcard apps bench internal nsq nsqd nsqlookupd nsqadmin) \
-            -name testdata -prune -o ! -name '*_test.go' -print) go.mod go.sum
+            \( -name testdata -o -path bench/interop \) -prune -o ! -name '*_test.go' -print) go.mod go.sum
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -75,6 +76,7 @@ test-386:
 interop:
 	@npm ci --prefix contrib/interop/nsqjs --no-audit --no-fund
 	NSQ_INTEROP=1 $(GO) test -count=1 -v ./contrib/interop/...
+	cd bench/interop && $(GO) test -count=1 -bench=. -benchtime=1x ./...
 
 # Each of these says nothing when all is well.
 check: gofmt vet staticcheck tidy cross fuzz
@@ -85,13 +87,16 @@ gofmt:
 
 vet:
 	@$(GO) vet ./...
+	@cd bench/interop && $(GO) vet ./...
 
 staticcheck:
 	@$(GO) tool -modfile=contrib/tools/go.mod staticcheck ./...
+	@cd bench/interop && $(GO) tool -modfile=../../contrib/tools/go.mod staticcheck ./...
 
 tidy:
 	@$(GO) mod tidy -diff
 	@cd contrib/tools && $(GO) mod tidy -diff
+	@cd bench/interop && $(GO) mod tidy -diff
 
 platforms = windows/amd64 darwin/arm64 linux/arm64 linux/386
 cross: $(addprefix cross/,$(platforms))

@@ -1,0 +1,95 @@
+// Package interop runs the same program with two client libraries, go-nsq and
+// ours, against our daemons: every result must be the same. Its benchmarks
+// measure what a message costs the process of the client:
+//
+//	go test -run='^$' -bench=. -benchtime=5x
+//
+// The program is in gonsq/library.go; ours/library.go is the same text with
+// another import, as go generate makes it. It is a module of its own so that
+// nothing else here depends on go-nsq.
+package interop
+
+//go:generate sh -c "sed -e 's,^package gonsq,package ours,' -e 's,github.com/nsqio/go-nsq,github.com/seed893f581e/nsq/nsq,' gonsq/library.go >ours/library.go"
+
+import "time"
+
+// A Library is a client library without its types.
+type Library interface {
+	NewProducer(addr string) (Producer, error)
+	// NewConsumer returns a consumer that has h as its handler, concurrency times.
+	NewConsumer(topic, channel string, options map[string]any, h Handler, concurrency int) (Consumer, error)
+	// Describe names the error of the library that err is, or else returns its
+	// text.
+	Describe(err error) string
+}
+
+// A Producer has the methods of both libraries. Those that end in Async wait
+// for the outcomes of all they published.
+type Producer interface {
+	Ping() error
+	Publish(topic string, body []byte) error
+	MultiPublish(topic string, bodies [][]byte) error
+	DeferredPublish(topic string, delay time.Duration, body []byte) error
+	Stop()
+	String() string
+
+	PublishAsync(topic string, bodies ...string) []Outcome
+	MultiPublishAsync(topic string, bodies ...string) []Outcome
+	DeferredPublishAsync(topic string, delay time.Duration, bodies ...string) []Outcome
+
+	// PublishConcurrently publishes n messages with PublishAsync, an equal share
+	// from each of so many goroutines, which let up to 100 be without an answer.
+	PublishConcurrently(topic string, body []byte, goroutines, n int) error
+}
+
+// An Outcome is what a transaction says.
+type Outcome struct {
+	Error string
+	Args  []any
+}
+
+// A Handler handles messages, and is told of those that are given up.
+type Handler struct {
+	Handle func(Message) error
+	Failed func(Delivery)
+}
+
+// A Message is one that awaits an answer.
+type Message interface {
+	Delivery() Delivery
+	DisableAutoResponse()
+	Finish()
+	HasResponded() bool
+	Requeue(delay time.Duration)
+	RequeueWithoutBackoff(delay time.Duration)
+	Touch()
+}
+
+// A Delivery is what a message brings.
+type Delivery struct {
+	ID, Body  string
+	Attempts  uint16
+	Timestamp int64
+	From      string // address of the nsqd
+}
+
+// A Consumer has the methods of both libraries.
+type Consumer interface {
+	ChangeMaxInFlight(n int)
+	ConnectToNSQD(addr string) error
+	ConnectToNSQDs(addrs []string) error
+	ConnectToNSQLookupd(addr string) error
+	DisconnectFromNSQD(addr string) error
+	DisconnectFromNSQLookupd(addr string) error
+	IsStarved() bool
+	Stop()
+
+	Stats() Stats
+	Stopped() <-chan int
+}
+
+// Stats is what a consumer counts.
+type Stats struct {
+	Received, Finished, Requeued uint64
+	Connections                  int
+}

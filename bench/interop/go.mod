@@ -1,0 +1,24 @@
+module github.com/seed893f581e/nsq/bench/interop
+
+go 1.26.0
+
+require (
+	github.com/nsqio/go-nsq v1.1.0
+	github.com/seed893f581e/nsq v0.0.0
+)
+
+require (
+	github.com/BurntSushi/toml v1.6.0 // indirect
+	github.com/DataDog/sketches-go v1.4.8 // indirect
+	github.com/golang/snappy v0.0.1 // indirect
+	github.com/hashicorp/golang-lru/v2 v2.0.7 // indirect
+	github.com/julienschmidt/httprouter v1.3.0 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/mreiferson/go-options v1.0.0 // indirect
+	github.com/tidwall/btree v1.8.2 // indirect
+	go.uber.org/goleak v1.3.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
+)
+
+replace github.com/seed893f581e/nsq => ../..

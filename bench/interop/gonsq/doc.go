@@ -1,0 +1,2 @@
+// Package gonsq is the program with go-nsq.
+package gonsq

@@ -1,0 +1,2 @@
+// Package ours is the program with our library.
+package ours
