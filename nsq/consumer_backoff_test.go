@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,14 +23,15 @@ type backoffConn struct {
 
 // do is a handler that does what the message says.
 func do(m *Message) error {
-	switch string(m.Body) {
+	what, after, _ := strings.Cut(string(m.Body), " after ")
+	if d, err := time.ParseDuration(after); err == nil {
+		<-time.After(d)
+	}
+	switch what {
 	case "fail":
 		return errors.New("no")
 	case "requeue without back-off":
 		m.RequeueWithoutBackoff(0)
-	case "fail after 1s":
-		<-time.After(time.Second)
-		return errors.New("no")
 	}
 	return nil
 }
@@ -229,6 +232,54 @@ func totalRDY(r *Consumer) (sum int64) {
 	return sum
 }
 
+// While the one message is handled, no other is asked for, unless its handler
+// hangs.
+func TestOneMessageAtATimeInBackoff(t *testing.T) {
+	for body, want := range map[string][]string{
+		"fail after 29s": nil,
+		"fail after 31s": {"RDY 1", "RDY 0"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r, conns := backoffConsumer(t, 2, func(c *Config) { c.MaxInFlight = 6 })
+			conns[0].message(1, 1, "fail")
+			after(2 * time.Second)
+			asked, other := conns[0], conns[1]
+			if !slices.Contains(asked.drained(), "RDY 1") {
+				asked, other = other, asked
+				asked.drained()
+			}
+			other.drained()
+			asked.message(2, 1, body)
+			after(32 * time.Second)
+			other.sends(want...)
+			if level := r.backoff.level; level != 2 {
+				t.Errorf("%s: the level is %d", body, level)
+			}
+			stopBackoff(r, conns...)
+		})
+	}
+}
+
+// A connection that is lost and made again is not asked for messages before the
+// pause is over.
+func TestConnectionIsMadeAgainInAPause(t *testing.T) {
+	f := newFakeNSQD(t)
+	r := newTestConsumer(t, func(c *Config) { c.BackoffMultiplier = 250 * time.Millisecond })
+	r.AddHandler(HandlerFunc(do))
+	go r.ConnectToNSQD(f.addr)
+	c := f.subscribed(1)
+	c.message(1, 1, "fail")
+	c.expect("RDY 0")
+	ends := r.currentBackoff().until
+	c.expect("REQ " + id(1) + " 90000")
+	c.nc.Close()
+	c = f.subscribed(1)
+	if now := time.Now(); now.Before(ends) {
+		t.Errorf("RDY 1 came %v before the end of the pause", ends.Sub(now))
+	}
+	c.nc.Close()
+}
+
 func TestConnectionsComeAndGoInAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, conns := backoffConsumer(t, 2, func(c *Config) { c.MaxInFlight = 6 })
@@ -286,7 +337,7 @@ func TestMaxInFlightChangesInBackoff(t *testing.T) {
 		c.sends("RDY 0")
 		c.message(2, 1, "fail") // which was on its way
 		c.sends("REQ " + id(2) + " 0")
-		after(time.Hour / 120)
+		after(30 * time.Second)
 		c.sends()
 		r.ChangeMaxInFlight(9)
 		c.sends("RDY 1")

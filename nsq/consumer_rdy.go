@@ -49,6 +49,16 @@ func (c *consumerConn) turnEnds(turn time.Duration) time.Time {
 	return end
 }
 
+// turnEndsLocked is turnEnds of c, except that in back-off the turn goes on while
+// a message is handled, though not for ever: how that goes decides what follows,
+// and no other message is to be asked for meanwhile.
+func (r *Consumer) turnEndsLocked(c *consumerConn, turn time.Duration) time.Time {
+	if r.backoff.level > 0 && c.inFlight.Load() > 0 {
+		return c.since.Add(r.config.LowRdyTimeout)
+	}
+	return c.turnEnds(turn)
+}
+
 // openLocked returns the connections that take part in sharing out.
 func (r *Consumer) openLocked() []*consumerConn {
 	open := make([]*consumerConn, 0, len(r.conns))
@@ -101,7 +111,7 @@ func (r *Consumer) planRotationLocked(open []*consumerConn) {
 	if limit := r.limitLocked(); len(open) > limit {
 		turn := turnTime(&r.config, len(open), limit)
 		for _, c := range open[:limit] {
-			next = min(next, time.Until(c.turnEnds(turn)))
+			next = min(next, time.Until(r.turnEndsLocked(c, turn)))
 		}
 	}
 	if r.backoff.paused() {
@@ -119,7 +129,7 @@ func (r *Consumer) rotate(now time.Time) {
 		turn := turnTime(&r.config, n, limit)
 		var over []*consumerConn
 		r.conns = slices.DeleteFunc(r.conns, func(c *consumerConn) bool {
-			end := c.rdy.Load() > 0 && !c.turnEnds(turn).After(now)
+			end := c.rdy.Load() > 0 && !r.turnEndsLocked(c, turn).After(now)
 			if end {
 				c.since = now // of the next turn, if that follows at once
 				over = append(over, c)

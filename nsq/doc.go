@@ -21,11 +21,11 @@
 // A requeued message is taken as a sign that what its handler works with is in
 // trouble, unless RequeueWithoutBackoff was called: the consumer backs off. No
 // connection is asked for messages for a while, then one of them for a single
-// one. If that fails, too, the next pause is longer, up to MaxBackoffDuration; for
-// every one that succeeds it is shorter, until messages are shared out as before.
-// The BackoffStrategy says how long. New connections, changes of MaxInFlight and
-// Stop go on as usual, and what was in flight when a pause began is answered
-// without a further effect.
+// one, and another only if its handler takes longer than LowRdyTimeout. If that
+// fails, too, the next pause is longer, up to MaxBackoffDuration; for every one
+// that succeeds it is shorter, until messages are shared out as before. The
+// BackoffStrategy says how long. New connections, changes of MaxInFlight and Stop
+// go on as usual. What is answered during a pause does not change it.
 //
 // Handlers never hold up a connection: heartbeats are answered while every
 // handler is busy. A message that waits for a handler until nsqd gives up on it

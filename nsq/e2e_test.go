@@ -107,6 +107,51 @@ func TestEveryPublishedMessageArrives(t *testing.T) {
 	})
 }
 
+// With handlers that fail for a while, everything arrives in the end.
+func TestConsumerRecoversFromFailures(t *testing.T) {
+	first, second := nsqtest.Start(t, nil), nsqtest.Start(t, nil)
+	const each, failures = 50, 30
+	var mu sync.Mutex
+	handled, calls := map[string]bool{}, 0
+	cfg := nsq.NewConfig()
+	cfg.MaxInFlight = 10
+	cfg.MaxAttempts = 0
+	cfg.DefaultRequeueDelay = 0
+	cfg.RDYRedistributeInterval = 10 * time.Millisecond
+	cfg.BackoffMultiplier = time.Millisecond
+	cfg.MaxBackoffDuration = 8 * time.Millisecond
+	cfg.BackoffStrategy = &nsq.FullJitterStrategy{}
+	r, err := nsq.NewConsumer("recover", "ch", cfg)
+	must(t, err)
+	r.SetLogger(testLog{t}, nsq.LogLevelInfo)
+	r.AddConcurrentHandlers(nsq.HandlerFunc(func(m *nsq.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if calls++; calls <= failures {
+			return errors.New("not yet")
+		}
+		handled[m.NSQDAddress+string(m.Body)] = true
+		return nil
+	}), 4)
+	for _, d := range []*nsqtest.NSQD{first, second} {
+		p := newProducer(t, d.TCPAddr())
+		for i := range each {
+			must(t, p.Publish("recover", fmt.Append(nil, i)))
+		}
+		must(t, r.ConnectToNSQD(d.TCPAddr()))
+	}
+	nsqtest.Eventually(t, "all messages", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(handled) == 2*each
+	})
+	r.Stop()
+	<-r.StopChan
+	if s := r.Stats(); s.MessagesRequeued != failures {
+		t.Errorf("%+v, want %d requeued", s, failures)
+	}
+}
+
 func TestDeferredPublish(t *testing.T) {
 	d := nsqtest.Start(t, nil)
 	arrived := make(chan time.Time, 1)
