@@ -2,6 +2,7 @@ package nsq
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -84,6 +85,20 @@ type Config struct {
 	// SampleRate is the percentage of messages to deliver; 0 means all.
 	SampleRate int32 `opt:"sample_rate" min:"0" max:"99"`
 
+	// TlsV1 asks for TLS. An nsqd that does not offer it is not used.
+	TlsV1 bool `opt:"tls_v1"` //nolint:revive // the name programs know
+	// TlsConfig is how TLS is done, with TLS 1.2 or later and the authorities of
+	// the system where it does not say; it must not be changed any more. Without
+	// a ServerName, nsqd has to prove that it is the host of its address. It does
+	// not ask for TLS: TlsV1 does.
+	TlsConfig *tls.Config `opt:"tls_config"` //nolint:revive // the name programs know
+
+	// Deflate and Snappy ask for compression, of which there can be one. A
+	// connection to an nsqd that does not offer it is not compressed.
+	Deflate      bool `opt:"deflate"`
+	DeflateLevel int  `opt:"deflate_level" min:"1" max:"9" default:"6"` // fast to small
+	Snappy       bool `opt:"snappy"`
+
 	// How much, and for how long, nsqd may collect messages before it sends
 	// them; -1 switches either off.
 	OutputBufferSize    int64         `opt:"output_buffer_size" default:"16384"`
@@ -106,6 +121,8 @@ type Config struct {
 	// LookupdAuthorization says that AuthSecret is also sent to nsqlookupd, as a
 	// bearer token. Mind the name of the option: true sends it.
 	LookupdAuthorization bool `opt:"skip_lookupd_authorization" default:"true"`
+
+	certFiles certFiles // of which Set was told one and waits for the other
 }
 
 // NewConfig returns a Config with every option at its default.
@@ -128,8 +145,16 @@ func NewConfig() *Config {
 // an integer of milliseconds for a duration, host:port for an address, a string
 // as strconv.ParseBool reads it or an integer that is not 0 for true. On error
 // the option keeps its value.
+//
+// More options make a TlsConfig, or change it: tls_root_ca_file, tls_cert and
+// tls_key name PEM files, which are read when they are set, the last two when
+// both are; tls_insecure_skip_verify takes anybody for nsqd; tls_min_version is
+// tls1.0, tls1.1, tls1.2 or tls1.3.
 func (c *Config) Set(option string, value any) error {
 	name := strings.ReplaceAll(option, "-", "_")
+	if set, ok := tlsOptions[name]; ok {
+		return c.setTLS(option, value, set)
+	}
 	for _, o := range options {
 		if o.name != name {
 			continue
@@ -163,7 +188,7 @@ func (c *Config) Validate() error {
 	if c.HeartbeatInterval > c.ReadTimeout {
 		return fmt.Errorf("HeartbeatInterval %v must be less than ReadTimeout %v", c.HeartbeatInterval, c.ReadTimeout)
 	}
-	return nil
+	return c.validateTLS()
 }
 
 // ConfigFlag is a flag.Value that sets options of Config, as in
@@ -195,14 +220,18 @@ type option struct {
 }
 
 var (
-	durationType = reflect.TypeFor[time.Duration]()
-	addrType     = reflect.TypeFor[net.Addr]()
+	durationType  = reflect.TypeFor[time.Duration]()
+	addrType      = reflect.TypeFor[net.Addr]()
+	tlsConfigType = reflect.TypeFor[*tls.Config]()
 )
 
 var options = func() (all []option) {
 	t := reflect.TypeFor[Config]()
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if !f.IsExported() {
+			continue
+		}
 		o := option{name: f.Tag.Get("opt"), fieldName: f.Name, index: i, kind: f.Type}
 		for tag, to := range map[string]*any{"default": &o.preset, "min": &o.min, "max": &o.max} {
 			s, ok := f.Tag.Lookup(tag)
@@ -261,8 +290,8 @@ func normal(v reflect.Value) any {
 }
 
 // coerce returns v as a value for a field of type t: a string, a bool, a float64,
-// an int64 for any kind of integer, a time.Duration, a net.Addr or a
-// BackoffStrategy.
+// an int64 for any kind of integer, a time.Duration, a net.Addr, a
+// BackoffStrategy or a *tls.Config.
 func coerce(v any, t reflect.Type) (any, error) {
 	switch {
 	case t == durationType:
@@ -271,6 +300,8 @@ func coerce(v any, t reflect.Type) (any, error) {
 		return coerceAddr(v)
 	case t == strategyType:
 		return coerceStrategy(v)
+	case t == tlsConfigType:
+		return coerceTLSConfig(v)
 	case t.Kind() == reflect.String:
 		return coerceString(v), nil
 	case t.Kind() == reflect.Bool:

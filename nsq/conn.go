@@ -3,9 +3,11 @@ package nsq
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -16,9 +18,6 @@ import (
 
 const (
 	readBufferSize = 32 << 10
-
-	// writeStep is how much is written under one deadline.
-	writeStep = 64 << 10
 
 	// maxQueued is how many bytes wait to be written before publishers do.
 	maxQueued = 1 << 20
@@ -55,8 +54,11 @@ type conn struct {
 	addr     string
 	cfg      *Config
 	nc       net.Conn
+	link     link      // nc with deadlines, what in and out end at
+	in       io.Reader // the topmost layer; br reads from it
+	out      io.Writer // the topmost layer
+	tls      *tls.Conn // nil if it is not among the layers
 	br       *bufio.Reader
-	lastRead time.Time // when the last bytes arrived; for the reader only
 	identity identifyResponse
 	auth     *AuthResponse // nil if nsqd did not ask for a secret
 
@@ -74,6 +76,9 @@ type conn struct {
 type identifyResponse struct {
 	MaxRdyCount  int64 `json:"max_rdy_count"`
 	MsgTimeout   int64 `json:"msg_timeout"` // in milliseconds; 0 if it is not known
+	TLSv1        bool  `json:"tls_v1"`
+	Deflate      bool  `json:"deflate"`
+	Snappy       bool  `json:"snappy"`
 	AuthRequired bool  `json:"auth_required"`
 }
 
@@ -101,7 +106,8 @@ type identity struct {
 func newIdentity(cfg *Config) identity {
 	return identity{
 		ClientID:            cfg.ClientID,
-		DeflateLevel:        6, // what nsqd takes for granted
+		Deflate:             cfg.Deflate,
+		DeflateLevel:        cfg.DeflateLevel,
 		FeatureNegotiation:  true,
 		HeartbeatInterval:   millisecondsOrOff(cfg.HeartbeatInterval),
 		Hostname:            cfg.Hostname,
@@ -111,6 +117,8 @@ func newIdentity(cfg *Config) identity {
 		OutputBufferTimeout: millisecondsOrOff(cfg.OutputBufferTimeout),
 		SampleRate:          cfg.SampleRate,
 		ShortID:             cfg.ClientID,
+		Snappy:              cfg.Snappy,
+		TLSv1:               cfg.TlsV1,
 		TopologyRegion:      cfg.TopologyRegion,
 		TopologyZone:        cfg.TopologyZone,
 		UserAgent:           cfg.UserAgent,
@@ -126,8 +134,8 @@ func millisecondsOrOff(d time.Duration) int64 {
 	return d.Milliseconds()
 }
 
-// dial connects to addr, introduces the client and shows its secret if nsqd asks
-// for one. It returns when ctx ends; its error is that of the network, an
+// dial connects to addr, introduces the client, puts on the layers that were
+// agreed on, and shows its secret if nsqd asks for one. It returns when ctx ends; its error is that of the network, an
 // ErrIdentify, or says what nsqd thinks of the secret.
 func dial(ctx context.Context, addr string, cfg *Config) (*conn, error) {
 	dialer := net.Dialer{Timeout: cfg.DialTimeout, LocalAddr: cfg.LocalAddr}
@@ -137,7 +145,7 @@ func dial(ctx context.Context, addr string, cfg *Config) (*conn, error) {
 	}
 	c := newConn(nc, addr, cfg)
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	err = c.identify()
+	err = c.handshake()
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -151,35 +159,46 @@ func dial(ctx context.Context, addr string, cfg *Config) (*conn, error) {
 // newConn returns a connection over nc that has yet to identify itself.
 func newConn(nc net.Conn, addr string, cfg *Config) *conn {
 	c := &conn{addr: addr, cfg: cfg, nc: nc}
+	c.link = link{Conn: nc, cfg: cfg}
 	c.more.L = &c.mu
 	c.written.L = &c.mu
-	c.br = bufio.NewReaderSize((*deadlineReader)(c), readBufferSize)
+	c.in, c.out = &c.link, &c.link
+	c.br = bufio.NewReaderSize(c.in, readBufferSize)
 	return c
 }
 
-func (c *conn) identify() error {
-	body, err := json.Marshal(newIdentity(c.cfg))
+// handshake does everything that comes before the connection can be served.
+func (c *conn) handshake() error {
+	err := c.identify()
+	if err == nil {
+		err = c.upgrade()
+	}
 	if err != nil {
-		return ErrIdentify{err.Error()}
-	}
-	if err := c.write(wire.AppendIdentify([]byte(wire.MagicV2), body)); err != nil {
-		return ErrIdentify{err.Error()}
-	}
-	data, err := c.readAnswer()
-	if err != nil {
-		return ErrIdentify{err.Error()}
-	}
-	c.identity.MaxRdyCount = defaultMaxRDY
-	if len(data) == 0 || data[0] != '{' {
-		return nil // an nsqd that does not negotiate
-	}
-	if err := json.Unmarshal(data, &c.identity); err != nil {
 		return ErrIdentify{err.Error()}
 	}
 	if c.identity.AuthRequired {
 		return c.authenticate()
 	}
 	return nil
+}
+
+func (c *conn) identify() error {
+	body, err := json.Marshal(newIdentity(c.cfg))
+	if err != nil {
+		return err
+	}
+	if _, err := c.out.Write(wire.AppendIdentify([]byte(wire.MagicV2), body)); err != nil {
+		return err
+	}
+	data, err := c.readAnswer()
+	if err != nil {
+		return err
+	}
+	c.identity.MaxRdyCount = defaultMaxRDY
+	if len(data) == 0 || data[0] != '{' {
+		return nil // an nsqd that does not negotiate
+	}
+	return json.Unmarshal(data, &c.identity)
 }
 
 // AuthResponse is the answer of an nsqd that accepted a secret.
@@ -194,7 +213,7 @@ func (c *conn) authenticate() error {
 	if c.cfg.AuthSecret == "" {
 		return errors.New("Auth Required") //nolint:staticcheck // users look for this text
 	}
-	if err := c.write(wire.AppendAuth(nil, c.cfg.AuthSecret)); err != nil {
+	if _, err := c.out.Write(wire.AppendAuth(nil, c.cfg.AuthSecret)); err != nil {
 		return err
 	}
 	data, err := c.readAnswer()
@@ -227,40 +246,12 @@ func (c *conn) readAnswer() ([]byte, error) {
 	return data, nil
 }
 
-// logAuth logs what nsqd answered to the secret, if it asked for one.
-func (c *conn) logAuth(l *logging) {
+// logAuth logs what nsqd answered to the secret, if it asked for one, behind a
+// word on which nsqd that is where l does not say it.
+func (c *conn) logAuth(l *logging, which string) {
 	if a := c.auth; a != nil {
-		l.logf(LogLevelInfo, "(%s) auth accepted, identity: %q %s permissions: %d", c.addr, a.Identity, a.IdentityUrl, a.PermissionCount)
+		l.logf(LogLevelInfo, "%sauth accepted, identity: %q %s permissions: %d", which, a.Identity, a.IdentityUrl, a.PermissionCount)
 	}
-}
-
-// deadlineReader reads from a connection with a deadline of its own for every
-// read.
-type deadlineReader conn
-
-func (r *deadlineReader) Read(p []byte) (int, error) {
-	if err := r.nc.SetReadDeadline(time.Now().Add(r.cfg.ReadTimeout)); err != nil {
-		return 0, err
-	}
-	n, err := r.nc.Read(p)
-	r.lastRead = time.Now()
-	return n, err
-}
-
-// write writes b, with a deadline for every step: a slow connection is not a
-// dead one.
-func (c *conn) write(b []byte) error {
-	for len(b) > 0 {
-		n := min(len(b), writeStep)
-		if err := c.nc.SetWriteDeadline(time.Now().Add(c.cfg.WriteTimeout)); err != nil {
-			return err
-		}
-		if _, err := c.nc.Write(b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
 }
 
 // serve reads frames and hands them to h until the connection ends. When it
@@ -302,7 +293,7 @@ func (c *conn) readLoop(h frameHandler) error {
 			var m *Message
 			if m, err = DecodeMessage(data); err == nil {
 				m.NSQDAddress = c.addr
-				err = h.onMessage(m, c.lastRead)
+				err = h.onMessage(m, c.link.lastRead)
 			}
 		default:
 			err = fmt.Errorf("unexpected frame type %d", t)
@@ -325,7 +316,7 @@ func (c *conn) writeLoop() {
 			c.closeWrite()
 			return
 		}
-		if err := c.write(b); err != nil {
+		if _, err := c.out.Write(b); err != nil {
 			c.end(err)
 			c.awaitReader() // nsqd may have said why
 			return
@@ -359,6 +350,11 @@ func (c *conn) take(spent []byte) ([]byte, bool) {
 // closeWrite tells nsqd that nothing more will come, so that it answers what it
 // has and closes. Closing at once could lose what nsqd has not read yet.
 func (c *conn) closeWrite() {
+	if c.tls != nil {
+		// So that nobody else can make nsqd believe in an end. If it fails, the
+		// end of the socket has to do.
+		_ = c.tls.CloseWrite()
+	}
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		c.close(errDrained)

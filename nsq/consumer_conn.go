@@ -34,7 +34,7 @@ func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 		return nil, err
 	}
 	r.logf(LogLevelInfo, "(%s) connected to nsqd", n.addr)
-	nc.logAuth(r.logging)
+	nc.logAuth(r.logging, "("+n.addr+") ")
 	if c.maxRDY() < maxInFlight {
 		r.logf(LogLevelWarning, "(%s) max RDY count %d < consumer max in flight %d, truncation possible", n.addr, c.maxRDY(), maxInFlight)
 	}

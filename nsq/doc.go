@@ -57,6 +57,13 @@
 //     none is given up. One that ConnectToNSQD was called for never is.
 //   - That a topic is not known is no error: it is found as soon as it is there.
 //
+// # TLS and compression
+//
+// Config.TlsV1 asks nsqd for TLS, Snappy or Deflate for compression, which then
+// goes inside TLS. Secret and messages follow when everything is agreed on. TLS
+// is never given up silently: an nsqd that does not offer it cannot be connected
+// to. One that does not offer a compression is talked to without.
+//
 // # Goroutines
 //
 // A connection has two goroutines. Its reader, which is the Producer's router or

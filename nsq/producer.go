@@ -282,7 +282,7 @@ func (p *Producer) dial(d *producerDial) {
 	}
 	go p.router(c) // first: a logger may publish, and wait for the answer
 	p.logf(LogLevelInfo, "connected to nsqd")
-	nc.logAuth(p.logging)
+	nc.logAuth(p.logging, "")
 }
 
 // forget makes the next call connect anew.

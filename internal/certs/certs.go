@@ -1,5 +1,6 @@
-// Package certs keeps the certificate that a daemon serves with and the
-// authorities it trusts, and puts new files in force while the daemon runs.
+// Package certs reads files of certificates. It keeps the one that a daemon
+// serves with and the authorities it trusts, and puts new files in force while
+// the daemon runs.
 package certs
 
 import (
@@ -79,13 +80,18 @@ func (s *Store) load() error {
 }
 
 func (s *Store) replace() error {
-	server, err := s.config.loadServer()
-	if err != nil {
-		return fmt.Errorf("%w - %w", errServer, err)
+	var server *tls.Certificate // nil for none
+	var roots *x509.CertPool    // nil for those of the system
+	var err error
+	if s.config.CertFile != "" {
+		if server, err = LoadPair(s.config.CertFile, s.config.KeyFile); err != nil {
+			return fmt.Errorf("%w - %w", errServer, err)
+		}
 	}
-	roots, err := s.config.loadRoots()
-	if err != nil {
-		return fmt.Errorf("%w - %w", errClient, err)
+	if s.config.RootCAFile != "" {
+		if roots, err = LoadRoots(s.config.RootCAFile); err != nil {
+			return fmt.Errorf("%w - %w", errClient, err)
+		}
 	}
 	l := &loaded{client: &tls.Config{RootCAs: roots, MinVersion: s.config.MinVersion}}
 	if server != nil {
@@ -135,38 +141,32 @@ func checkSize(chain [][]byte, _ [][]*x509.Certificate) error {
 	return nil
 }
 
-// loadServer returns the server's certificate, nil for none.
-func (c *Config) loadServer() (*tls.Certificate, error) {
-	if c.CertFile == "" {
-		return nil, nil
-	}
-	cert, err := readPEM(c.CertFile)
+// LoadPair reads a certificate and its key.
+func LoadPair(certFile, keyFile string) (*tls.Certificate, error) {
+	cert, err := readPEM(certFile)
 	if err != nil {
 		return nil, err
 	}
-	key, err := readPEM(c.KeyFile)
+	key, err := readPEM(keyFile)
 	if err != nil {
 		return nil, err
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%s with key %s)", err, c.CertFile, c.KeyFile)
+		return nil, fmt.Errorf("%w (%s with key %s)", err, certFile, keyFile)
 	}
 	return &pair, nil
 }
 
-// loadRoots returns the authorities, nil for those of the system.
-func (c *Config) loadRoots() (*x509.CertPool, error) {
-	if c.RootCAFile == "" {
-		return nil, nil
-	}
-	data, err := readPEM(c.RootCAFile)
+// LoadRoots reads the certificates of authorities.
+func LoadRoots(file string) (*x509.CertPool, error) {
+	data, err := readPEM(file)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("%w (%s)", errNoCA, c.RootCAFile)
+		return nil, fmt.Errorf("%w (%s)", errNoCA, file)
 	}
 	return pool, nil
 }
