@@ -308,11 +308,13 @@ func benchmarkWaiting(b *testing.B, db *database) (do func()) {
 	b.Cleanup(func() { cancel(); wg.Wait() })
 	p := db.identify(testInfo(1, "waited-for"))
 	return func() {
+		changes := time.NewTicker(50 * time.Millisecond)
+		defer changes.Stop()
 		for range 10 {
 			db.register(p, topic, "")
-			time.Sleep(50 * time.Millisecond) // so often it changes
+			<-changes.C
 			db.unregister(p, topic, "")
-			time.Sleep(50 * time.Millisecond)
+			<-changes.C
 		}
 	}
 }

@@ -105,11 +105,11 @@ func TestHandlersStartAfterTheMagic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, echo)
 		peer := r.dial(t, "MAG")
-		time.Sleep(magicTimeout - 1)
+		<-time.After(magicTimeout - 1)
 		if _, err := io.WriteString(peer, "C"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour) // the limit is over with the magic
+		<-time.After(time.Hour) // the limit is over with the magic
 		if _, err := io.WriteString(peer, "hello"); err != nil {
 			t.Fatal(err)
 		}
