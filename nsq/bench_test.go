@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -14,23 +15,23 @@ import (
 // goroutine that ends with the benchmark.
 func benchNSQD(b *testing.B, serve func(nc net.Conn, br *bufio.Reader)) (addr string) {
 	b.Helper()
-	f := newFakeNSQD(b)
+	f := nsqtest.NewFake(b)
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		nc, ok := <-f.conns
+		nc, ok := <-f.Conns
 		if !ok {
 			return
 		}
 		defer nc.Close()
 		br := bufio.NewReaderSize(nc, 1<<18)
-		c := &fakeConn{t: b, nc: nc, br: br}
+		c := &nsqtest.FakeConn{TB: b, Conn: nc, Reader: br}
 		br.Discard(4)
-		c.read()
-		c.respond(negotiated)
+		c.Read()
+		c.Respond(nsqtest.Negotiated)
 		serve(nc, br)
 	})
 	b.Cleanup(func() { serving.Wait() })
-	return f.addr
+	return f.Addr
 }
 
 // answerPublications answers PUB commands with bodies of size bytes as fast as

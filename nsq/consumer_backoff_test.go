@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -17,7 +18,7 @@ import (
 // sends is read all the time, as a test that lets time pass must not make writes
 // time out.
 type backoffConn struct {
-	*fakeConn
+	*nsqtest.FakeConn
 	lines chan string
 }
 
@@ -61,18 +62,18 @@ func backoffConsumer(t *testing.T, n int, change func(*Config)) (*Consumer, []*b
 
 func addBackoffConn(t *testing.T, r *Consumer, addr string) *backoffConn {
 	c := &backoffConn{addPipe(t, r, addr), make(chan string, 1000)}
-	c.br = bufio.NewReader(c.nc)
+	c.Reader = bufio.NewReader(c.Conn)
 	go func() {
-		defer c.nc.Close()
+		defer c.Conn.Close()
 		for {
-			line, _, err := c.read()
+			line, _, err := c.Read()
 			switch {
 			case err != nil:
 				return
 			case line == "SUB t c":
-				c.respond(wire.OK)
+				c.Respond(wire.OK)
 			case line == "CLS":
-				c.respond(wire.CloseWait)
+				c.Respond(wire.CloseWait)
 				c.lines <- line
 			default:
 				c.lines <- line
@@ -92,10 +93,10 @@ func (c *backoffConn) drained() (lines []string) {
 
 // sends checks what the consumer sends within the present moment, in order.
 func (c *backoffConn) sends(want ...string) {
-	c.t.Helper()
+	c.TB.Helper()
 	synctest.Wait()
 	if got := c.drained(); fmt.Sprint(got) != fmt.Sprint(want) {
-		c.t.Errorf("the consumer sent %q, want %q", got, want)
+		c.TB.Errorf("the consumer sent %q, want %q", got, want)
 	}
 }
 
@@ -107,7 +108,7 @@ func after(d time.Duration) {
 
 func stopBackoff(r *Consumer, conns ...*backoffConn) {
 	for _, c := range conns {
-		c.nc.Close()
+		c.Conn.Close()
 	}
 	r.Stop()
 	<-r.StopChan
@@ -135,12 +136,12 @@ func TestBackoffOnTheWire(t *testing.T) {
 		} {
 			for j, line := range step.sends {
 				if line == "FIN ID" {
-					step.sends[j] = "FIN " + id(uint64(i))
+					step.sends[j] = "FIN " + nsqtest.ID(uint64(i))
 				} else if line == "REQ ID 0" {
-					step.sends[j] = "REQ " + id(uint64(i)) + " 0"
+					step.sends[j] = "REQ " + nsqtest.ID(uint64(i)) + " 0"
 				}
 			}
-			c.message(uint64(i), 1, step.body)
+			c.Message(uint64(i), 1, step.body)
 			c.sends(step.sends...)
 			if step.pause > 0 {
 				after(step.pause - 1)
@@ -160,8 +161,8 @@ func TestBackoffOnTheWire(t *testing.T) {
 func TestBackoffIsSwitchedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, conns := backoffConsumer(t, 1, func(c *Config) { c.MaxBackoffDuration = 0 })
-		conns[0].message(1, 1, "fail")
-		conns[0].sends("REQ " + id(1) + " 0")
+		conns[0].Message(1, 1, "fail")
+		conns[0].sends("REQ " + nsqtest.ID(1) + " 0")
 		stopBackoff(r, conns...)
 	})
 }
@@ -171,16 +172,16 @@ func TestOutcomesInAPauseAreIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, conns := backoffConsumer(t, 1, func(c *Config) { c.MaxInFlight = 5 })
 		c := conns[0]
-		c.message(1, 1, "fail after 1s")
+		c.Message(1, 1, "fail after 1s")
 		synctest.Wait()
-		c.message(2, 1, "fail")
-		c.sends("RDY 0", "REQ "+id(2)+" 0")
+		c.Message(2, 1, "fail")
+		c.sends("RDY 0", "REQ "+nsqtest.ID(2)+" 0")
 		after(time.Second)
-		c.sends("REQ " + id(1) + " 0")
+		c.sends("REQ " + nsqtest.ID(1) + " 0")
 		after(time.Second)
 		c.sends("RDY 1")
-		c.message(3, 1, "succeed")
-		c.sends("RDY 5", "FIN "+id(3))
+		c.Message(3, 1, "succeed")
+		c.sends("RDY 5", "FIN "+nsqtest.ID(3))
 		stopBackoff(r, c)
 	})
 }
@@ -190,9 +191,9 @@ func TestOutcomesInAPauseAreIgnored(t *testing.T) {
 func TestBackoffOfSeveralConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, conns := backoffConsumer(t, 3, func(c *Config) { c.MaxInFlight = 6 })
-		conns[1].message(1, 1, "fail")
+		conns[1].Message(1, 1, "fail")
 		conns[0].sends("RDY 0")
-		conns[1].sends("RDY 0", "REQ "+id(1)+" 0")
+		conns[1].sends("RDY 0", "REQ "+nsqtest.ID(1)+" 0")
 		conns[2].sends("RDY 0")
 		after(2 * time.Second)
 		asked := map[*backoffConn]bool{}
@@ -214,7 +215,7 @@ func TestBackoffOfSeveralConnections(t *testing.T) {
 		if len(asked) != len(conns) {
 			t.Errorf("%d connections had their turn within RDYRedistributeInterval", len(asked))
 		}
-		conns[0].message(2, 1, "succeed")
+		conns[0].Message(2, 1, "succeed")
 		synctest.Wait()
 		if sum := totalRDY(r); sum != 6 {
 			t.Errorf("RDY adds up to %d after back-off", sum)
@@ -241,7 +242,7 @@ func TestOneMessageAtATimeInBackoff(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r, conns := backoffConsumer(t, 2, func(c *Config) { c.MaxInFlight = 6 })
-			conns[0].message(1, 1, "fail")
+			conns[0].Message(1, 1, "fail")
 			after(2 * time.Second)
 			asked, other := conns[0], conns[1]
 			if !slices.Contains(asked.drained(), "RDY 1") {
@@ -249,7 +250,7 @@ func TestOneMessageAtATimeInBackoff(t *testing.T) {
 				asked.drained()
 			}
 			other.drained()
-			asked.message(2, 1, body)
+			asked.Message(2, 1, body)
 			after(32 * time.Second)
 			other.sends(want...)
 			if level := r.backoff.level; level != 2 {
@@ -263,51 +264,51 @@ func TestOneMessageAtATimeInBackoff(t *testing.T) {
 // A connection that is lost and made again is not asked for messages before the
 // pause is over.
 func TestConnectionIsMadeAgainInAPause(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) { c.BackoffMultiplier = 250 * time.Millisecond })
 	r.AddHandler(HandlerFunc(do))
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(1)
-	c.message(1, 1, "fail")
-	c.expect("RDY 0")
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(1)
+	c.Message(1, 1, "fail")
+	c.Expect("RDY 0")
 	ends := r.currentBackoff().until
-	c.expect("REQ " + id(1) + " 90000")
-	c.nc.Close()
-	c = f.subscribed(1)
+	c.Expect("REQ " + nsqtest.ID(1) + " 90000")
+	c.Conn.Close()
+	c = f.Subscribed(1)
 	if now := time.Now(); now.Before(ends) {
 		t.Errorf("RDY 1 came %v before the end of the pause", ends.Sub(now))
 	}
-	c.nc.Close()
+	c.Conn.Close()
 }
 
 func TestConnectionsComeAndGoInAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, conns := backoffConsumer(t, 2, func(c *Config) { c.MaxInFlight = 6 })
 		lost, left := conns[0], conns[1]
-		lost.message(1, 1, "fail")
-		lost.sends("RDY 0", "REQ "+id(1)+" 0")
+		lost.Message(1, 1, "fail")
+		lost.sends("RDY 0", "REQ "+nsqtest.ID(1)+" 0")
 		left.sends("RDY 0")
-		lost.nc.Close()
+		lost.Conn.Close()
 		must(t, r.DisconnectFromNSQD("pipe0"))
 		left.sends()
 		made := addBackoffConn(t, r, "new")
 		made.sends()
-		left.nc.Close()
+		left.Conn.Close()
 		must(t, r.DisconnectFromNSQD("pipe1"))
 		made.sends()
 		after(2 * time.Second)
 		made.sends("RDY 1")
 
-		made.message(2, 1, "fail")
-		made.sends("RDY 0", "REQ "+id(2)+" 0")
-		made.nc.Close()
+		made.Message(2, 1, "fail")
+		made.sends("RDY 0", "REQ "+nsqtest.ID(2)+" 0")
+		made.Conn.Close()
 		must(t, r.DisconnectFromNSQD("new"))
 		after(4 * time.Second) // with nobody to ask at the end
 		first := addBackoffConn(t, r, "first")
 		first.sends("RDY 1")
 		second := addBackoffConn(t, r, "second")
 		second.sends()
-		first.nc.Close() // its turn goes to the other
+		first.Conn.Close() // its turn goes to the other
 		must(t, r.DisconnectFromNSQD("first"))
 		second.sends("RDY 1")
 		stopBackoff(r, second)
@@ -325,8 +326,8 @@ func TestMaxInFlightChangesInBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, conns := backoffConsumer(t, 1, func(c *Config) { c.MaxInFlight = 5 })
 		c := conns[0]
-		c.message(1, 1, "fail")
-		c.sends("RDY 0", "REQ "+id(1)+" 0")
+		c.Message(1, 1, "fail")
+		c.sends("RDY 0", "REQ "+nsqtest.ID(1)+" 0")
 		r.ChangeMaxInFlight(7)
 		c.sends()
 		after(2 * time.Second)
@@ -335,18 +336,18 @@ func TestMaxInFlightChangesInBackoff(t *testing.T) {
 		c.sends()
 		r.ChangeMaxInFlight(0) // the program pauses
 		c.sends("RDY 0")
-		c.message(2, 1, "fail") // which was on its way
-		c.sends("REQ " + id(2) + " 0")
+		c.Message(2, 1, "fail") // which was on its way
+		c.sends("REQ " + nsqtest.ID(2) + " 0")
 		after(30 * time.Second)
 		c.sends()
 		r.ChangeMaxInFlight(9)
 		c.sends("RDY 1")
-		c.message(3, 1, "succeed")
-		c.sends("RDY 0", "FIN "+id(3))
+		c.Message(3, 1, "succeed")
+		c.sends("RDY 0", "FIN "+nsqtest.ID(3))
 		after(2 * time.Second)
 		c.sends("RDY 1")
-		c.message(4, 1, "succeed")
-		c.sends("RDY 9", "FIN "+id(4))
+		c.Message(4, 1, "succeed")
+		c.sends("RDY 9", "FIN "+nsqtest.ID(4))
 		stopBackoff(r, c)
 	})
 }
@@ -355,15 +356,15 @@ func TestStopInBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, conns := backoffConsumer(t, 1, func(c *Config) { c.MaxInFlight = 5 })
 		c := conns[0]
-		c.message(1, 1, "fail after 1s")
-		c.message(2, 1, "fail")
-		c.sends("RDY 0", "REQ "+id(2)+" 0")
+		c.Message(1, 1, "fail after 1s")
+		c.Message(2, 1, "fail")
+		c.sends("RDY 0", "REQ "+nsqtest.ID(2)+" 0")
 		start := time.Now()
 		r.Stop()
 		c.sends("CLS")
 		after(time.Second)
-		c.sends("REQ " + id(1) + " 0")
-		c.nc.Close()
+		c.sends("REQ " + nsqtest.ID(1) + " 0")
+		c.Conn.Close()
 		<-r.StopChan
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("StopChan was closed after %v", took)
@@ -376,15 +377,15 @@ func TestNoBackoffAfterStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, conns := backoffConsumer(t, 1, func(*Config) {})
 		c := conns[0]
-		c.message(1, 1, "fail after 1s")
+		c.Message(1, 1, "fail after 1s")
 		synctest.Wait()
 		r.Stop()
 		after(time.Second)
-		c.sends("CLS", "REQ "+id(1)+" 0")
+		c.sends("CLS", "REQ "+nsqtest.ID(1)+" 0")
 		if r.backoff.level != 0 {
 			t.Errorf("the level is %d", r.backoff.level)
 		}
-		c.nc.Close()
+		c.Conn.Close()
 		<-r.StopChan
 	})
 }
@@ -401,7 +402,7 @@ func TestFirstConnectionIsRandom(t *testing.T) {
 				return 100 * time.Millisecond
 			})
 		})
-		conns[0].message(0, 1, "fail")
+		conns[0].Message(0, 1, "fail")
 		first := map[string]int{}
 		for i := range 100 {
 			after(100 * time.Millisecond)
@@ -409,7 +410,7 @@ func TestFirstConnectionIsRandom(t *testing.T) {
 				for _, line := range c.drained() {
 					if line == "RDY 1" {
 						first[name]++
-						c.message(uint64(i), 1, "fail")
+						c.Message(uint64(i), 1, "fail")
 					}
 				}
 			}
@@ -423,28 +424,28 @@ func TestFirstConnectionIsRandom(t *testing.T) {
 
 // Messages that are answered at the same time make the consumer back off once.
 func TestFailuresAtTheSameTime(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 20 })
 	all := make(chan struct{})
 	r.AddConcurrentHandlers(HandlerFunc(func(m *Message) error {
 		<-all
 		return errors.New("no")
 	}), 20)
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(20)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(20)
 	for i := range 20 {
-		c.message(uint64(i), 1, "x")
+		c.Message(uint64(i), 1, "x")
 	}
-	eventually(t, "all are in flight", func() bool { return r.Stats().MessagesReceived == 20 })
+	nsqtest.Eventually(t, "all are in flight", func() bool { return r.Stats().MessagesReceived == 20 })
 	close(all)
-	c.expect("RDY 0")
+	c.Expect("RDY 0")
 	for range 20 {
-		if line, _ := c.next(); line[:3] != "REQ" {
+		if line, _ := c.Next(); line[:3] != "REQ" {
 			t.Errorf("got %q in the pause", line)
 		}
 	}
 	if level := r.currentBackoff().level; level != 1 {
 		t.Errorf("20 failures at a time lead to level %d", level)
 	}
-	c.nc.Close()
+	c.Conn.Close()
 }

@@ -1,7 +1,6 @@
 package nsq
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -52,7 +52,7 @@ func startLiveNSQDAt(t testing.TB, addr string) *liveNSQD {
 			serving.Go(func() {
 				defer nc.Close()
 				defer context.AfterFunc(ctx, func() { nc.Close() })()
-				n.play(&fakeConn{t: t, nc: nc, br: bufio.NewReader(nc)})
+				n.play(nsqtest.NewFakeConn(t, nc))
 			})
 		}
 	})
@@ -65,22 +65,22 @@ func startLiveNSQDAt(t testing.TB, addr string) *liveNSQD {
 	return n
 }
 
-func (n *liveNSQD) play(c *fakeConn) {
-	c.br.Discard(len(wire.MagicV2))
+func (n *liveNSQD) play(c *nsqtest.FakeConn) {
+	c.Reader.Discard(len(wire.MagicV2))
 	for {
-		line, _, err := c.read()
+		line, _, err := c.Read()
 		if err != nil {
 			return
 		}
 		name, _, _ := strings.Cut(line, " ")
-		reply := map[string]string{"IDENTIFY": negotiated, "SUB": wire.OK, "CLS": wire.CloseWait}[name]
+		reply := map[string]string{"IDENTIFY": nsqtest.Negotiated, "SUB": wire.OK, "CLS": wire.CloseWait}[name]
 		if reply == "" {
 			continue
 		}
 		if name == "SUB" {
 			n.made.Add(1)
 		}
-		if _, err := c.nc.Write(wire.AppendFrame(nil, wire.FrameResponse, reply)); err != nil {
+		if _, err := c.Conn.Write(wire.AppendFrame(nil, wire.FrameResponse, reply)); err != nil {
 			return
 		}
 	}
@@ -135,11 +135,11 @@ func awaitConnected(t testing.TB, r *Consumer, nsqds ...*liveNSQD) {
 		want = append(want, n.addr)
 	}
 	slices.Sort(want)
-	eventually(t, fmt.Sprintf("connections to %q", want), func() bool { return slices.Equal(r.connectedTo(), want) })
+	nsqtest.Eventually(t, fmt.Sprintf("connections to %q", want), func() bool { return slices.Equal(r.connectedTo(), want) })
 }
 
 func TestConnectToNSQLookupdErrors(t *testing.T) {
-	a, b := startFakeLookupd(t), startFakeLookupd(t)
+	a, b := nsqtest.StartFakeLookupd(t), nsqtest.StartFakeLookupd(t)
 	r := newTestConsumer(t, nil)
 	check := func(what string, err error, want string) {
 		t.Helper()
@@ -147,26 +147,26 @@ func TestConnectToNSQLookupdErrors(t *testing.T) {
 			t.Errorf("%s: %v, want %q", what, err, want)
 		}
 	}
-	check("without handlers", r.ConnectToNSQLookupd(a.url), "no handlers")
+	check("without handlers", r.ConnectToNSQLookupd(a.URL), "no handlers")
 	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
 	check("no port", r.ConnectToNSQLookupd("lookup"), "missing port")
-	check("one of several without a port", r.ConnectToNSQLookupds([]string{a.url, "lookup"}), "missing port")
+	check("one of several without a port", r.ConnectToNSQLookupds([]string{a.URL, "lookup"}), "missing port")
 	check("none", r.ConnectToNSQLookupds(nil), "")
-	check("unknown", r.DisconnectFromNSQLookupd(a.url), "not connected")
-	check("the first", r.ConnectToNSQLookupd(a.url), "")
-	if n := len(a.asked("/lookup")); n != 1 {
+	check("unknown", r.DisconnectFromNSQLookupd(a.URL), "not connected")
+	check("the first", r.ConnectToNSQLookupd(a.URL), "")
+	if n := len(a.Asked("/lookup")); n != 1 {
 		t.Errorf("asked %d times before ConnectToNSQLookupd returned", n)
 	}
-	check("the first again", r.ConnectToNSQLookupd(strings.TrimPrefix(a.url, "http://")), "")
-	check("the last", r.DisconnectFromNSQLookupd(a.url), "cannot disconnect from only remaining nsqlookupd HTTP address "+a.url)
-	if err := r.DisconnectFromNSQLookupd(b.url); !errors.Is(err, ErrNotConnected) {
+	check("the first again", r.ConnectToNSQLookupd(strings.TrimPrefix(a.URL, "http://")), "")
+	check("the last", r.DisconnectFromNSQLookupd(a.URL), "cannot disconnect from only remaining nsqlookupd HTTP address "+a.URL)
+	if err := r.DisconnectFromNSQLookupd(b.URL); !errors.Is(err, ErrNotConnected) {
 		t.Errorf("a stranger: %v", err)
 	}
 	check("no address", r.DisconnectFromNSQLookupd("lookup"), "missing port")
-	check("another", r.ConnectToNSQLookupds([]string{b.url, b.url}), "")
-	check("one of two", r.DisconnectFromNSQLookupd(a.url+"/lookup"), "")
-	check("twice", r.DisconnectFromNSQLookupd(a.url), "not connected")
-	check("the last one", r.DisconnectFromNSQLookupd(b.url), "cannot disconnect from only remaining nsqlookupd HTTP address "+b.url)
+	check("another", r.ConnectToNSQLookupds([]string{b.URL, b.URL}), "")
+	check("one of two", r.DisconnectFromNSQLookupd(a.URL+"/lookup"), "")
+	check("twice", r.DisconnectFromNSQLookupd(a.URL), "not connected")
+	check("the last one", r.DisconnectFromNSQLookupd(b.URL), "cannot disconnect from only remaining nsqlookupd HTTP address "+b.URL)
 	func() {
 		defer func() {
 			if v := recover(); v != "already connected" {
@@ -176,7 +176,7 @@ func TestConnectToNSQLookupdErrors(t *testing.T) {
 		r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
 	}()
 	r.Stop()
-	check("after Stop", r.ConnectToNSQLookupd(a.url), "consumer stopped")
+	check("after Stop", r.ConnectToNSQLookupd(a.URL), "consumer stopped")
 }
 
 func TestLookupRequests(t *testing.T) {
@@ -191,13 +191,13 @@ func TestLookupRequests(t *testing.T) {
 		{"a path of its own", "", "/find/it?x=%20&y", true, "", "/find/it?x=%20&y&topic=t"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := startFakeLookupd(t)
+			f := nsqtest.StartFakeLookupd(t)
 			r := discoverer(t, func(c *Config) { c.AuthSecret, c.LookupdAuthorization = tt.secret, tt.send })
-			mustConnect(t, r, f.url+tt.path)
+			mustConnect(t, r, f.URL+tt.path)
 			path, _, _ := strings.Cut(tt.uri, "?")
-			q := f.asked(path)[0]
+			q := f.Asked(path)[0]
 			if q.Method != http.MethodGet || q.RequestURI != tt.uri || q.Header.Get("Authorization") != tt.auth ||
-				q.Header.Get("Accept") != "application/vnd.nsq; version=1.0" || "http://"+q.Host != f.url {
+				q.Header.Get("Accept") != "application/vnd.nsq; version=1.0" || "http://"+q.Host != f.URL {
 				t.Errorf("%s %s of %s with %v", q.Method, q.RequestURI, q.Host, q.Header)
 			}
 		})
@@ -221,8 +221,8 @@ func (h headerTransport) RoundTrip(q *http.Request) (*http.Response, error) {
 func TestLookupHTTPClient(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	n := startLiveNSQD(t)
-	f := startFakeLookupd(t, n.addr)
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(f.url, "http://"))
+	f := nsqtest.StartFakeLookupd(t, n.addr)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(f.URL, "http://"))
 	r := discoverer(t, nil)
 	r.discovery.resolve = func(context.Context, string) ([]netip.Addr, error) {
 		t.Error("a name was resolved that is up to the client")
@@ -235,18 +235,18 @@ func TestLookupHTTPClient(t *testing.T) {
 	if host := <-h.hosts; host != "lookup.internal:"+port {
 		t.Errorf("the client was asked for %s", host)
 	}
-	if q := f.asked("/lookup")[0]; q.Header.Get("X-Tenant") != "me" {
+	if q := f.Asked("/lookup")[0]; q.Header.Get("X-Tenant") != "me" {
 		t.Errorf("header %v", q.Header)
 	}
-	eventually(t, "a watch with the client", func() bool { return len(f.asked("/watch")) > 0 })
-	if q := f.asked("/watch")[0]; q.Header.Get("X-Tenant") != "me" {
+	nsqtest.Eventually(t, "a watch with the client", func() bool { return len(f.Asked("/watch")) > 0 })
+	if q := f.Asked("/watch")[0]; q.Header.Get("X-Tenant") != "me" {
 		t.Errorf("header %v", q.Header)
 	}
 }
 
 func TestLookupdOverTLS(t *testing.T) {
 	n := startLiveNSQD(t)
-	f := newFakeLookupd(n.addr)
+	f := nsqtest.NewFakeLookupd(n.addr)
 	server := httptest.NewUnstartedServer(f)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
@@ -267,8 +267,8 @@ func TestLookupdOverTLS(t *testing.T) {
 // An nsqlookupd may have moved to another host, which has addresses of its own.
 func TestLookupdRedirects(t *testing.T) {
 	n := startLiveNSQD(t)
-	f := startFakeLookupd(t, n.addr)
-	redirect := httptest.NewServer(http.RedirectHandler(f.url+"/lookup?topic=t", http.StatusMovedPermanently))
+	f := nsqtest.StartFakeLookupd(t, n.addr)
+	redirect := httptest.NewServer(http.RedirectHandler(f.URL+"/lookup?topic=t", http.StatusMovedPermanently))
 	defer redirect.Close()
 	_, port, _ := net.SplitHostPort(redirect.Listener.Addr().String())
 	r := discoverer(t, func(c *Config) { c.AuthSecret = "s3cret" })
@@ -277,16 +277,16 @@ func TestLookupdRedirects(t *testing.T) {
 	}
 	mustConnect(t, r, "lookup.internal:"+port)
 	awaitConnected(t, r, n)
-	if q := f.asked("/lookup")[0]; q.Header.Get("Authorization") != "" {
+	if q := f.Asked("/lookup")[0]; q.Header.Get("Authorization") != "" {
 		t.Errorf("another host was sent %s", q.Header.Get("Authorization"))
 	}
 }
 
 func TestUnionOfAllLookupds(t *testing.T) {
 	one, two, both := startLiveNSQD(t), startLiveNSQD(t), startLiveNSQD(t)
-	a, b := startFakeLookupd(t, one.addr, both.addr), startFakeLookupd(t, two.addr, both.addr)
+	a, b := nsqtest.StartFakeLookupd(t, one.addr, both.addr), nsqtest.StartFakeLookupd(t, two.addr, both.addr)
 	r := discoverer(t, nil)
-	mustConnect(t, r, a.url, b.url)
+	mustConnect(t, r, a.URL, b.URL)
 	awaitConnected(t, r, one, two, both)
 	awaitListed(t, r, slices.Sorted(slices.Values([]string{one.addr, two.addr, both.addr}))...)
 	if n := both.made.Load(); n > 1 {
@@ -296,23 +296,23 @@ func TestUnionOfAllLookupds(t *testing.T) {
 
 // A hung nsqlookupd delays neither ConnectToNSQLookupds nor what another says.
 func TestHungLookupd(t *testing.T) {
-	hung, answers := startFakeLookupd(t), startFakeLookupd(t)
-	hung.hangs = true
+	hung, answers := nsqtest.StartFakeLookupd(t), nsqtest.StartFakeLookupd(t)
+	hung.Hangs = true
 	one, two := startLiveNSQD(t), startLiveNSQD(t)
-	answers.list(one.addr)
+	answers.List(one.addr)
 	for name, tags := range map[string]bool{"watched": true, "polled": false} {
 		t.Run(name, func(t *testing.T) {
-			answers.set(func(f *fakeLookupd) { f.noTags, f.addrs = !tags, []string{one.addr} })
+			answers.Set(func(f *nsqtest.FakeLookupd) { f.NoTags, f.Addrs = !tags, []string{one.addr} })
 			r := discoverer(t, nil)
 			start := time.Now()
-			mustConnect(t, r, hung.url, answers.url)
-			if took := time.Since(start); took > patience {
+			mustConnect(t, r, hung.URL, answers.URL)
+			if took := time.Since(start); took > nsqtest.Patience {
 				t.Errorf("returned after %v", took)
 			}
 			awaitConnected(t, r, one)
-			answers.list(one.addr, two.addr)
+			answers.List(one.addr, two.addr)
 			awaitConnected(t, r, one, two)
-			within(t, "Stop", func() { r.Stop(); <-r.StopChan }) // while a request hangs
+			nsqtest.Within(t, "Stop", func() { r.Stop(); <-r.StopChan }) // while a request hangs
 		})
 	}
 }
@@ -339,20 +339,20 @@ func (k *keepFirst) Filter(addrs []string) []string {
 func TestDiscoveryFilter(t *testing.T) {
 	nsqds := []*liveNSQD{startLiveNSQD(t), startLiveNSQD(t)}
 	slices.SortFunc(nsqds, func(a, b *liveNSQD) int { return strings.Compare(a.addr, b.addr) })
-	a, b := startFakeLookupd(t, nsqds[1].addr), startFakeLookupd(t, nsqds[0].addr)
+	a, b := nsqtest.StartFakeLookupd(t, nsqds[1].addr), nsqtest.StartFakeLookupd(t, nsqds[0].addr)
 	r := discoverer(t, nil)
 	k := &keepFirst{t: t, calls: make(chan []string, 1000)}
 	r.SetBehaviorDelegate(k)
-	mustConnect(t, r, b.url)
-	mustConnect(t, r, a.url)
+	mustConnect(t, r, b.URL)
+	mustConnect(t, r, a.URL)
 	awaitConnected(t, r, nsqds[0])
-	eventually(t, "a call with both nsqds", func() bool {
+	nsqtest.Eventually(t, "a call with both nsqds", func() bool {
 		return slices.Equal(<-k.calls, []string{nsqds[0].addr, nsqds[1].addr})
 	})
 	if nsqds[1].made.Load() != 0 {
 		t.Error("connected to an nsqd that was filtered out")
 	}
-	b.list() // now the other is the first
+	b.List() // now the other is the first
 	awaitConnected(t, r, nsqds...)
 }
 
@@ -375,28 +375,28 @@ func TestBehaviorDelegateThatIsNone(t *testing.T) {
 func TestProducersComeAndGo(t *testing.T) {
 	for name, tags := range map[string]bool{"watched": true, "polled": false} {
 		t.Run(name, func(t *testing.T) {
-			f := startFakeLookupd(t)
-			f.set(func(f *fakeLookupd) { f.noTags, f.known = !tags, false })
+			f := nsqtest.StartFakeLookupd(t)
+			f.Set(func(f *nsqtest.FakeLookupd) { f.NoTags, f.Known = !tags, false })
 			r := discoverer(t, nil)
-			mustConnect(t, r, f.url)
+			mustConnect(t, r, f.URL)
 
 			one, two := startLiveNSQD(t), startLiveNSQD(t)
-			f.list(one.addr)
+			f.List(one.addr)
 			awaitConnected(t, r, one)
-			f.list(one.addr, two.addr)
+			f.List(one.addr, two.addr)
 			awaitConnected(t, r, one, two)
 
-			f.set(func(f *fakeLookupd) { f.known, f.addrs = false, nil }) // it has restarted
-			f.list()
+			f.Set(func(f *nsqtest.FakeLookupd) { f.Known, f.Addrs = false, nil }) // it has restarted
+			f.List()
 			awaitListed(t, r)
 			awaitConnected(t, r, one, two)
 
 			one.stop()
-			eventually(t, "an nsqd that is gone for good is given up", func() bool { return !r.wants(one.addr) })
+			nsqtest.Eventually(t, "an nsqd that is gone for good is given up", func() bool { return !r.wants(one.addr) })
 			awaitConnected(t, r, two)
 
-			f.list(one.addr, two.addr) // it is listed before it can be reached
-			eventually(t, "an nsqd that is listed is tried", func() bool { return r.wants(one.addr) })
+			f.List(one.addr, two.addr) // it is listed before it can be reached
+			nsqtest.Eventually(t, "an nsqd that is listed is tried", func() bool { return r.wants(one.addr) })
 			again := startLiveNSQDAt(t, one.addr)
 			awaitConnected(t, r, again, two)
 
@@ -407,9 +407,9 @@ func TestProducersComeAndGo(t *testing.T) {
 
 			again.stop() // has moved
 			moved := startLiveNSQD(t)
-			f.list(moved.addr, two.addr)
+			f.List(moved.addr, two.addr)
 			awaitConnected(t, r, moved, two)
-			eventually(t, "the old address is given up", func() bool { return !r.wants(one.addr) })
+			nsqtest.Eventually(t, "the old address is given up", func() bool { return !r.wants(one.addr) })
 			if n := two.made.Load(); n != 1 {
 				t.Errorf("%d connections to the nsqd that was there all the time", n)
 			}
@@ -421,7 +421,7 @@ func TestProducersComeAndGo(t *testing.T) {
 // those addresses are listed.
 func awaitListed(t testing.TB, r *Consumer, addrs ...string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%q is listed", addrs), func() bool {
+	nsqtest.Eventually(t, fmt.Sprintf("%q is listed", addrs), func() bool {
 		u, _ := r.union()
 		return u.answered && slices.Equal(u.addrs, addrs)
 	})
@@ -431,13 +431,13 @@ func awaitListed(t testing.TB, r *Consumer, addrs ...string) {
 // While nobody can be asked, what was known stays true.
 func TestNoLookupdAnswers(t *testing.T) {
 	n := startLiveNSQD(t)
-	f := newFakeLookupd(n.addr)
-	stop := f.serve(t, "127.0.0.1:0")
+	f := nsqtest.NewFakeLookupd(n.addr)
+	stop := f.Serve(t, "127.0.0.1:0")
 	r := discoverer(t, nil)
-	mustConnect(t, r, f.url)
+	mustConnect(t, r, f.URL)
 	awaitConnected(t, r, n)
 	stop()
-	eventually(t, "the failure is noticed", func() bool { u, _ := r.union(); return !u.answered })
+	nsqtest.Eventually(t, "the failure is noticed", func() bool { u, _ := r.union(); return !u.answered })
 	n.stop()
 	awaitConnected(t, r)
 	r.discover()
@@ -449,35 +449,35 @@ func TestNoLookupdAnswers(t *testing.T) {
 
 	again.stop()
 	awaitConnected(t, r)
-	f.list()
-	f.serve(t, strings.TrimPrefix(f.url, "http://"))
-	eventually(t, "given up once an nsqlookupd says so", func() bool { return !r.wants(n.addr) })
+	f.List()
+	f.Serve(t, strings.TrimPrefix(f.URL, "http://"))
+	nsqtest.Eventually(t, "given up once an nsqlookupd says so", func() bool { return !r.wants(n.addr) })
 }
 
 // One of two nsqlookupds that is gone does not keep alive what only it listed.
 func TestOneLookupdIsGone(t *testing.T) {
 	n := startLiveNSQD(t)
-	gone, there := newFakeLookupd(n.addr), startFakeLookupd(t)
-	stop := gone.serve(t, "127.0.0.1:0")
+	gone, there := nsqtest.NewFakeLookupd(n.addr), nsqtest.StartFakeLookupd(t)
+	stop := gone.Serve(t, "127.0.0.1:0")
 	r := discoverer(t, nil)
-	mustConnect(t, r, there.url)
-	mustConnect(t, r, gone.url)
+	mustConnect(t, r, there.URL)
+	mustConnect(t, r, gone.URL)
 	awaitConnected(t, r, n)
 	stop()
 	n.stop()
-	eventually(t, "given up", func() bool { return !r.wants(n.addr) })
-	gone.serve(t, strings.TrimPrefix(gone.url, "http://"))
+	nsqtest.Eventually(t, "given up", func() bool { return !r.wants(n.addr) })
+	gone.Serve(t, strings.TrimPrefix(gone.URL, "http://"))
 	awaitConnected(t, r, startLiveNSQDAt(t, n.addr))
 }
 
 // An nsqd the program named is kept connected, listed or not.
 func TestGivenAndListed(t *testing.T) {
-	for name, connect := range map[string]func(r *Consumer, n *liveNSQD, f *fakeLookupd) error{
-		"given first": func(r *Consumer, n *liveNSQD, f *fakeLookupd) error {
-			return errors.Join(r.ConnectToNSQD(n.addr), r.ConnectToNSQLookupd(f.url))
+	for name, connect := range map[string]func(r *Consumer, n *liveNSQD, f *nsqtest.FakeLookupd) error{
+		"given first": func(r *Consumer, n *liveNSQD, f *nsqtest.FakeLookupd) error {
+			return errors.Join(r.ConnectToNSQD(n.addr), r.ConnectToNSQLookupd(f.URL))
 		},
-		"listed first": func(r *Consumer, n *liveNSQD, f *fakeLookupd) error {
-			if err := r.ConnectToNSQLookupd(f.url); err != nil {
+		"listed first": func(r *Consumer, n *liveNSQD, f *nsqtest.FakeLookupd) error {
+			if err := r.ConnectToNSQLookupd(f.URL); err != nil {
 				return err
 			}
 			if err := r.ConnectToNSQD(n.addr); !errors.Is(err, ErrAlreadyConnected) {
@@ -488,14 +488,14 @@ func TestGivenAndListed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := startLiveNSQD(t)
-			f := startFakeLookupd(t, n.addr)
+			f := nsqtest.StartFakeLookupd(t, n.addr)
 			r := discoverer(t, nil)
 			if err := connect(r, n, f); err != nil {
 				t.Fatal(err)
 			}
 			awaitConnected(t, r, n)
-			eventually(t, "one connection", func() bool { return n.made.Load() == 1 })
-			f.list()
+			nsqtest.Eventually(t, "one connection", func() bool { return n.made.Load() == 1 })
+			f.List()
 			awaitListed(t, r)
 			n.stop()
 			awaitConnected(t, r)
@@ -508,14 +508,14 @@ func TestGivenAndListed(t *testing.T) {
 // What the program disconnected from stays so until it says otherwise.
 func TestDisconnectFromListedNSQD(t *testing.T) {
 	n, other := startLiveNSQD(t), startLiveNSQD(t)
-	f := startFakeLookupd(t, n.addr)
+	f := nsqtest.StartFakeLookupd(t, n.addr)
 	r := discoverer(t, nil)
-	mustConnect(t, r, f.url)
+	mustConnect(t, r, f.URL)
 	awaitConnected(t, r, n)
 	if err := r.DisconnectFromNSQD(n.addr); err != nil {
 		t.Fatal(err)
 	}
-	f.list(n.addr, other.addr)
+	f.List(n.addr, other.addr)
 	awaitConnected(t, r, other)
 	if err := r.ConnectToNSQD(n.addr); err != nil {
 		t.Fatal(err)
@@ -528,33 +528,33 @@ func TestDisconnectFromListedNSQD(t *testing.T) {
 func TestGivenInVainButListed(t *testing.T) {
 	n := startLiveNSQD(t)
 	n.stop()
-	f := startFakeLookupd(t)
+	f := nsqtest.StartFakeLookupd(t)
 	r := discoverer(t, nil)
-	mustConnect(t, r, f.url)
+	mustConnect(t, r, f.URL)
 	if err := r.DisconnectFromNSQD(n.addr); !errors.Is(err, ErrNotConnected) {
 		t.Error(err)
 	}
 	if err := r.ConnectToNSQD(n.addr); err == nil {
 		t.Error("connected to nobody")
 	}
-	f.list(n.addr)
+	f.List(n.addr)
 	awaitConnected(t, r, startLiveNSQDAt(t, n.addr))
 }
 
 func TestDisconnectFromNSQLookupd(t *testing.T) {
 	n, late, more := startLiveNSQD(t), startLiveNSQD(t), startLiveNSQD(t)
-	a, b := startFakeLookupd(t, n.addr), startFakeLookupd(t)
+	a, b := nsqtest.StartFakeLookupd(t, n.addr), nsqtest.StartFakeLookupd(t)
 	r := discoverer(t, nil)
-	mustConnect(t, r, a.url, b.url)
+	mustConnect(t, r, a.URL, b.URL)
 	awaitConnected(t, r, n)
-	if err := r.DisconnectFromNSQLookupd(a.url); err != nil {
+	if err := r.DisconnectFromNSQLookupd(a.URL); err != nil {
 		t.Fatal(err)
 	}
-	a.list(n.addr, late.addr)
-	b.list(more.addr)
+	a.List(n.addr, late.addr)
+	b.List(more.addr)
 	awaitConnected(t, r, n, more)
 	n.stop()
-	eventually(t, "nobody that is asked lists it", func() bool { return !r.wants(n.addr) })
+	nsqtest.Eventually(t, "nobody that is asked lists it", func() bool { return !r.wants(n.addr) })
 	if late.made.Load() != 0 {
 		t.Error("connected to what a removed nsqlookupd lists")
 	}
@@ -567,11 +567,11 @@ func TestLookupdNames(t *testing.T) {
 		t.Skip("only Linux has more than one loopback address without being asked to")
 	}
 	one, two, three := startLiveNSQD(t), startLiveNSQD(t), startLiveNSQD(t)
-	a := startFakeLookupd(t, one.addr)
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(a.url, "http://"))
-	b, c := newFakeLookupd(two.addr), newFakeLookupd(three.addr)
-	b.serve(t, "127.0.0.2:"+port)
-	c.serve(t, "127.0.0.3:"+port)
+	a := nsqtest.StartFakeLookupd(t, one.addr)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(a.URL, "http://"))
+	b, c := nsqtest.NewFakeLookupd(two.addr), nsqtest.NewFakeLookupd(three.addr)
+	b.Serve(t, "127.0.0.2:"+port)
+	c.Serve(t, "127.0.0.3:"+port)
 
 	var mu sync.Mutex
 	var ips []string
@@ -603,24 +603,24 @@ func TestLookupdNames(t *testing.T) {
 	}
 	resolved(nil, "127.0.0.1", "127.0.0.2", "::ffff:127.0.0.1")
 	awaitConnected(t, r, one, two)
-	if host := b.asked("/lookup")[0].Host; host != "Lookup.internal:"+port {
+	if host := b.Asked("/lookup")[0].Host; host != "Lookup.internal:"+port {
 		t.Errorf("Host: %s", host)
 	}
-	if n := len(a.asked("/lookup")); n != 1 {
+	if n := len(a.Asked("/lookup")); n != 1 {
 		t.Errorf("asked %d times at the address that is there twice", n)
 	}
 
 	resolved(nil, "127.0.0.3", "127.0.0.2")
 	awaitConnected(t, r, one, two, three)
 	one.stop()
-	eventually(t, "what only an old address lists is given up", func() bool { return !r.wants(one.addr) })
+	nsqtest.Eventually(t, "what only an old address lists is given up", func() bool { return !r.wants(one.addr) })
 
 	resolved(errors.New("no such host"))
 	for range 2 {
-		receive(t, "the name is resolved", calls)
+		nsqtest.Receive(t, "the name is resolved", calls)
 	}
 	three.stop()
-	eventually(t, "the loss is noticed", func() bool { return slices.Equal(r.connectedTo(), []string{two.addr}) })
+	nsqtest.Eventually(t, "the loss is noticed", func() bool { return slices.Equal(r.connectedTo(), []string{two.addr}) })
 	awaitConnected(t, r, two, startLiveNSQDAt(t, three.addr)) // the addresses are still asked
 }
 
@@ -632,8 +632,8 @@ func TestLookupdAtIPv6(t *testing.T) {
 	addr := ln.Addr().String()
 	ln.Close()
 	n := startLiveNSQDAt(t, "[::1]:0")
-	f := newFakeLookupd(n.addr)
-	f.serve(t, addr)
+	f := nsqtest.NewFakeLookupd(n.addr)
+	f.Serve(t, addr)
 	r := discoverer(t, nil)
 	mustConnect(t, r, addr)
 	awaitConnected(t, r, n)
@@ -642,8 +642,8 @@ func TestLookupdAtIPv6(t *testing.T) {
 // localhost is a name like any other, and often has an address too many.
 func TestLookupdAtLocalhost(t *testing.T) {
 	n := startLiveNSQD(t)
-	f := startFakeLookupd(t, n.addr)
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(f.url, "http://"))
+	f := nsqtest.StartFakeLookupd(t, n.addr)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(f.URL, "http://"))
 	r := discoverer(t, nil)
 	mustConnect(t, r, "localhost:"+port)
 	awaitConnected(t, r, n)
@@ -651,15 +651,15 @@ func TestLookupdAtLocalhost(t *testing.T) {
 
 // Whatever is under way, Stop ends it.
 func TestStopWhileDiscovering(t *testing.T) {
-	silent := newFakeNSQD(t) // accepts, and says nothing
-	for name, prepare := range map[string]func(f *fakeLookupd, r *Consumer){
-		"a request hangs":        func(f *fakeLookupd, _ *Consumer) { f.hangs = true },
-		"a watch waits":          func(*fakeLookupd, *Consumer) {},
-		"between polls":          func(f *fakeLookupd, _ *Consumer) { f.noTags = true },
-		"nsqlookupd fails":       func(f *fakeLookupd, _ *Consumer) { f.status = 500 },
-		"nsqd does not identify": func(f *fakeLookupd, _ *Consumer) { f.addrs = []string{silent.addr} },
-		"nsqd cannot be reached": func(f *fakeLookupd, _ *Consumer) { f.addrs = []string{"127.0.0.1:1"} },
-		"a resolver hangs": func(_ *fakeLookupd, r *Consumer) {
+	silent := nsqtest.NewFake(t) // accepts, and says nothing
+	for name, prepare := range map[string]func(f *nsqtest.FakeLookupd, r *Consumer){
+		"a request hangs":        func(f *nsqtest.FakeLookupd, _ *Consumer) { f.Hangs = true },
+		"a watch waits":          func(*nsqtest.FakeLookupd, *Consumer) {},
+		"between polls":          func(f *nsqtest.FakeLookupd, _ *Consumer) { f.NoTags = true },
+		"nsqlookupd fails":       func(f *nsqtest.FakeLookupd, _ *Consumer) { f.Status = 500 },
+		"nsqd does not identify": func(f *nsqtest.FakeLookupd, _ *Consumer) { f.Addrs = []string{silent.Addr} },
+		"nsqd cannot be reached": func(f *nsqtest.FakeLookupd, _ *Consumer) { f.Addrs = []string{"127.0.0.1:1"} },
+		"a resolver hangs": func(_ *nsqtest.FakeLookupd, r *Consumer) {
 			r.discovery.resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
@@ -667,19 +667,19 @@ func TestStopWhileDiscovering(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := startFakeLookupd(t)
+			f := nsqtest.StartFakeLookupd(t)
 			r := discoverer(t, func(c *Config) { c.LookupdPollInterval = time.Minute })
 			prepare(f, r)
 			var connecting sync.WaitGroup
 			connecting.Go(func() {
-				if err := r.ConnectToNSQLookupd(strings.Replace(f.url, "127.0.0.1", "localhost", 1)); err != nil && err != errConsumerStopped {
+				if err := r.ConnectToNSQLookupd(strings.Replace(f.URL, "127.0.0.1", "localhost", 1)); err != nil && err != errConsumerStopped {
 					t.Error(err)
 				}
 			})
 			if !strings.HasPrefix(name, "a resolver") {
-				eventually(t, "a request", func() bool { return len(f.asked("/lookup")) > 0 })
+				nsqtest.Eventually(t, "a request", func() bool { return len(f.Asked("/lookup")) > 0 })
 			}
-			within(t, "Stop", func() { r.Stop(); <-r.StopChan; connecting.Wait() })
+			nsqtest.Within(t, "Stop", func() { r.Stop(); <-r.StopChan; connecting.Wait() })
 		})
 	}
 }
@@ -687,16 +687,16 @@ func TestStopWhileDiscovering(t *testing.T) {
 // Everything at the same time, for the race detector.
 func TestDiscoveryRaces(t *testing.T) {
 	nsqds := []*liveNSQD{startLiveNSQD(t), startLiveNSQD(t), startLiveNSQD(t)}
-	a, b := startFakeLookupd(t, nsqds[0].addr), startFakeLookupd(t)
+	a, b := nsqtest.StartFakeLookupd(t, nsqds[0].addr), nsqtest.StartFakeLookupd(t)
 	r := discoverer(t, func(c *Config) { c.LookupdPollInterval = 10 * time.Millisecond })
 	r.SetLogger(nil, LogLevelInfo)
-	mustConnect(t, r, a.url)
+	mustConnect(t, r, a.URL)
 	var calls sync.WaitGroup
 	for i, do := range []func(i int){
-		func(i int) { a.list(nsqds[i%3].addr, nsqds[(i+1)%3].addr) },
-		func(i int) { b.list(nsqds[i%3].addr) },
-		func(int) { r.ConnectToNSQLookupd(b.url) },
-		func(int) { r.DisconnectFromNSQLookupd(b.url) },
+		func(i int) { a.List(nsqds[i%3].addr, nsqds[(i+1)%3].addr) },
+		func(i int) { b.List(nsqds[i%3].addr) },
+		func(int) { r.ConnectToNSQLookupd(b.URL) },
+		func(int) { r.DisconnectFromNSQLookupd(b.URL) },
 		func(i int) { r.DisconnectFromNSQD(nsqds[i%3].addr) },
 		func(i int) { r.ConnectToNSQD(nsqds[i%3].addr) },
 		func(int) { r.SetBehaviorDelegate(everything{}) },
@@ -710,7 +710,7 @@ func TestDiscoveryRaces(t *testing.T) {
 		})
 	}
 	calls.Wait()
-	within(t, "Stop", func() { r.Stop(); <-r.StopChan })
+	nsqtest.Within(t, "Stop", func() { r.Stop(); <-r.StopChan })
 }
 
 type everything struct{}

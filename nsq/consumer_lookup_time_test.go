@@ -8,11 +8,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
 
 // lookupConsumer returns a consumer that asks f without a network, to be stopped
 // by the returned func.
-func lookupConsumer(t *testing.T, f *fakeLookupd, change func(*Config)) (*Consumer, func()) {
+func lookupConsumer(t *testing.T, f *nsqtest.FakeLookupd, change func(*Config)) (*Consumer, func()) {
 	cfg := NewConfig()
 	if change != nil {
 		change(cfg)
@@ -23,14 +25,14 @@ func lookupConsumer(t *testing.T, f *fakeLookupd, change func(*Config)) (*Consum
 	}
 	r.SetLogger(testLog{t}, LogLevelDebug)
 	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
-	r.SetLookupdHttpClient(f.client())
+	r.SetLookupdHttpClient(f.Client())
 	return r, func() { r.Stop(); <-r.StopChan }
 }
 
 // times returns when requests were made, in relation to start.
-func times(requests []lookupRequest, start time.Time) (all []time.Duration) {
+func times(requests []nsqtest.LookupRequest, start time.Time) (all []time.Duration) {
 	for _, r := range requests {
-		all = append(all, r.at.Sub(start))
+		all = append(all, r.At.Sub(start))
 	}
 	return all
 }
@@ -38,8 +40,8 @@ func times(requests []lookupRequest, start time.Time) (all []time.Duration) {
 func TestPolling(t *testing.T) {
 	for _, jitter := range []float64{0, 0.3, 1} {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFakeLookupd()
-			f.noTags = true
+			f := nsqtest.NewFakeLookupd()
+			f.NoTags = true
 			r, stop := lookupConsumer(t, f, func(c *Config) { c.LookupdPollJitter = jitter })
 			start := time.Now()
 			if err := r.ConnectToNSQLookupd("lookup:4161"); err != nil {
@@ -47,7 +49,7 @@ func TestPolling(t *testing.T) {
 			}
 			<-time.After(5 * time.Minute)
 			stop()
-			at := times(f.asked("/lookup"), start)
+			at := times(f.Asked("/lookup"), start)
 			if len(at) < 4 || at[0] != 0 || at[1] < time.Minute || at[1] > time.Minute+time.Duration(jitter*float64(time.Minute)) {
 				t.Fatalf("asked at %v", at)
 			}
@@ -56,7 +58,7 @@ func TestPolling(t *testing.T) {
 					t.Errorf("asked at %v, want every minute", at)
 				}
 			}
-			if n := len(f.asked("/watch")); n != 0 {
+			if n := len(f.Asked("/watch")); n != 0 {
 				t.Errorf("%d watches without a tag", n)
 			}
 		})
@@ -66,8 +68,8 @@ func TestPolling(t *testing.T) {
 // Consumers that start at the same time do not ask at the same time for ever.
 func TestPollingIsSpreadOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeLookupd()
-		f.noTags = true
+		f := nsqtest.NewFakeLookupd()
+		f.NoTags = true
 		start := time.Now()
 		for range 20 {
 			r, stop := lookupConsumer(t, f, nil)
@@ -75,7 +77,7 @@ func TestPollingIsSpreadOut(t *testing.T) {
 			r.ConnectToNSQLookupd("lookup:4161")
 		}
 		<-time.After(79 * time.Second)
-		at := times(f.asked("/lookup"), start)[20:]
+		at := times(f.Asked("/lookup"), start)[20:]
 		slices.Sort(at)
 		if len(at) != 20 || len(slices.Compact(at)) < 15 || at[19]-at[0] < 5*time.Second {
 			t.Errorf("the second requests came at %v", at)
@@ -86,17 +88,17 @@ func TestPollingIsSpreadOut(t *testing.T) {
 func TestAskedAtOnceWhenAConnectionEnds(t *testing.T) {
 	for _, tags := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFakeLookupd()
-			f.noTags = !tags
+			f := nsqtest.NewFakeLookupd()
+			f.NoTags = !tags
 			r, stop := lookupConsumer(t, f, nil)
 			start := time.Now()
 			r.ConnectToNSQLookupd("lookup:4161")
 			s := addPipe(t, r, "pipe")
-			s.expect("SUB t c")
+			s.Expect("SUB t c")
 			<-time.After(20 * time.Second)
-			s.nc.Close()
+			s.Conn.Close()
 			synctest.Wait()
-			if at := times(f.asked("/lookup"), start); len(at) != 2 || at[1] != 20*time.Second {
+			if at := times(f.Asked("/lookup"), start); len(at) != 2 || at[1] != 20*time.Second {
 				t.Errorf("asked at %v", at)
 			}
 			stop()
@@ -108,8 +110,8 @@ func TestAskedAtOnceWhenAConnectionEnds(t *testing.T) {
 // says so once.
 func TestFailingLookupd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeLookupd()
-		f.status = http.StatusInternalServerError
+		f := nsqtest.NewFakeLookupd()
+		f.Status = http.StatusInternalServerError
 		r, stop := lookupConsumer(t, f, nil)
 		l := &callingLog{call: func() {}}
 		r.SetLogger(l, LogLevelInfo)
@@ -119,7 +121,7 @@ func TestFailingLookupd(t *testing.T) {
 		}
 		<-time.After(10 * time.Minute)
 		synctest.Wait()
-		at := times(f.asked("/lookup"), start)
+		at := times(f.Asked("/lookup"), start)
 		if len(at) < 60 || len(at) > 130 || at[1] > firstAgain {
 			t.Errorf("asked at %v", at)
 		}
@@ -128,7 +130,7 @@ func TestFailingLookupd(t *testing.T) {
 				t.Errorf("asked at %v", at)
 			}
 		}
-		f.set(func(f *fakeLookupd) { f.status, f.known = 0, false })
+		f.Set(func(f *nsqtest.FakeLookupd) { f.Status, f.Known = 0, false })
 		<-time.After(10 * time.Minute)
 		stop()
 		if n := l.expect(t,
@@ -143,8 +145,8 @@ func TestFailingLookupd(t *testing.T) {
 
 func TestLookupdPollTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeLookupd()
-		f.hangs = true
+		f := nsqtest.NewFakeLookupd()
+		f.Hangs = true
 		r, stop := lookupConsumer(t, f, func(c *Config) { c.LookupdPollTimeout = 7 * time.Second })
 		start := time.Now()
 		if err := r.ConnectToNSQLookupd("lookup:4161"); err != nil || time.Since(start) != 7*time.Second {
@@ -153,8 +155,8 @@ func TestLookupdPollTimeout(t *testing.T) {
 		stop()
 	})
 	synctest.Test(t, func(t *testing.T) { // without a limit, only Stop helps
-		f := newFakeLookupd()
-		f.hangs = true
+		f := nsqtest.NewFakeLookupd()
+		f.Hangs = true
 		r, stop := lookupConsumer(t, f, func(c *Config) { c.LookupdPollTimeout = 0 })
 		start := time.Now()
 		time.AfterFunc(time.Hour, stop)
@@ -167,19 +169,19 @@ func TestLookupdPollTimeout(t *testing.T) {
 
 func TestWatching(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeLookupd()
-		f.known = false // as good as any other state to watch from
+		f := nsqtest.NewFakeLookupd()
+		f.Known = false // as good as any other state to watch from
 		r, stop := lookupConsumer(t, f, nil)
 		start := time.Now()
 		r.ConnectToNSQLookupd("lookup:4161")
 		<-time.After(60 * time.Second)
-		f.list()
+		f.List()
 		<-time.After(10 * time.Second)
 		stop()
-		if at := times(f.asked("/lookup"), start); !slices.Equal(at, []time.Duration{0}) {
+		if at := times(f.Asked("/lookup"), start); !slices.Equal(at, []time.Duration{0}) {
 			t.Errorf("asked at %v", at)
 		}
-		watches := f.asked("/watch")
+		watches := f.Asked("/watch")
 		const s = time.Second
 		if at := times(watches, start); !slices.Equal(at, []time.Duration{0, 25 * s, 50 * s, 60 * s}) {
 			t.Errorf("watched at %v", at)
@@ -220,25 +222,25 @@ func TestWatchesThatAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFakeLookupd()
-				f.watch = watch
+				f := nsqtest.NewFakeLookupd()
+				f.Watch = watch
 				r, stop := lookupConsumer(t, f, nil)
 				defer stop()
 				start := time.Now()
 				r.ConnectToNSQLookupd("lookup:4161")
 				<-time.After(time.Hour)
-				polls, watches := f.asked("/lookup"), f.asked("/watch")
+				polls, watches := f.Asked("/lookup"), f.Asked("/watch")
 				if len(polls) < 55 || len(polls) > 90 || len(watches) < 10 || len(watches) > 20 {
 					t.Errorf("%d polls and %d watches within an hour", len(polls), len(watches))
 				}
 				if at := times(watches, start); at[1]-at[0] > time.Minute {
 					t.Errorf("watched at %v", at)
 				}
-				f.set(func(f *fakeLookupd) { f.watch = nil })
+				f.Set(func(f *nsqtest.FakeLookupd) { f.Watch = nil })
 				<-time.After(20 * time.Minute)
-				before := len(f.asked("/lookup"))
+				before := len(f.Asked("/lookup"))
 				<-time.After(time.Hour)
-				if n := len(f.asked("/lookup")); n != before {
+				if n := len(f.Asked("/lookup")); n != before {
 					t.Errorf("polled %d more times once watching works", n-before)
 				}
 			})
@@ -249,8 +251,8 @@ func TestWatchesThatAreRefused(t *testing.T) {
 // Something in between may say in its own way that nothing has changed.
 func TestWatchThatEndsNotModified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeLookupd()
-		f.watch = func(w http.ResponseWriter, _ *http.Request) {
+		f := nsqtest.NewFakeLookupd()
+		f.Watch = func(w http.ResponseWriter, _ *http.Request) {
 			<-time.After(25 * time.Second)
 			w.WriteHeader(http.StatusNotModified)
 		}
@@ -258,7 +260,7 @@ func TestWatchThatEndsNotModified(t *testing.T) {
 		defer stop()
 		r.ConnectToNSQLookupd("lookup:4161")
 		<-time.After(time.Hour)
-		if polls, watches := len(f.asked("/lookup")), len(f.asked("/watch")); polls != 1 || watches != 3600/25 && watches != 3600/25+1 {
+		if polls, watches := len(f.Asked("/lookup")), len(f.Asked("/watch")); polls != 1 || watches != 3600/25 && watches != 3600/25+1 {
 			t.Errorf("%d polls and %d watches", polls, watches)
 		}
 	})
@@ -267,8 +269,8 @@ func TestWatchThatEndsNotModified(t *testing.T) {
 // Who waits for the first answer does not wait for an nsqlookupd that was removed.
 func TestDisconnectFromHungLookupd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeLookupd()
-		f.hangs = true
+		f := nsqtest.NewFakeLookupd()
+		f.Hangs = true
 		r, stop := lookupConsumer(t, f, nil)
 		defer stop()
 		start := time.Now()
@@ -286,9 +288,9 @@ func TestDisconnectFromHungLookupd(t *testing.T) {
 // Two nsqlookupds behind one address that do not agree always answer at once.
 func TestRestlessWatchesArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeLookupd()
+		f := nsqtest.NewFakeLookupd()
 		n := 0
-		f.watch = func(w http.ResponseWriter, _ *http.Request) {
+		f.Watch = func(w http.ResponseWriter, _ *http.Request) {
 			n++
 			w.Header().Set("ETag", fmt.Sprint(n))
 		}
@@ -296,7 +298,7 @@ func TestRestlessWatchesArePaced(t *testing.T) {
 		defer stop()
 		r.ConnectToNSQLookupd("lookup:4161")
 		<-time.After(time.Minute)
-		if n := len(f.asked("/watch")); n < 200 || n > 270 {
+		if n := len(f.Asked("/watch")); n < 200 || n > 270 {
 			t.Errorf("%d watches within a minute, want four a second", n)
 		}
 	})
@@ -310,20 +312,20 @@ func TestWatchesEndBeforeTheClientsTimeout(t *testing.T) {
 		1999 * time.Millisecond: "",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFakeLookupd()
+			f := nsqtest.NewFakeLookupd()
 			r, stop := lookupConsumer(t, f, nil)
 			defer stop()
-			client := f.client()
+			client := f.Client()
 			client.Timeout = timeout
 			r.SetLookupdHttpClient(client)
 			r.ConnectToNSQLookupd("lookup:4161")
 			<-time.After(2 * time.Minute)
-			watches := f.asked("/watch")
+			watches := f.Asked("/watch")
 			got := ""
 			if len(watches) > 0 {
 				got = watches[0].URL.RawQuery
 			}
-			if n := len(f.asked("/lookup")); got != want || want != "" && n != 1 {
+			if n := len(f.Asked("/lookup")); got != want || want != "" && n != 1 {
 				t.Errorf("time-out %v: watched %q, want %q, and asked %d times", timeout, got, want, n)
 			}
 		})

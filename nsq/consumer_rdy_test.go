@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
 
 func TestShares(t *testing.T) {
@@ -74,63 +76,63 @@ func TestIdleConnectionGivesUpItsTurn(t *testing.T) {
 }
 
 func TestRDYIsSharedOut(t *testing.T) {
-	a, b := newFakeNSQD(t), newFakeNSQD(t)
+	a, b := nsqtest.NewFake(t), nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 10 })
 	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
 
 	connected := make(chan error, 1)
-	go func() { connected <- r.ConnectToNSQDs([]string{a.addr, b.addr}) }()
-	ca := a.subscribed(10)
-	cb := b.accept()
-	ca.expect("RDY 5") // the first is lowered before the second is raised
-	cb.expect("SUB t c")
-	cb.expect("RDY 5") // without waiting for the answer to SUB
-	if err := receive(t, "ConnectToNSQDs", connected); err != nil {
+	go func() { connected <- r.ConnectToNSQDs([]string{a.Addr, b.Addr}) }()
+	ca := a.Subscribed(10)
+	cb := b.Accept()
+	ca.Expect("RDY 5") // the first is lowered before the second is raised
+	cb.Expect("SUB t c")
+	cb.Expect("RDY 5") // without waiting for the answer to SUB
+	if err := nsqtest.Receive(t, "ConnectToNSQDs", connected); err != nil {
 		t.Fatal(err)
 	}
 	r.ChangeMaxInFlight(10) // no change, no RDY
 	r.ChangeMaxInFlight(0)
-	ca.expect("RDY 0")
-	cb.expect("RDY 0")
+	ca.Expect("RDY 0")
+	cb.Expect("RDY 0")
 	r.ChangeMaxInFlight(3)
-	ca.expect("RDY 1")
-	cb.expect("RDY 1")
+	ca.Expect("RDY 1")
+	cb.Expect("RDY 1")
 	r.ChangeMaxInFlight(10)
-	ca.expect("RDY 5")
-	cb.expect("RDY 5")
-	if err := r.DisconnectFromNSQD(b.addr); err != nil {
+	ca.Expect("RDY 5")
+	cb.Expect("RDY 5")
+	if err := r.DisconnectFromNSQD(b.Addr); err != nil {
 		t.Fatal(err)
 	}
-	ca.expect("RDY 10")
-	cb.expect("CLS")
-	cb.respond("CLOSE_WAIT")
-	cb.expectEnd()
+	ca.Expect("RDY 10")
+	cb.Expect("CLS")
+	cb.Respond("CLOSE_WAIT")
+	cb.ExpectEnd()
 }
 
 func TestRDYIsCappedByNSQD(t *testing.T) {
 	for maxInFlight, warn := range map[int]bool{1000: true, 71: true, 70: false} {
-		f := newFakeNSQD(t)
+		f := nsqtest.NewFake(t)
 		r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = maxInFlight })
 		l := &callingLog{call: func() {}}
 		r.SetLogger(l, LogLevelWarning)
 		r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
 		connected := make(chan error, 1)
-		go func() { connected <- r.ConnectToNSQD(f.addr) }()
-		c := f.raw()
-		c.magic()
-		c.expect("IDENTIFY")
-		c.respond(`{"max_rdy_count":70}`)
-		c.expect("SUB t c")
-		c.expect("RDY 70")
-		if err := receive(t, "ConnectToNSQD", connected); err != nil {
+		go func() { connected <- r.ConnectToNSQD(f.Addr) }()
+		c := f.Raw()
+		c.Magic()
+		c.Expect("IDENTIFY")
+		c.Respond(`{"max_rdy_count":70}`)
+		c.Expect("SUB t c")
+		c.Expect("RDY 70")
+		if err := nsqtest.Receive(t, "ConnectToNSQD", connected); err != nil {
 			t.Fatal(err)
 		}
 		if warn {
-			l.expect(t, fmt.Sprintf("(%s) max RDY count 70 < consumer max in flight %d, truncation possible", f.addr, maxInFlight))
+			l.expect(t, fmt.Sprintf("(%s) max RDY count 70 < consumer max in flight %d, truncation possible", f.Addr, maxInFlight))
 		} else if n := l.expect(t); n != 0 {
 			t.Errorf("%d warnings with %d messages in flight", n, maxInFlight)
 		}
-		c.nc.Close()
+		c.Conn.Close()
 	}
 }
 
@@ -141,39 +143,39 @@ func TestConnectionsTakeTurns(t *testing.T) {
 	})
 	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
 	for i := range 3 {
-		f := newFakeNSQD(t)
+		f := nsqtest.NewFake(t)
 		connected := make(chan error, 1)
-		go func() { connected <- r.ConnectToNSQD(f.addr) }()
-		c := f.accept()
-		c.expect("SUB t c")
-		if err := receive(t, "ConnectToNSQD", connected); err != nil {
+		go func() { connected <- r.ConnectToNSQD(f.Addr) }()
+		c := f.Accept()
+		c.Expect("SUB t c")
+		if err := nsqtest.Receive(t, "ConnectToNSQD", connected); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			c.expect("RDY 1")
+			c.Expect("RDY 1")
 			go drainCommands(c)
 			continue
 		}
 		for range 3 { // again and again
-			c.expect("RDY 1")
-			c.expect("RDY 0")
+			c.Expect("RDY 1")
+			c.Expect("RDY 0")
 		}
 		go drainCommands(c)
 	}
 }
 
 // drainCommands reads what the client sends until it goes away.
-func drainCommands(c *fakeConn) {
+func drainCommands(c *nsqtest.FakeConn) {
 	for {
-		if _, _, err := c.read(); err != nil {
-			c.nc.Close()
+		if _, _, err := c.Read(); err != nil {
+			c.Conn.Close()
 			return
 		}
 	}
 }
 
 func TestIsStarved(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 10 })
 	handled := make(chan *Message, 10)
 	r.AddHandler(HandlerFunc(func(m *Message) error {
@@ -184,15 +186,15 @@ func TestIsStarved(t *testing.T) {
 	if r.IsStarved() {
 		t.Error("starved without a connection")
 	}
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(10)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(10)
 	var last *Message
 	for i := range 8 {
 		if r.IsStarved() {
 			t.Errorf("starved with %d of 10 messages", i)
 		}
-		c.message(uint64(i), 1, "x")
-		last = receive(t, "message", handled)
+		c.Message(uint64(i), 1, "x")
+		last = nsqtest.Receive(t, "message", handled)
 	}
 	if !r.IsStarved() {
 		t.Error("not starved with 8 of 10 messages")
@@ -201,5 +203,5 @@ func TestIsStarved(t *testing.T) {
 	if r.IsStarved() {
 		t.Error("starved after an answer")
 	}
-	c.nc.Close() // the other messages are never answered
+	c.Conn.Close() // the other messages are never answered
 }

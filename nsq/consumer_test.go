@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -28,13 +29,13 @@ func TestNewConsumerChecksNames(t *testing.T) {
 }
 
 func TestConnectErrors(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, nil)
-	if err := r.ConnectToNSQD(f.addr); err == nil || err.Error() != "no handlers" {
+	if err := r.ConnectToNSQD(f.Addr); err == nil || err.Error() != "no handlers" {
 		t.Errorf("without handlers: %v", err)
 	}
 	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
-	if err := r.DisconnectFromNSQD(f.addr); !errors.Is(err, ErrNotConnected) {
+	if err := r.DisconnectFromNSQD(f.Addr); !errors.Is(err, ErrNotConnected) {
 		t.Errorf("disconnecting from a stranger: %v", err)
 	}
 	if err := r.ConnectToNSQD("127.0.0.1:1"); !errors.Is(err, syscall.ECONNREFUSED) {
@@ -50,36 +51,36 @@ func TestConnectErrors(t *testing.T) {
 	}()
 
 	first := make(chan error, 1)
-	go func() { first <- r.ConnectToNSQD(f.addr) }()
-	c := f.raw()
-	if err := r.ConnectToNSQD(f.addr); !errors.Is(err, ErrAlreadyConnected) {
+	go func() { first <- r.ConnectToNSQD(f.Addr) }()
+	c := f.Raw()
+	if err := r.ConnectToNSQD(f.Addr); !errors.Is(err, ErrAlreadyConnected) {
 		t.Errorf("while connecting: %v", err)
 	}
-	c.magic()
-	c.expect("IDENTIFY")
-	c.fail("E_BAD_BODY IDENTIFY no")
-	if err := receive(t, "ConnectToNSQD", first); err != (ErrIdentify{"E_BAD_BODY IDENTIFY no"}) {
+	c.Magic()
+	c.Expect("IDENTIFY")
+	c.Fail("E_BAD_BODY IDENTIFY no")
+	if err := nsqtest.Receive(t, "ConnectToNSQD", first); err != (ErrIdentify{"E_BAD_BODY IDENTIFY no"}) {
 		t.Errorf("got %v", err)
 	}
 
-	go func() { first <- r.ConnectToNSQD(f.addr) }() // a failed attempt is forgotten
-	f.subscribed(1)
-	if err := receive(t, "ConnectToNSQD", first); err != nil {
+	go func() { first <- r.ConnectToNSQD(f.Addr) }() // a failed attempt is forgotten
+	f.Subscribed(1)
+	if err := nsqtest.Receive(t, "ConnectToNSQD", first); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.ConnectToNSQD(f.addr); !errors.Is(err, ErrAlreadyConnected) {
+	if err := r.ConnectToNSQD(f.Addr); !errors.Is(err, ErrAlreadyConnected) {
 		t.Errorf("when connected: %v", err)
 	}
 	if n := r.Stats().Connections; n != 1 {
 		t.Errorf("%d connections", n)
 	}
 	r.Stop()
-	if err := r.ConnectToNSQD(f.addr); err == nil || err.Error() != "consumer stopped" {
+	if err := r.ConnectToNSQD(f.Addr); err == nil || err.Error() != "consumer stopped" {
 		t.Errorf("after Stop: %v", err)
 	}
-	f.ln.Close()
-	for len(f.conns) > 0 {
-		(<-f.conns).Close()
+	f.Listener.Close()
+	for len(f.Conns) > 0 {
+		(<-f.Conns).Close()
 	}
 }
 
@@ -103,26 +104,26 @@ func TestAnswers(t *testing.T) {
 		"an answer after the handler":  {func(m *Message) error { m.DisableAutoResponse(); go m.Finish(); return nil }, 1, []string{"FIN ID"}},
 		"an error is no answer either": {func(m *Message) error { m.DisableAutoResponse(); go m.Requeue(0); return errors.New("no") }, 1, []string{"REQ ID 0"}},
 	}
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) {
 		c.MaxRequeueDelay = 5 * time.Minute
 		c.MaxBackoffDuration = 0
 	})
 	r.AddHandler(HandlerFunc(func(m *Message) error {
-		if m.NSQDAddress != f.addr || m.Timestamp != 1234567890 {
+		if m.NSQDAddress != f.Addr || m.Timestamp != 1234567890 {
 			t.Errorf("message from %s of time %d", m.NSQDAddress, m.Timestamp)
 		}
 		return results[string(m.Body)].do(m)
 	}))
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(1)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(1)
 	n := uint64(0)
 	for name, tt := range results {
 		n++
-		c.message(n, tt.attempts, name)
+		c.Message(n, tt.attempts, name)
 		for _, want := range tt.want {
-			line, _ := c.next()
-			if want = strings.ReplaceAll(want, "ID", id(n)); line != want {
+			line, _ := c.Next()
+			if want = strings.ReplaceAll(want, "ID", nsqtest.ID(n)); line != want {
 				t.Errorf("%s: got %q, want %q", name, line, want)
 			}
 		}
@@ -131,7 +132,7 @@ func TestAnswers(t *testing.T) {
 	if stats.MessagesReceived != n || stats.MessagesFinished+stats.MessagesRequeued != n || stats.MessagesFinished == 0 || stats.MessagesRequeued == 0 {
 		t.Errorf("%d messages, %+v", n, stats)
 	}
-	c.nc.Close()
+	c.Conn.Close()
 }
 
 // givingUp remembers the messages it was not given any more.
@@ -144,16 +145,16 @@ func (g givingUp) LogFailedMessage(m *Message)    { g.failed <- m.Attempts }
 
 func TestMaxAttempts(t *testing.T) {
 	for _, maxAttempts := range []uint16{3, 0} {
-		f := newFakeNSQD(t)
+		f := nsqtest.NewFake(t)
 		r := newTestConsumer(t, func(c *Config) { c.MaxAttempts = maxAttempts })
 		g := givingUp{make(chan uint16, 10), make(chan uint16, 10)}
 		r.AddHandler(g)
-		go r.ConnectToNSQD(f.addr)
-		c := f.subscribed(1)
-		c.message(1, 3, "the last attempt")
-		c.expect("FIN " + id(1))
-		c.message(2, 4, "one too many")
-		c.expect("FIN " + id(2))
+		go r.ConnectToNSQD(f.Addr)
+		c := f.Subscribed(1)
+		c.Message(1, 3, "the last attempt")
+		c.Expect("FIN " + nsqtest.ID(1))
+		c.Message(2, 4, "one too many")
+		c.Expect("FIN " + nsqtest.ID(2))
 		if maxAttempts == 0 {
 			if len(g.handled) != 2 || len(g.failed) != 0 {
 				t.Errorf("without a limit: %d handled, %d given up", len(g.handled), len(g.failed))
@@ -161,13 +162,13 @@ func TestMaxAttempts(t *testing.T) {
 		} else if len(g.handled) != 1 || len(g.failed) != 1 || <-g.failed != 4 {
 			t.Errorf("%d handled, %d given up", len(g.handled), len(g.failed))
 		}
-		c.nc.Close()
+		c.Conn.Close()
 	}
 }
 
 // Nothing the handlers do keeps the consumer from answering nsqd.
 func TestHeartbeatsWhileHandlersAreBusy(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 20 })
 	entered, release := make(chan struct{}, 20), make(chan struct{})
 	r.AddConcurrentHandlers(HandlerFunc(func(*Message) error {
@@ -175,51 +176,51 @@ func TestHeartbeatsWhileHandlersAreBusy(t *testing.T) {
 		<-release
 		return nil
 	}), 2)
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(20)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(20)
 	for i := range 20 {
-		c.message(uint64(i), 1, "x")
+		c.Message(uint64(i), 1, "x")
 	}
-	receive(t, "a busy handler", entered)
-	receive(t, "a busy handler", entered)
+	nsqtest.Receive(t, "a busy handler", entered)
+	nsqtest.Receive(t, "a busy handler", entered)
 	for range 3 {
-		c.respond(wire.Heartbeat)
-		c.expect("NOP")
+		c.Respond(wire.Heartbeat)
+		c.Expect("NOP")
 	}
 	r.ChangeMaxInFlight(1) // less than is in flight
-	c.expect("RDY 1")
-	c.respond(wire.Heartbeat)
-	c.expect("NOP")
+	c.Expect("RDY 1")
+	c.Respond(wire.Heartbeat)
+	c.Expect("NOP")
 	close(release)
 	for range 20 {
-		if line, _ := c.next(); !strings.HasPrefix(line, "FIN ") {
+		if line, _ := c.Next(); !strings.HasPrefix(line, "FIN ") {
 			t.Errorf("got %q", line)
 		}
 	}
-	c.nc.Close()
+	c.Conn.Close()
 }
 
 // What an nsqd sends beyond all measure does not pile up.
 func TestFloodEndsTheConnection(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, nil)
 	release := make(chan struct{})
 	r.AddHandler(HandlerFunc(func(*Message) error { <-release; return nil }))
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(1)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(1)
 	frame := wire.AppendMessageFrame(nil, 1, 1, 1, []byte("x"))
 	for range 100 {
-		if _, err := c.nc.Write(frame); err != nil {
+		if _, err := c.Conn.Write(frame); err != nil {
 			break
 		}
 	}
-	c.expectEnd()
+	c.ExpectEnd()
 	close(release)
-	f.subscribed(1).nc.Close() // it gets another chance
+	f.Subscribed(1).Conn.Close() // it gets another chance
 }
 
 func TestReconnect(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) { c.LookupdPollInterval = 20 * time.Millisecond })
 	hold := make(chan struct{})
 	handled := make(chan string, 10)
@@ -231,44 +232,44 @@ func TestReconnect(t *testing.T) {
 		return nil
 	}), 2)
 	connected := make(chan error, 1)
-	go func() { connected <- r.ConnectToNSQD(f.addr) }()
-	c := f.subscribed(1)
-	if err := receive(t, "ConnectToNSQD", connected); err != nil {
+	go func() { connected <- r.ConnectToNSQD(f.Addr) }()
+	c := f.Subscribed(1)
+	if err := nsqtest.Receive(t, "ConnectToNSQD", connected); err != nil {
 		t.Fatal(err)
 	}
-	c.message(1, 1, "hold")
-	receive(t, "message", handled)
-	c.nc.Close()
+	c.Message(1, 1, "hold")
+	nsqtest.Receive(t, "message", handled)
+	c.Conn.Close()
 
-	c = f.subscribed(1) // although a handler is busy with a message of the old one
+	c = f.Subscribed(1) // although a handler is busy with a message of the old one
 	close(hold)
-	c.message(2, 1, "x")
-	receive(t, "message", handled)
-	c.expect("FIN " + id(2)) // and not of message 1: that answer is for nobody
+	c.Message(2, 1, "x")
+	nsqtest.Receive(t, "message", handled)
+	c.Expect("FIN " + nsqtest.ID(2)) // and not of message 1: that answer is for nobody
 
-	f.ln.Close()
-	c.nc.Close()
-	eventually(t, "loss is noticed", func() bool { return r.Stats().Connections == 0 })
-	back := listenFake(t, f.addr)
-	c = back.subscribed(1)
-	c.fail("E_FIN_FAILED FIN failed ID not in flight") // no reason to part
-	c.message(3, 1, "x")
-	c.expect("FIN " + id(3))
+	f.Listener.Close()
+	c.Conn.Close()
+	nsqtest.Eventually(t, "loss is noticed", func() bool { return r.Stats().Connections == 0 })
+	back := nsqtest.ListenFake(t, f.Addr)
+	c = back.Subscribed(1)
+	c.Fail("E_FIN_FAILED FIN failed ID not in flight") // no reason to part
+	c.Message(3, 1, "x")
+	c.Expect("FIN " + nsqtest.ID(3))
 
 	// Disconnected on purpose, it stays so.
-	if err := r.DisconnectFromNSQD(f.addr); err != nil {
+	if err := r.DisconnectFromNSQD(f.Addr); err != nil {
 		t.Fatal(err)
 	}
-	c.expect("CLS")
-	c.respond(wire.CloseWait)
-	c.expectEnd()
-	c.nc.Close()
-	eventually(t, "connection is gone", func() bool { return r.Stats().Connections == 0 })
-	if err := r.DisconnectFromNSQD(f.addr); !errors.Is(err, ErrNotConnected) {
+	c.Expect("CLS")
+	c.Respond(wire.CloseWait)
+	c.ExpectEnd()
+	c.Conn.Close()
+	nsqtest.Eventually(t, "connection is gone", func() bool { return r.Stats().Connections == 0 })
+	if err := r.DisconnectFromNSQD(f.Addr); !errors.Is(err, ErrNotConnected) {
 		t.Errorf("a second time: %v", err)
 	}
-	go r.ConnectToNSQD(f.addr) // the first connection made is one that was asked for
-	back.subscribed(1).nc.Close()
+	go r.ConnectToNSQD(f.Addr) // the first connection made is one that was asked for
+	back.Subscribed(1).Conn.Close()
 }
 
 func TestReconnectingEnds(t *testing.T) {
@@ -277,16 +278,16 @@ func TestReconnectingEnds(t *testing.T) {
 		"DisconnectFromNSQD": func(r *Consumer, addr string) { r.DisconnectFromNSQD(addr) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFakeNSQD(t)
+			f := nsqtest.NewFake(t)
 			r := newTestConsumer(t, nil)
 			r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
-			go r.ConnectToNSQD(f.addr)
-			c := f.subscribed(1)
-			f.ln.Close()
-			c.nc.Close()
-			eventually(t, "loss is noticed", func() bool { return r.Stats().Connections == 0 })
-			end(r, f.addr)
-			within(t, "the loop to end", func() {
+			go r.ConnectToNSQD(f.Addr)
+			c := f.Subscribed(1)
+			f.Listener.Close()
+			c.Conn.Close()
+			nsqtest.Eventually(t, "loss is noticed", func() bool { return r.Stats().Connections == 0 })
+			end(r, f.Addr)
+			nsqtest.Within(t, "the loop to end", func() {
 				r.Stop()
 				<-r.StopChan
 			})
@@ -295,7 +296,7 @@ func TestReconnectingEnds(t *testing.T) {
 }
 
 func TestStopAnswersWhatIsInFlight(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 5 })
 	release := make(chan struct{})
 	entered := make(chan struct{}, 5)
@@ -304,16 +305,16 @@ func TestStopAnswersWhatIsInFlight(t *testing.T) {
 		<-release
 		return nil
 	}))
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(5)
-	c.message(1, 1, "x")
-	c.message(2, 1, "x")
-	receive(t, "message", entered)
-	within(t, "Stop, although a handler is busy,", r.Stop)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(5)
+	c.Message(1, 1, "x")
+	c.Message(2, 1, "x")
+	nsqtest.Receive(t, "message", entered)
+	nsqtest.Within(t, "Stop, although a handler is busy,", r.Stop)
 	r.Stop()
-	c.expect("CLS")
-	c.message(3, 1, "sent before nsqd read CLS")
-	c.respond(wire.CloseWait)
+	c.Expect("CLS")
+	c.Message(3, 1, "sent before nsqd read CLS")
+	c.Respond(wire.CloseWait)
 	select {
 	case <-r.StopChan:
 		t.Error("stopped with messages in flight")
@@ -321,11 +322,11 @@ func TestStopAnswersWhatIsInFlight(t *testing.T) {
 	}
 	close(release)
 	for i := range 3 {
-		c.expect("FIN " + id(uint64(i+1)))
+		c.Expect("FIN " + nsqtest.ID(uint64(i+1)))
 	}
-	c.expectEnd()
-	c.nc.Close()
-	receive(t, "StopChan", r.StopChan)
+	c.ExpectEnd()
+	c.Conn.Close()
+	nsqtest.Receive(t, "StopChan", r.StopChan)
 }
 
 func TestStopWithoutConnections(t *testing.T) {
@@ -333,43 +334,43 @@ func TestStopWithoutConnections(t *testing.T) {
 		r := newTestConsumer(t, nil)
 		r.AddConcurrentHandlers(HandlerFunc(func(*Message) error { return nil }), handlers)
 		r.Stop()
-		receive(t, "StopChan with "+name, r.StopChan)
+		nsqtest.Receive(t, "StopChan with "+name, r.StopChan)
 	}
 }
 
 func TestStopWhileConnecting(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, nil)
 	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
 	connected := make(chan error, 1)
-	go func() { connected <- r.ConnectToNSQD(f.addr) }()
-	c := f.raw()
-	c.magic()
-	c.expect("IDENTIFY") // and no answer
+	go func() { connected <- r.ConnectToNSQD(f.Addr) }()
+	c := f.Raw()
+	c.Magic()
+	c.Expect("IDENTIFY") // and no answer
 	r.Stop()
-	receive(t, "StopChan", r.StopChan)
-	if err := receive(t, "ConnectToNSQD", connected); err == nil || err.Error() != "consumer stopped" {
+	nsqtest.Receive(t, "StopChan", r.StopChan)
+	if err := nsqtest.Receive(t, "ConnectToNSQD", connected); err == nil || err.Error() != "consumer stopped" {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestLargeMessagesArrive(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 10 })
 	got := make(chan *Message, 10)
 	r.AddHandler(HandlerFunc(func(m *Message) error { got <- m; return nil }))
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(10)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(10)
 	var want [][]byte
 	var frames []byte
 	for i, size := range []int{1, 100, readBufferSize - wire.FrameHeaderLen - wire.MessageHeaderLen, readBufferSize, 1 << 20, 0} {
 		want = append(want, bytes.Repeat([]byte{byte(i)}, size))
 		frames = wire.AppendMessageFrame(frames, 1, 1, uint64(i), want[i])
 	}
-	go c.nc.Write(frames)
+	go c.Conn.Write(frames)
 	var messages []*Message // kept until all are here: none shares memory with another
 	for range want {
-		messages = append(messages, receive(t, "message", got))
+		messages = append(messages, nsqtest.Receive(t, "message", got))
 	}
 	for i, m := range messages {
 		if !bytes.Equal(m.Body, want[i]) {
@@ -377,23 +378,23 @@ func TestLargeMessagesArrive(t *testing.T) {
 		}
 	}
 	for i := range want {
-		c.expect("FIN " + id(uint64(i)))
+		c.Expect("FIN " + nsqtest.ID(uint64(i)))
 	}
-	c.nc.Close()
+	c.Conn.Close()
 }
 
 func TestMaxMsgSize(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) { c.MaxMsgSize = 200 })
 	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(1)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(1)
 	most := 200 - wire.SizeLen - wire.MessageHeaderLen
-	c.message(1, 1, strings.Repeat("x", most))
-	c.expect("FIN " + id(1))
-	c.message(2, 1, strings.Repeat("x", most+1))
-	c.expectEnd()
-	c.nc.Close()
+	c.Message(1, 1, strings.Repeat("x", most))
+	c.Expect("FIN " + nsqtest.ID(1))
+	c.Message(2, 1, strings.Repeat("x", most+1))
+	c.ExpectEnd()
+	c.Conn.Close()
 }
 
 func TestGarbageForAConsumer(t *testing.T) {
@@ -404,18 +405,18 @@ func TestGarbageForAConsumer(t *testing.T) {
 		"half a frame":        {0, 0, 0, 99, 0, 0, 0, 2, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFakeNSQD(t)
+			f := nsqtest.NewFake(t)
 			r := newTestConsumer(t, nil)
 			r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
-			go r.ConnectToNSQD(f.addr)
-			c := f.subscribed(1)
-			c.write(garbage)
+			go r.ConnectToNSQD(f.Addr)
+			c := f.Subscribed(1)
+			c.Write(garbage)
 			if name == "half a frame" {
-				c.nc.Close()
+				c.Conn.Close()
 			} else {
-				c.expectEnd()
+				c.ExpectEnd()
 			}
-			f.subscribed(1).nc.Close()
+			f.Subscribed(1).Conn.Close()
 		})
 	}
 }
@@ -423,7 +424,7 @@ func TestGarbageForAConsumer(t *testing.T) {
 // Connecting, losing connections, changing RDY and Stop may meet in any way.
 func TestConsumerRaces(t *testing.T) {
 	for range 20 {
-		f := newFakeNSQD(t)
+		f := nsqtest.NewFake(t)
 		r := newTestConsumer(t, func(c *Config) {
 			c.MaxInFlight = 50
 			c.LookupdPollInterval = 10 * time.Millisecond
@@ -442,14 +443,14 @@ func TestConsumerRaces(t *testing.T) {
 		all.Go(func() {
 			for {
 				select {
-				case nc := <-f.conns:
+				case nc := <-f.Conns:
 					all.Go(func() { pushingServer(nc, stop) })
 				case <-stop:
 					return
 				}
 			}
 		})
-		all.Go(func() { r.ConnectToNSQD(f.addr) })
+		all.Go(func() { r.ConnectToNSQD(f.Addr) })
 		all.Go(func() {
 			for i := range 50 {
 				r.ChangeMaxInFlight(i % 7 * 10)
@@ -457,12 +458,12 @@ func TestConsumerRaces(t *testing.T) {
 				r.Stats()
 			}
 		})
-		eventually(t, "some messages", func() bool { return handled.Load() > 30 })
-		all.Go(func() { r.DisconnectFromNSQD(f.addr) })
+		nsqtest.Eventually(t, "some messages", func() bool { return handled.Load() > 30 })
+		all.Go(func() { r.DisconnectFromNSQD(f.Addr) })
 		r.Stop()
 		close(stop)
-		receive(t, "StopChan", r.StopChan)
-		within(t, "server", all.Wait)
+		nsqtest.Receive(t, "StopChan", r.StopChan)
+		nsqtest.Within(t, "server", all.Wait)
 	}
 }
 
@@ -470,19 +471,19 @@ func TestConsumerRaces(t *testing.T) {
 // client sends its twentieth command or stop is closed.
 func pushingServer(nc net.Conn, stop <-chan struct{}) {
 	defer nc.Close()
-	c := &fakeConn{nc: nc, br: bufio.NewReader(nc)}
-	c.br.Discard(4)
-	if _, _, err := c.read(); err != nil {
+	c := &nsqtest.FakeConn{Conn: nc, Reader: bufio.NewReader(nc)}
+	c.Reader.Discard(4)
+	if _, _, err := c.Read(); err != nil {
 		return
 	}
-	nc.Write(wire.AppendFrame(nil, wire.FrameResponse, negotiated))
+	nc.Write(wire.AppendFrame(nil, wire.FrameResponse, nsqtest.Negotiated))
 	for i := range 20 {
 		select {
 		case <-stop:
 			return
 		default:
 		}
-		line, _, err := c.read()
+		line, _, err := c.Read()
 		switch {
 		case err != nil:
 			return
@@ -500,18 +501,18 @@ func TestConsumerLog(t *testing.T) {
 	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
 	lines := make(logLines, 10)
 	r.SetLogger(lines, LogLevelInfo)
-	f := newFakeNSQD(t)
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(1)
-	want := fmt.Sprintf("INF  %3d [t/c] (%s) ", instances.Load(), f.addr)
-	if got := receive(t, "log line", lines); !strings.HasPrefix(got, want) {
+	f := nsqtest.NewFake(t)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(1)
+	want := fmt.Sprintf("INF  %3d [t/c] (%s) ", instances.Load(), f.Addr)
+	if got := nsqtest.Receive(t, "log line", lines); !strings.HasPrefix(got, want) {
 		t.Errorf("got %q, want %q...", got, want)
 	}
-	c.fail("E_TOUCH_FAILED TOUCH failed")
-	want = fmt.Sprintf("ERR  %3d [t/c] (%s) ", instances.Load(), f.addr)
-	if got := receive(t, "log line", lines); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "E_TOUCH_FAILED TOUCH failed") {
+	c.Fail("E_TOUCH_FAILED TOUCH failed")
+	want = fmt.Sprintf("ERR  %3d [t/c] (%s) ", instances.Load(), f.Addr)
+	if got := nsqtest.Receive(t, "log line", lines); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "E_TOUCH_FAILED TOUCH failed") {
 		t.Errorf("got %q, want %q...", got, want)
 	}
 	r.SetLogger(nil, LogLevelInfo)
-	c.nc.Close()
+	c.Conn.Close()
 }

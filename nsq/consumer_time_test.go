@@ -1,7 +1,6 @@
 package nsq
 
 import (
-	"bufio"
 	"fmt"
 	"net"
 	"sync"
@@ -10,12 +9,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // pipeConsumer returns a consumer of one message at a time with a connection to
 // the returned one, over a pipe, so that a test can run on a fake clock.
-func pipeConsumer(t *testing.T, h HandlerFunc) (*Consumer, *fakeConn) {
+func pipeConsumer(t *testing.T, h HandlerFunc) (*Consumer, *nsqtest.FakeConn) {
 	r, err := NewConsumer("t", "c", NewConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -23,14 +23,14 @@ func pipeConsumer(t *testing.T, h HandlerFunc) (*Consumer, *fakeConn) {
 	r.SetLogger(nil, LogLevelInfo)
 	r.AddHandler(h)
 	s := addPipe(t, r, "pipe")
-	s.expect("SUB t c")
-	s.respond(wire.OK)
-	s.expect("RDY 1")
+	s.Expect("SUB t c")
+	s.Respond(wire.OK)
+	s.Expect("RDY 1")
 	return r, s
 }
 
 // addPipe gives the consumer a connection to the returned one.
-func addPipe(t *testing.T, r *Consumer, addr string) *fakeConn {
+func addPipe(t *testing.T, r *Consumer, addr string) *nsqtest.FakeConn {
 	client, server := net.Pipe()
 	n, err := r.register(addr)
 	if err != nil {
@@ -43,19 +43,19 @@ func addPipe(t *testing.T, r *Consumer, addr string) *fakeConn {
 		t.Fatal(err)
 	}
 	go r.keepConnected(n, c)
-	return &fakeConn{t: t, nc: server, br: bufio.NewReader(server)}
+	return nsqtest.NewFakeConn(t, server)
 }
 
 func TestStopDoesNotWaitForHangingHandlers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		entered, release := make(chan struct{}), make(chan struct{})
 		r, s := pipeConsumer(t, func(*Message) error { close(entered); <-release; return nil })
-		s.message(1, 1, "x")
+		s.Message(1, 1, "x")
 		<-entered
 		start := time.Now()
 		r.Stop()
-		s.expect("CLS")
-		s.respond(wire.CloseWait)
+		s.Expect("CLS")
+		s.Respond(wire.CloseWait)
 		<-r.StopChan
 		if took := time.Since(start); took != 30*time.Second {
 			t.Errorf("StopChan was closed after %v", took)
@@ -70,12 +70,12 @@ func TestStopDoesNotWaitForCloseWait(t *testing.T) {
 		r, s := pipeConsumer(t, func(*Message) error { return nil })
 		start := time.Now()
 		r.Stop()
-		s.expect("CLS") // and no answer
+		s.Expect("CLS") // and no answer
 		<-r.StopChan
 		if took := time.Since(start); took != 30*time.Second {
 			t.Errorf("StopChan was closed after %v", took)
 		}
-		s.nc.Close()
+		s.Conn.Close()
 	})
 }
 
@@ -83,17 +83,17 @@ func TestStopDoesNotWaitForCloseWait(t *testing.T) {
 func TestSilentNSQDIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, s := pipeConsumer(t, func(*Message) error { return nil })
-		s.nc.SetReadDeadline(time.Time{})
+		s.Conn.SetReadDeadline(time.Time{})
 		start := time.Now()
 		for {
-			if _, _, err := s.read(); err != nil {
+			if _, _, err := s.Read(); err != nil {
 				break
 			}
 		}
 		if took := time.Since(start); took != time.Minute {
 			t.Errorf("the connection ended after %v", took)
 		}
-		s.nc.Close()
+		s.Conn.Close()
 		r.Stop()
 		<-r.StopChan
 	})
@@ -108,17 +108,17 @@ func TestStaleMessagesAreDropped(t *testing.T) {
 			<-release
 			return nil
 		})
-		s.message(1, 1, "first")
+		s.Message(1, 1, "first")
 		if body := <-bodies; body != "first" {
 			t.Errorf("got %q", body)
 		}
 		l := &callingLog{call: func() {}}
 		r.SetLogger(l, LogLevelWarning)
-		s.message(2, 1, "stale")
-		s.message(3, 6, "one that handlers are not given any more")
+		s.Message(2, 1, "stale")
+		s.Message(3, 6, "one that handlers are not given any more")
 		<-time.After(10*time.Second + time.Nanosecond)
 		close(release)
-		s.expect("FIN " + id(1))
+		s.Expect("FIN " + nsqtest.ID(1))
 		synctest.Wait()
 		if n := r.conns[0].inFlight.Load(); n != 0 || len(bodies) != 0 {
 			t.Errorf("%d messages are in flight, %d were handled", n, len(bodies))
@@ -128,7 +128,7 @@ func TestStaleMessagesAreDropped(t *testing.T) {
 		if n := l.expect(t, "WRN ", "dropped 2 messages"); n != 1 {
 			t.Errorf("%d log lines, want one for both messages", n)
 		}
-		s.nc.Close()
+		s.Conn.Close()
 		r.Stop()
 		<-r.StopChan
 	})
@@ -146,23 +146,23 @@ func TestLastAttemptsAreKept(t *testing.T) {
 		})
 		for i, body := range []string{"first", "second", "third"} {
 			<-time.After(10*time.Second + time.Nanosecond)
-			s.message(uint64(i+1), 5, body)
+			s.Message(uint64(i+1), 5, body)
 		}
-		s.expect("RDY 0") // as two wait, and one may be in flight
+		s.Expect("RDY 0") // as two wait, and one may be in flight
 		<-time.After(10*time.Second + time.Nanosecond)
 		close(release)
-		s.expect("FIN " + id(1))
-		s.expect("FIN " + id(2))
-		s.expect("RDY 1")
-		s.expect("FIN " + id(3))
-		s.message(4, 1, "fourth")
-		s.expect("FIN " + id(4))
+		s.Expect("FIN " + nsqtest.ID(1))
+		s.Expect("FIN " + nsqtest.ID(2))
+		s.Expect("RDY 1")
+		s.Expect("FIN " + nsqtest.ID(3))
+		s.Message(4, 1, "fourth")
+		s.Expect("FIN " + nsqtest.ID(4))
 		for _, want := range []string{"first", "second", "third", "fourth"} {
 			if body := <-bodies; body != want {
 				t.Errorf("got %q, want %q", body, want)
 			}
 		}
-		s.nc.Close()
+		s.Conn.Close()
 		r.Stop()
 		<-r.StopChan
 	})
@@ -176,12 +176,12 @@ func TestLastAttemptsOutliveTheirConnection(t *testing.T) {
 			<-release
 			return nil
 		})
-		s.message(1, 1, "first")
+		s.Message(1, 1, "first")
 		<-bodies
-		s.message(2, 4, "will be sent again")
-		s.message(3, 5, "will not")
+		s.Message(2, 4, "will be sent again")
+		s.Message(3, 5, "will not")
 		synctest.Wait()
-		s.nc.Close()
+		s.Conn.Close()
 		synctest.Wait()
 		close(release)
 		r.Stop()
@@ -199,7 +199,7 @@ func TestNoConnectionStarves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const pipes = 4
 		r, first := pipeConsumer(t, func(*Message) error { return nil })
-		conns := []*fakeConn{first}
+		conns := []*nsqtest.FakeConn{first}
 		for i := range pipes - 1 {
 			conns = append(conns, addPipe(t, r, fmt.Sprint("pipe", i)))
 		}
@@ -208,20 +208,20 @@ func TestNoConnectionStarves(t *testing.T) {
 		var draining sync.WaitGroup
 		for i, c := range conns {
 			draining.Go(func() {
-				c.nc.SetReadDeadline(time.Time{})
+				c.Conn.SetReadDeadline(time.Time{})
 				for {
-					line, _, err := c.read()
+					line, _, err := c.Read()
 					if err != nil {
-						c.nc.Close()
+						c.Conn.Close()
 						return
 					}
 					switch line {
 					case "SUB t c":
-						c.respond(wire.OK)
+						c.Respond(wire.OK)
 					case "RDY 1":
 						turns[i] = append(turns[i], time.Now())
 						if i%2 == 0 {
-							c.message(uint64(len(turns[i])), 1, "x")
+							c.Message(uint64(len(turns[i])), 1, "x")
 						}
 					}
 				}
@@ -242,7 +242,7 @@ func TestNoConnectionStarves(t *testing.T) {
 		}
 		r.Stop()
 		for _, c := range conns {
-			c.nc.Close()
+			c.Conn.Close()
 		}
 		draining.Wait()
 		<-r.StopChan
@@ -270,9 +270,9 @@ func TestNoHandlerBeginsAfterStopChanIsClosed(t *testing.T) {
 			return nil
 		})
 		r.ChangeMaxInFlight(8)
-		s.expect("RDY 8")
+		s.Expect("RDY 8")
 		for i := range 8 {
-			s.message(uint64(i+1), 5, "x") // the last attempt: kept however late
+			s.Message(uint64(i+1), 5, "x") // the last attempt: kept however late
 		}
 		synctest.Wait()
 		go drainCommands(s)
@@ -283,6 +283,6 @@ func TestNoHandlerBeginsAfterStopChanIsClosed(t *testing.T) {
 		if began.Load() != stopped.Load() {
 			t.Errorf("%d messages were handled before the end and %d after", stopped.Load(), began.Load()-stopped.Load())
 		}
-		s.nc.Close()
+		s.Conn.Close()
 	})
 }

@@ -23,19 +23,19 @@ func TestNewProducersAreConsumedAtOnce(t *testing.T) {
 		}
 		nsqds = append(nsqds, addr)
 	}
-	f := startFakeLookupd(t)
-	f.set(func(f *fakeLookupd) { f.known = false })
+	f := nsqtest.StartFakeLookupd(t)
+	f.Set(func(f *nsqtest.FakeLookupd) { f.Known = false })
 	bodies := make(chan string, 10)
 	r := newTestConsumer(t, func(c *Config) { c.MaxInFlight = 10 })
 	r.AddHandler(HandlerFunc(func(m *Message) error { bodies <- string(m.Body); return nil }))
-	mustConnect(t, r, f.url)
-	eventually(t, "a watch", func() bool { return len(f.asked("/watch")) == 1 })
+	mustConnect(t, r, f.URL)
+	nsqtest.Eventually(t, "a watch", func() bool { return len(f.Asked("/watch")) == 1 })
 
 	var took []time.Duration
 	for i := range nsqds {
 		start := time.Now()
-		f.list(nsqds[:i+1]...)
-		if got := receive(t, "the message", bodies); got != fmt.Sprint(i) {
+		f.List(nsqds[:i+1]...)
+		if got := nsqtest.Receive(t, "the message", bodies); got != fmt.Sprint(i) {
 			t.Errorf("got %q, want %d", got, i)
 		}
 		took = append(took, time.Since(start))
@@ -82,7 +82,7 @@ func TestRealCluster(t *testing.T) {
 		if err := newTestProducer(t, d.TCPAddr(), nil).Publish("t", []byte(d.TCPAddr())); err != nil {
 			t.Fatal(err)
 		}
-		if got := receive(t, "the message", bodies); got != d.TCPAddr() {
+		if got := nsqtest.Receive(t, "the message", bodies); got != d.TCPAddr() {
 			t.Errorf("got %q, want %q", got, d.TCPAddr())
 		}
 		t.Logf("from the first message of a topic to the handler: %v", time.Since(start))
@@ -95,12 +95,12 @@ func TestRealCluster(t *testing.T) {
 	if n := r.Stats().Connections; n != 2 {
 		t.Errorf("%d connections after the restart", n)
 	}
-	eventually(t, "the restarted nsqlookupd lists all again", func() bool { u, _ := r.union(); return len(u.addrs) == 2 })
+	nsqtest.Eventually(t, "the restarted nsqlookupd lists all again", func() bool { u, _ := r.union(); return len(u.addrs) == 2 })
 	consumed(nsqds[2])
 
 	gone := nsqds[0].TCPAddr()
 	nsqds[0].Stop()
-	eventually(t, "an nsqd that is gone is given up", func() bool { return !r.wants(gone) })
+	nsqtest.Eventually(t, "an nsqd that is gone is given up", func() bool { return !r.wants(gone) })
 	if n := r.Stats().Connections; n != 2 {
 		t.Errorf("%d connections at the end", n)
 	}

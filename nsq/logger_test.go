@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -43,7 +44,7 @@ func (l *callingLog) expect(t *testing.T, texts ...string) int {
 }
 
 func TestLoggerMayCallConsumer(t *testing.T) {
-	f := newFakeNSQD(t)
+	f := nsqtest.NewFake(t)
 	r := newTestConsumer(t, func(c *Config) {
 		c.MaxAttempts = 1
 		c.BackoffMultiplier = time.Millisecond
@@ -56,34 +57,34 @@ func TestLoggerMayCallConsumer(t *testing.T) {
 	}}
 	r.SetLogger(l, LogLevelDebug)
 	r.AddHandler(HandlerFunc(func(*Message) error { return ErrClosing }))
-	go r.ConnectToNSQD(f.addr)
-	c := f.subscribed(1)
-	c.message(1, 1, "x")
-	c.expect("RDY 0")
-	c.expect("REQ " + id(1) + " 90000")
-	c.expect("RDY 1")
-	c.message(2, 2, "x")
-	c.expect("FIN " + id(2))
-	c.fail("E_TOUCH_FAILED TOUCH failed")
-	c.nc.Close()
-	c = f.subscribed(1)
-	f.ln.Close()
-	c.nc.Close()
-	eventually(t, "loss is noticed", func() bool { return r.Stats().Connections == 0 })
-	c = listenFake(t, f.addr).subscribed(1)
-	within(t, "Stop", r.Stop)
-	c.expect("CLS")
-	c.respond(wire.CloseWait)
-	c.expectEnd()
-	c.nc.Close()
-	receive(t, "StopChan", r.StopChan)
+	go r.ConnectToNSQD(f.Addr)
+	c := f.Subscribed(1)
+	c.Message(1, 1, "x")
+	c.Expect("RDY 0")
+	c.Expect("REQ " + nsqtest.ID(1) + " 90000")
+	c.Expect("RDY 1")
+	c.Message(2, 2, "x")
+	c.Expect("FIN " + nsqtest.ID(2))
+	c.Fail("E_TOUCH_FAILED TOUCH failed")
+	c.Conn.Close()
+	c = f.Subscribed(1)
+	f.Listener.Close()
+	c.Conn.Close()
+	nsqtest.Eventually(t, "loss is noticed", func() bool { return r.Stats().Connections == 0 })
+	c = nsqtest.ListenFake(t, f.Addr).Subscribed(1)
+	nsqtest.Within(t, "Stop", r.Stop)
+	c.Expect("CLS")
+	c.Respond(wire.CloseWait)
+	c.ExpectEnd()
+	c.Conn.Close()
+	nsqtest.Receive(t, "StopChan", r.StopChan)
 	l.expect(t, "connected to nsqd", "Handler returned error", "backing off", "sending RDY 1", "exiting backoff", "giving up", "protocol error", "connection lost",
 		"stopping", "connection closed", "stopped")
 }
 
 func TestLoggerMayCallProducer(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	var nested sync.Mutex // held while a logger publishes: the lines that causes call nothing
 	l := &callingLog{call: func() {
 		_ = p.String()
@@ -99,19 +100,19 @@ func TestLoggerMayCallProducer(t *testing.T) {
 
 	published := make(chan error, 1)
 	go func() { published <- p.Publish("t", []byte("x")) }()
-	c := f.accept()
-	bodies := c.publishing()
-	if err := receive(t, "Publish", published); err != nil {
+	c := f.Accept()
+	bodies := c.Publishing()
+	if err := nsqtest.Receive(t, "Publish", published); err != nil {
 		t.Error(err)
 	}
 	for range 3 {
-		receive(t, "the log line and the message", bodies)
+		nsqtest.Receive(t, "the log line and the message", bodies)
 	}
-	f.ln.Close()
-	c.nc.Close()
-	eventually(t, "connection refused", func() bool {
+	f.Listener.Close()
+	c.Conn.Close()
+	nsqtest.Eventually(t, "connection refused", func() bool {
 		return errors.Is(p.Publish("t", []byte("x")), syscall.ECONNREFUSED)
 	})
-	within(t, "Stop", p.Stop)
+	nsqtest.Within(t, "Stop", p.Stop)
 	l.expect(t, "connected to nsqd", "connection lost", "error connecting to nsqd", "stopped")
 }

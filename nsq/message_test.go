@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -72,7 +73,7 @@ func TestDecodeMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Timestamp != 99 || m.Attempts != 3 || string(m.ID[:]) != id(0xabc) || string(m.Body) != "hello" {
+	if m.Timestamp != 99 || m.Attempts != 3 || string(m.ID[:]) != nsqtest.ID(0xabc) || string(m.Body) != "hello" {
 		t.Errorf("got %d %d %s %q", m.Timestamp, m.Attempts, m.ID, m.Body)
 	}
 	if &m.Body[0] != &b[len(b)-5] {

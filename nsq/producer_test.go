@@ -15,12 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 func TestIdentify(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, func(c *Config) {
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, func(c *Config) {
 		c.ClientID, c.Hostname, c.UserAgent = "me", "me.example", "agent/1"
 		c.OutputBufferTimeout = -1
 		c.HeartbeatInterval = -time.Millisecond
@@ -30,9 +31,9 @@ func TestIdentify(t *testing.T) {
 	})
 	pinged := make(chan error, 1)
 	go func() { pinged <- p.Ping() }()
-	c := f.raw()
-	c.magic()
-	body := c.expect("IDENTIFY")
+	c := f.Raw()
+	c.Magic()
+	body := c.Expect("IDENTIFY")
 	want := `{"client_id":"me","deflate":false,"deflate_level":6,"feature_negotiation":true,"heartbeat_interval":-1,` +
 		`"hostname":"me.example","long_id":"me.example","msg_timeout":3000,"output_buffer_size":16384,` +
 		`"output_buffer_timeout":-1,"sample_rate":7,"short_id":"me","snappy":false,"tls_v1":false,` +
@@ -43,12 +44,12 @@ func TestIdentify(t *testing.T) {
 	if !json.Valid(body) {
 		t.Error("that is not JSON")
 	}
-	c.respond(wire.OK) // an nsqd that does not negotiate
-	c.expect("NOP")
-	if err := receive(t, "Ping", pinged); err != nil {
+	c.Respond(wire.OK) // an nsqd that does not negotiate
+	c.Expect("NOP")
+	if err := nsqtest.Receive(t, "Ping", pinged); err != nil {
 		t.Error(err)
 	}
-	if p.String() != f.addr {
+	if p.String() != f.Addr {
 		t.Errorf("String() = %q", p)
 	}
 }
@@ -67,16 +68,16 @@ func TestIdentifyFails(t *testing.T) {
 		{"authorization", wire.AppendFrame(nil, wire.FrameResponse, `{"auth_required":true}`), "Auth Required"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := newFakeNSQD(t)
-			p := newTestProducer(t, f.addr, nil)
+			f := nsqtest.NewFake(t)
+			p := newTestProducer(t, f.Addr, nil)
 			published := make(chan error, 1)
 			go func() { published <- p.Publish("t", []byte("x")) }()
-			c := f.raw()
-			c.magic()
-			c.expect("IDENTIFY")
-			c.write(tt.reply)
-			c.nc.(*net.TCPConn).CloseWrite()
-			err := receive(t, "Publish", published)
+			c := f.Raw()
+			c.Magic()
+			c.Expect("IDENTIFY")
+			c.Write(tt.reply)
+			c.Conn.(*net.TCPConn).CloseWrite()
+			err := nsqtest.Receive(t, "Publish", published)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
@@ -88,8 +89,8 @@ func TestIdentifyFails(t *testing.T) {
 }
 
 func TestPublish(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	call := func(f func() error) {
@@ -100,7 +101,7 @@ func TestPublish(t *testing.T) {
 		})
 	}
 	call(func() error { return p.Publish("t", []byte("hi")) })
-	c := f.accept()
+	c := f.Accept()
 	for _, tt := range []struct {
 		do         func() error
 		line, body string
@@ -114,10 +115,10 @@ func TestPublish(t *testing.T) {
 		if tt.do != nil {
 			call(tt.do)
 		}
-		if body := c.expect(tt.line); string(body) != tt.body {
+		if body := c.Expect(tt.line); string(body) != tt.body {
 			t.Errorf("%s: got body %q, want %q", tt.line, body, tt.body)
 		}
-		c.respond(wire.OK)
+		c.Respond(wire.OK)
 		calls.Wait()
 	}
 }
@@ -125,22 +126,22 @@ func TestPublish(t *testing.T) {
 // Replies are matched to calls in the order of the commands, whoever made them.
 func TestRepliesAreMatchedInOrder(t *testing.T) {
 	const publishers = 50
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	errs := make([]error, publishers)
 	var calls sync.WaitGroup
 	for i := range publishers {
 		calls.Go(func() { errs[i] = p.Publish("t", fmt.Append(nil, i)) })
 	}
-	c := f.accept()
+	c := f.Accept()
 	var order []string
 	for range publishers {
-		order = append(order, string(c.expect("PUB t"))) // all of them, before any answer
+		order = append(order, string(c.Expect("PUB t"))) // all of them, before any answer
 	}
 	for range publishers / 2 {
-		c.respond(wire.OK)
+		c.Respond(wire.OK)
 	}
-	c.fail("E_PUB_FAILED PUB failed")
+	c.Fail("E_PUB_FAILED PUB failed")
 	calls.Wait()
 
 	for at, body := range order {
@@ -159,8 +160,8 @@ func TestRepliesAreMatchedInOrder(t *testing.T) {
 }
 
 func TestAsyncResultsComeInOrder(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	for _, room := range []int{0, 1, 1000} {
 		done := make(chan *ProducerTransaction, room)
 		var calls sync.WaitGroup
@@ -181,10 +182,10 @@ func TestAsyncResultsComeInOrder(t *testing.T) {
 			}
 		})
 		if room == 0 {
-			f.accept().publishing()
+			f.Accept().Publishing()
 		}
 		for i := range 300 {
-			tx := receive(t, "transaction", done)
+			tx := nsqtest.Receive(t, "transaction", done)
 			if tx.Error != nil || len(tx.Args) != 2 || tx.Args[0] != i || tx.Args[1] != "arg" {
 				t.Fatalf("room for %d: transaction %d has error %v and args %v", room, i, tx.Error, tx.Args)
 			}
@@ -194,27 +195,27 @@ func TestAsyncResultsComeInOrder(t *testing.T) {
 }
 
 func TestBodyMayBeReused(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	go p.Ping()
-	c := f.accept()
-	c.expect("NOP")
+	c := f.Accept()
+	c.Expect("NOP")
 	body := []byte("before")
 	if err := p.PublishAsync("t", body, nil); err != nil {
 		t.Fatal(err)
 	}
 	copy(body, "after!")
-	if got := c.expect("PUB t"); string(got) != "before" {
+	if got := c.Expect("PUB t"); string(got) != "before" {
 		t.Errorf("got %q", got)
 	}
-	c.publishing()
-	c.respond(wire.OK)
+	c.Publishing()
+	c.Respond(wire.OK)
 }
 
 func TestUndrainedDoneChanBlocksNobody(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
-	go func() { f.accept().publishing() }()
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
+	go func() { f.Accept().Publishing() }()
 
 	undrained, drained := make(chan *ProducerTransaction), make(chan *ProducerTransaction)
 	for i := range 1000 {
@@ -222,7 +223,7 @@ func TestUndrainedDoneChanBlocksNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	within(t, "Publish", func() {
+	nsqtest.Within(t, "Publish", func() {
 		if err := p.Publish("t", []byte("x")); err != nil {
 			t.Error(err)
 		}
@@ -230,18 +231,18 @@ func TestUndrainedDoneChanBlocksNobody(t *testing.T) {
 	if err := p.PublishAsync("t", []byte("x"), drained); err != nil {
 		t.Fatal(err)
 	}
-	receive(t, "the result for another channel", drained)
+	nsqtest.Receive(t, "the result for another channel", drained)
 	for i := range 500 { // better late than never, and in order
-		if tx := receive(t, "a late result", undrained); tx.Args[0] != i {
+		if tx := nsqtest.Receive(t, "a late result", undrained); tx.Args[0] != i {
 			t.Fatalf("result %d is that of %v", i, tx.Args[0])
 		}
 	}
-	within(t, "Stop", p.Stop)
+	nsqtest.Within(t, "Stop", p.Stop)
 }
 
 func TestConnectionCutInTheMiddle(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	done := make(chan *ProducerTransaction, 3)
 	go func() {
 		for i := range 3 {
@@ -250,15 +251,15 @@ func TestConnectionCutInTheMiddle(t *testing.T) {
 			}
 		}
 	}()
-	c := f.accept()
+	c := f.Accept()
 	for range 3 {
-		c.expect("PUB t")
+		c.Expect("PUB t")
 	}
-	c.respond(wire.OK)
-	c.write([]byte{0, 0, 0}) // and a piece of the next answer
-	c.nc.Close()
+	c.Respond(wire.OK)
+	c.Write([]byte{0, 0, 0}) // and a piece of the next answer
+	c.Conn.Close()
 	for i, want := range []error{nil, ErrNotConnected, ErrNotConnected} {
-		if tx := receive(t, "transaction", done); !errors.Is(tx.Error, want) || tx.Args[0] != i {
+		if tx := nsqtest.Receive(t, "transaction", done); !errors.Is(tx.Error, want) || tx.Args[0] != i {
 			t.Errorf("transaction %d: %v of %v, want %v", i, tx.Error, tx.Args, want)
 		}
 	}
@@ -266,28 +267,28 @@ func TestConnectionCutInTheMiddle(t *testing.T) {
 	// The next call connects anew.
 	published := make(chan error, 1)
 	go func() { published <- p.Publish("t", []byte("again")) }()
-	f.accept().publishing()
-	if err := receive(t, "Publish", published); err != nil {
+	f.Accept().Publishing()
+	if err := nsqtest.Receive(t, "Publish", published); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestNSQDGoneAndBack(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	go p.Ping()
-	c := f.accept()
-	c.expect("NOP")
-	f.ln.Close()
-	c.nc.Close()
-	eventually(t, "connection refused", func() bool {
+	c := f.Accept()
+	c.Expect("NOP")
+	f.Listener.Close()
+	c.Conn.Close()
+	nsqtest.Eventually(t, "connection refused", func() bool {
 		return errors.Is(p.Publish("t", []byte("x")), syscall.ECONNREFUSED)
 	})
-	back := listenFake(t, f.addr)
+	back := nsqtest.ListenFake(t, f.Addr)
 	published := make(chan error, 1)
 	go func() { published <- p.Publish("t", []byte("x")) }()
-	back.accept().publishing()
-	if err := receive(t, "Publish", published); err != nil {
+	back.Accept().Publishing()
+	if err := nsqtest.Receive(t, "Publish", published); err != nil {
 		t.Error(err)
 	}
 }
@@ -304,17 +305,17 @@ func TestGarbageEndsTheConnection(t *testing.T) {
 			strings.Repeat("x", wire.MessageHeaderLen-1)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFakeNSQD(t)
-			p := newTestProducer(t, f.addr, func(c *Config) { c.MaxMsgSize = 200 })
+			f := nsqtest.NewFake(t)
+			p := newTestProducer(t, f.Addr, func(c *Config) { c.MaxMsgSize = 200 })
 			published := make(chan error, 1)
 			go func() { published <- p.Publish("t", []byte("x")) }()
-			c := f.accept()
-			c.expect("PUB t")
-			c.write(garbage)
-			if err := receive(t, "Publish", published); !errors.Is(err, ErrNotConnected) {
+			c := f.Accept()
+			c.Expect("PUB t")
+			c.Write(garbage)
+			if err := nsqtest.Receive(t, "Publish", published); !errors.Is(err, ErrNotConnected) {
 				t.Errorf("got %v", err)
 			}
-			c.expectEnd()
+			c.ExpectEnd()
 		})
 	}
 }
@@ -326,31 +327,31 @@ func TestAnswerWithoutQuestion(t *testing.T) {
 		"error":    wire.AppendFrame(nil, wire.FrameError, "E_INVALID"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFakeNSQD(t)
-			p := newTestProducer(t, f.addr, nil)
+			f := nsqtest.NewFake(t)
+			p := newTestProducer(t, f.Addr, nil)
 			go p.Ping()
-			c := f.accept()
-			c.expect("NOP")
-			c.write(frame)
-			c.expectEnd()
+			c := f.Accept()
+			c.Expect("NOP")
+			c.Write(frame)
+			c.ExpectEnd()
 		})
 	}
 }
 
 func TestProducerAnswersHeartbeats(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	go p.PublishAsync("t", []byte("x"), nil)
-	c := f.accept()
-	c.expect("PUB t")
-	c.respond(wire.Heartbeat)
-	c.expect("NOP")
-	c.respond(wire.OK)
+	c := f.Accept()
+	c.Expect("PUB t")
+	c.Respond(wire.Heartbeat)
+	c.Expect("NOP")
+	c.Respond(wire.OK)
 }
 
 func TestLargeMessage(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	body := make([]byte, 3*maxQueued)
 	for i := range body {
 		body[i] = byte(rand.Int())
@@ -359,15 +360,15 @@ func TestLargeMessage(t *testing.T) {
 	for range cap(published) {
 		go func() { published <- p.Publish("t", body) }()
 	}
-	c := f.accept()
+	c := f.Accept()
 	for range cap(published) {
-		if got := c.expect("PUB t"); !bytes.Equal(got, body) {
+		if got := c.Expect("PUB t"); !bytes.Equal(got, body) {
 			t.Errorf("%d bytes arrived changed", len(body))
 		}
-		c.respond(wire.OK)
+		c.Respond(wire.OK)
 	}
 	for range cap(published) {
-		if err := receive(t, "Publish", published); err != nil {
+		if err := nsqtest.Receive(t, "Publish", published); err != nil {
 			t.Error(err)
 		}
 	}
@@ -376,33 +377,33 @@ func TestLargeMessage(t *testing.T) {
 // nsqd refuses a message that is too big before it reads it. The client learns
 // why, although it cannot finish writing.
 func TestRefusedWhileWriting(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	published := make(chan error, 1)
 	go func() { published <- p.Publish("t", make([]byte, 16<<20)) }()
-	c := f.accept()
-	if line, err := c.br.ReadString('\n'); err != nil || line != "PUB t\n" {
+	c := f.Accept()
+	if line, err := c.Reader.ReadString('\n'); err != nil || line != "PUB t\n" {
 		t.Fatalf("got %q, %v", line, err)
 	}
-	c.fail("E_BAD_MESSAGE PUB message too big 16777216 > 1048576")
-	c.nc.Close()
-	if err := receive(t, "Publish", published); err != (ErrProtocol{"E_BAD_MESSAGE PUB message too big 16777216 > 1048576"}) {
+	c.Fail("E_BAD_MESSAGE PUB message too big 16777216 > 1048576")
+	c.Conn.Close()
+	if err := nsqtest.Receive(t, "Publish", published); err != (ErrProtocol{"E_BAD_MESSAGE PUB message too big 16777216 > 1048576"}) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestFrozenNSQD(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, func(c *Config) {
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, func(c *Config) {
 		c.HeartbeatInterval = 100 * time.Millisecond
 		c.ReadTimeout = 200 * time.Millisecond
 		c.WriteTimeout = 100 * time.Millisecond
 	})
 	published := make(chan error, 2)
 	go func() { published <- p.Publish("t", []byte("x")) }()
-	c := f.accept()
-	c.expect("PUB t")
-	if err := receive(t, "the read deadline", published); !errors.Is(err, ErrNotConnected) {
+	c := f.Accept()
+	c.Expect("PUB t")
+	if err := nsqtest.Receive(t, "the read deadline", published); !errors.Is(err, ErrNotConnected) {
 		t.Errorf("got %v", err)
 	}
 	// A connection that cannot be written to ends as well, and with it those
@@ -410,26 +411,26 @@ func TestFrozenNSQD(t *testing.T) {
 	for range cap(published) {
 		go func() { published <- p.Publish("t", make([]byte, 32<<20)) }()
 	}
-	f.accept()
-	if err := receive(t, "the write deadline", published); !errors.Is(err, ErrNotConnected) {
+	f.Accept()
+	if err := nsqtest.Receive(t, "the write deadline", published); !errors.Is(err, ErrNotConnected) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestStopSendsWhatIsQueued(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	go p.Ping()
-	c := f.accept()
-	c.expect("NOP")
+	c := f.Accept()
+	c.Expect("NOP")
 	done := make(chan *ProducerTransaction, 1000)
 	for range cap(done) {
 		if err := p.PublishAsync("t", []byte("x"), done); err != nil {
 			t.Fatal(err)
 		}
 	}
-	bodies := c.publishing()
-	within(t, "Stop", p.Stop)
+	bodies := c.Publishing()
+	nsqtest.Within(t, "Stop", p.Stop)
 	if len(done) != cap(done) || len(bodies) != cap(done) {
 		t.Errorf("%d messages arrived, %d were answered, of %d", len(bodies), len(done), cap(done))
 	}
@@ -441,18 +442,18 @@ func TestStopSendsWhatIsQueued(t *testing.T) {
 }
 
 func TestStopEndsWhatIsPending(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	published := make(chan error, 1)
 	go func() { published <- p.Publish("t", []byte("x")) }()
-	c := f.accept()
-	c.expect("PUB t")
+	c := f.Accept()
+	c.Expect("PUB t")
 	var stops sync.WaitGroup
 	for range 3 {
 		stops.Go(p.Stop)
 	}
-	within(t, "Stop", stops.Wait)
-	if err := receive(t, "Publish", published); !errors.Is(err, ErrNotConnected) {
+	nsqtest.Within(t, "Stop", stops.Wait)
+	if err := nsqtest.Receive(t, "Publish", published); !errors.Is(err, ErrNotConnected) {
 		t.Errorf("got %v", err)
 	}
 	for name, call := range map[string]func() error{
@@ -467,18 +468,18 @@ func TestStopEndsWhatIsPending(t *testing.T) {
 }
 
 func TestStopEndsConnecting(t *testing.T) {
-	f := newFakeNSQD(t)
-	p := newTestProducer(t, f.addr, nil)
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
 	published := make(chan error, 2)
 	for range cap(published) {
 		go func() { published <- p.Publish("t", []byte("x")) }()
 	}
-	c := f.raw()
-	c.magic()
-	c.expect("IDENTIFY") // and no answer
-	within(t, "Stop", p.Stop)
+	c := f.Raw()
+	c.Magic()
+	c.Expect("IDENTIFY") // and no answer
+	nsqtest.Within(t, "Stop", p.Stop)
 	for range cap(published) {
-		if err := receive(t, "Publish", published); !errors.Is(err, ErrStopped) {
+		if err := nsqtest.Receive(t, "Publish", published); !errors.Is(err, ErrStopped) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -488,15 +489,15 @@ func TestStopEndsConnecting(t *testing.T) {
 // returns, and every transaction ends.
 func TestStopRaces(t *testing.T) {
 	for round := range 30 {
-		f := newFakeNSQD(t)
-		p := newTestProducer(t, f.addr, nil)
+		f := nsqtest.NewFake(t)
+		p := newTestProducer(t, f.Addr, nil)
 		p.SetLogger(nil, LogLevelInfo)
 		ctx, cancel := context.WithCancel(t.Context())
 		var server, publishers sync.WaitGroup
 		server.Go(func() {
 			for {
 				select {
-				case nc := <-f.conns:
+				case nc := <-f.Conns:
 					server.Go(func() {
 						defer nc.Close()
 						defer context.AfterFunc(ctx, func() { nc.Close() })()
@@ -533,9 +534,9 @@ func TestStopRaces(t *testing.T) {
 		}
 		timer := time.NewTimer(time.Duration(round) * time.Millisecond)
 		<-timer.C
-		within(t, "Stop", p.Stop)
-		within(t, "publishers", publishers.Wait)
-		within(t, "all transactions", submitted.Wait)
+		nsqtest.Within(t, "Stop", p.Stop)
+		nsqtest.Within(t, "publishers", publishers.Wait)
+		nsqtest.Within(t, "all transactions", submitted.Wait)
 		close(done)
 		ended.Wait()
 		cancel()
@@ -545,14 +546,14 @@ func TestStopRaces(t *testing.T) {
 
 // flakyServer answers n publications and then cuts the connection.
 func flakyServer(nc net.Conn, n int) {
-	c := &fakeConn{nc: nc, br: bufio.NewReader(nc)}
-	c.br.Discard(4)
-	if _, _, err := c.read(); err != nil {
+	c := &nsqtest.FakeConn{Conn: nc, Reader: bufio.NewReader(nc)}
+	c.Reader.Discard(4)
+	if _, _, err := c.Read(); err != nil {
 		return
 	}
 	nc.Write(wire.AppendFrame(nil, wire.FrameResponse, wire.OK))
 	for range n {
-		if _, _, err := c.read(); err != nil {
+		if _, _, err := c.Read(); err != nil {
 			return
 		}
 		nc.Write(wire.AppendFrame(nil, wire.FrameResponse, wire.OK))

@@ -1,12 +1,13 @@
 package nsq
 
 import (
-	"bufio"
 	"errors"
 	"net"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
 
 // After Stop, a doneChan is given a second for every transaction.
@@ -51,7 +52,7 @@ func pipeProducer(t *testing.T) *Producer {
 	p.conn = c
 	p.routers.Add(1)
 	go p.router(c)
-	(&fakeConn{t: t, nc: server, br: bufio.NewReader(server)}).publishing()
+	nsqtest.NewFakeConn(t, server).Publishing()
 	t.Cleanup(p.Stop)
 	return p
 }

@@ -1,4 +1,5 @@
-// Package nsqtest runs daemons inside a test, and has what their tests share:
+// Package nsqtest runs daemons inside a test, and fakes of them that do what no
+// healthy daemon does. It has what the tests of daemons and clients share:
 // connections that never leave the process, transcripts, mutated streams, and
 // waiting for what others do.
 package nsqtest
@@ -10,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -107,29 +107,6 @@ func (d *NSQD) TCPAddr() string { return d.RealTCPAddr().String() }
 
 // HTTPURL returns the URL of the HTTP API, without a slash at the end.
 func (d *NSQD) HTTPURL() string { return "http://" + d.RealHTTPAddr().String() }
-
-// Eventually waits until the condition holds and fails the test if it does not
-// within ten seconds. It is for what another goroutine or process does.
-func Eventually(tb testing.TB, what string, condition func() bool) {
-	tb.Helper()
-	EventuallyWithin(tb, 10*time.Second, what, condition)
-}
-
-// EventuallyWithin is Eventually for what may take longer, or must be faster.
-func EventuallyWithin(tb testing.TB, limit time.Duration, what string, condition func() bool) {
-	tb.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			tb.Fatalf("after %s still waiting: %s", limit, what)
-		}
-	}
-}
 
 // Root returns the root directory of the repository.
 func Root() string {
