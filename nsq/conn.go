@@ -246,11 +246,10 @@ func (c *conn) readAnswer() ([]byte, error) {
 	return data, nil
 }
 
-// logAuth logs what nsqd answered to the secret, if it asked for one, behind a
-// word on which nsqd that is where l does not say it.
-func (c *conn) logAuth(l *logging, which string) {
+// logAuth logs what nsqd answered to the secret, if it asked for one.
+func (c *conn) logAuth(l *logging) {
 	if a := c.auth; a != nil {
-		l.logf(LogLevelInfo, "%sauth accepted, identity: %q %s permissions: %d", which, a.Identity, a.IdentityUrl, a.PermissionCount)
+		l.log(eventAuthAccepted, a.Identity, a.IdentityUrl, a.PermissionCount)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,7 @@ type Consumer struct {
 // nsqd is an address the consumer was told to connect to, by the program or by
 // an nsqlookupd.
 type nsqd struct {
+	*logging
 	addr   string
 	ctx    context.Context // ends with the wish to be connected
 	cancel context.CancelFunc
@@ -88,7 +90,7 @@ func NewConsumer(topic, channel string, config *Config) (*Consumer, error) {
 		return nil, errors.New("invalid channel name")
 	}
 	r := &Consumer{
-		logging:     newLogging(fmt.Sprintf("[%s/%s]", topic, channel)),
+		logging:     newLogging(fmt.Sprintf("[%s/%s]", topic, channel), slog.String("topic", topic), slog.String("channel", channel)),
 		topic:       topic,
 		channel:     channel,
 		config:      *config,
@@ -200,7 +202,7 @@ func (r *Consumer) Stats() *ConsumerStats {
 // does nothing.
 func (r *Consumer) Stop() {
 	if r.startStop() {
-		r.logf(LogLevelInfo, "stopping")
+		r.log(eventStopping)
 		go r.finishStop()
 	}
 }
@@ -234,10 +236,10 @@ func (r *Consumer) finishStop() {
 	}()
 	select {
 	case <-ended:
-		r.logf(LogLevelInfo, "stopped")
+		r.log(eventStopped)
 	case <-deadline:
 		r.queue.abandon() // no handler gets anything after StopChan is closed
-		r.logf(LogLevelWarning, "stopped without waiting any longer for handlers")
+		r.log(eventAbandoned)
 	}
 }
 
@@ -254,7 +256,7 @@ func (r *Consumer) handle(handler Handler) {
 		}
 		m := d.m
 		if r.config.MaxAttempts > 0 && m.Attempts > r.config.MaxAttempts {
-			r.logf(LogLevelWarning, "msg %s attempted %d times, giving up", m.ID, m.Attempts)
+			r.log(eventGivenUp, &m.ID, m.Attempts)
 			if failed != nil {
 				failed.LogFailedMessage(m)
 			}
@@ -263,7 +265,7 @@ func (r *Consumer) handle(handler Handler) {
 		}
 		err := handler.HandleMessage(m)
 		if err != nil {
-			r.logf(LogLevelError, "Handler returned error (%s) for msg %s", err, m.ID)
+			r.log(eventHandlerFailed, verbatim{err}, &m.ID)
 		}
 		if m.IsAutoResponseDisabled() {
 			continue
@@ -310,7 +312,7 @@ func (r *Consumer) beginLocked() error {
 
 // newNSQDLocked returns an nsqd to connect to, and unregister later.
 func (r *Consumer) newNSQDLocked(addr string) *nsqd {
-	n := &nsqd{addr: addr, tried: make(chan struct{}), retry: make(chan struct{}, 1)}
+	n := &nsqd{logging: r.about(addr), addr: addr, tried: make(chan struct{}), retry: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(r.ctx)
 	r.nsqds[addr] = n
 	r.loops.Add(1)
@@ -351,7 +353,7 @@ func (r *Consumer) tickLoop() {
 // logDropped tells that handlers are too slow for what they are sent.
 func (r *Consumer) logDropped() {
 	if n := r.queue.dropped(); n > 0 {
-		r.logf(LogLevelWarning, "dropped %d messages that waited longer than their time-out or lost their connection, nsqd sends them again", n)
+		r.log(eventDropped, n)
 	}
 }
 

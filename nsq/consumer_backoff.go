@@ -24,9 +24,9 @@ func (r *Consumer) noteOutcome(o outcome) {
 			continue // another message was answered meanwhile
 		}
 		if next.level == 0 {
-			r.logf(LogLevelWarning, "exiting backoff, returning all to RDY %d", share)
+			r.log(eventBackoffExited, share)
 		} else {
-			r.logf(LogLevelWarning, "backing off for %s (backoff level %d), setting all to RDY 0", next.until.Sub(now), next.level)
+			r.log(eventBackingOff, next.until.Sub(now), next.level)
 		}
 		return
 	}
@@ -57,9 +57,9 @@ func (r *Consumer) resume(now time.Time) {
 	c, resumed := r.endPause(now)
 	switch {
 	case c != nil:
-		r.logf(LogLevelWarning, "(%s) backoff timeout expired, sending RDY 1", c.addr)
+		c.nsqd.log(eventResumed)
 	case resumed:
-		r.logf(LogLevelWarning, "backoff timeout expired, sending RDY 1 as soon as that is possible")
+		r.log(eventResumedLater)
 	}
 }
 

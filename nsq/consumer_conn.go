@@ -33,10 +33,10 @@ func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 		nc.close(err)
 		return nil, err
 	}
-	r.logf(LogLevelInfo, "(%s) connected to nsqd", n.addr)
-	nc.logAuth(r.logging, "("+n.addr+") ")
+	n.log(eventConnected)
+	nc.logAuth(n.logging)
 	if c.maxRDY() < maxInFlight {
-		r.logf(LogLevelWarning, "(%s) max RDY count %d < consumer max in flight %d, truncation possible", n.addr, c.maxRDY(), maxInFlight)
+		n.log(eventMaxRDYTruncates, c.maxRDY(), maxInFlight)
 	}
 	return c, nil
 }
@@ -47,7 +47,7 @@ func (r *Consumer) discoverNSQD(n *nsqd) {
 	c, err := r.connect(n)
 	close(n.tried)
 	if err != nil && n.ctx.Err() == nil {
-		r.logf(LogLevelError, "(%s) error connecting to nsqd - %s", n.addr, err)
+		n.log(eventConnectFailed, err)
 	}
 	r.keepConnected(n, c)
 }
@@ -69,10 +69,10 @@ func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
 		r.remove(c)
 		r.connectionEnded()
 		if n.ctx.Err() != nil {
-			r.logf(LogLevelInfo, "(%s) connection closed", n.addr)
+			n.log(eventConnectionClosed)
 			return
 		}
-		r.logf(LogLevelError, "(%s) connection lost - %s", n.addr, err)
+		n.log(eventConnectionLost, err)
 		if c.subscribed {
 			pause = firstReconnect
 		}
@@ -106,7 +106,7 @@ func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
 		if n.ctx.Err() != nil {
 			return nil
 		}
-		r.logf(LogLevelError, "(%s) error reconnecting to nsqd - %s", n.addr, err)
+		n.log(eventReconnectFailed, err)
 	}
 }
 
@@ -201,7 +201,7 @@ func (c *consumerConn) onResponse(data []byte) error {
 // onError logs what nsqd complains about. If that is more than one message,
 // nsqd closes the connection itself.
 func (c *consumerConn) onError(data []byte) error {
-	c.consumer.logf(LogLevelError, "(%s) protocol error - %s", c.addr, data)
+	c.nsqd.log(eventProtocolError, data)
 	return nil
 }
 

@@ -249,7 +249,7 @@ func (r *Consumer) discover() {
 		u.addrs = filter.Filter(u.addrs)
 	}
 	for _, n := range r.follow(u) {
-		r.logf(LogLevelInfo, "(%s) no nsqlookupd lists it any more, giving up", n.addr)
+		n.log(eventNotListed)
 	}
 }
 

@@ -147,7 +147,7 @@ func (r *Consumer) rotate(now time.Time) {
 // when half as many wait.
 func (r *Consumer) holdIfBehind(n *nsqd) {
 	if held, waiting := r.updateHeld(n); held {
-		r.logf(LogLevelWarning, "(%s) %d messages wait for their last attempt, taking no more until handlers catch up", n.addr, waiting)
+		n.log(eventHeld, waiting)
 	}
 }
 

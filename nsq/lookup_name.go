@@ -102,7 +102,7 @@ func (r *Consumer) unresolved(l *lookupd, failures int, err error) {
 	if failures == 1 {
 		level = LogLevelError
 	}
-	r.logf(level, "error resolving nsqlookupd (%s) - %s", l.name, err)
+	r.log(eventResolveFailed.at(level), l.name, err)
 	r.discovery.notify() // after the log: this may make ConnectToNSQLookupd return
 }
 

@@ -154,7 +154,7 @@ func (r *Consumer) watch(wait context.Context, s *lookupSource, tag string) (*lo
 	}
 	if err != nil {
 		if wait.Err() == nil {
-			r.logf(LogLevelDebug, "error watching nsqlookupd (%s) - %s", s.name, err)
+			r.log(eventWatchFailed, s.name, err)
 		}
 		return nil, watchRefused
 	}
@@ -218,10 +218,10 @@ func (r *Consumer) sourceAnswered(s *lookupSource, answer *lookupAnswer) {
 	r.mu.Unlock()
 	r.discovery.notify()
 	if before == failing {
-		r.logf(LogLevelInfo, "nsqlookupd (%s) answers again", s.name)
+		r.log(eventLookupRecovered, s.name)
 	}
 	if last.known && !answer.known {
-		r.logf(LogLevelInfo, "nsqlookupd (%s) does not know the topic yet", s.name)
+		r.log(eventTopicNotKnown, s.name)
 	}
 }
 
@@ -248,7 +248,7 @@ func (r *Consumer) sourceFailed(s *lookupSource, err error) {
 	case s.lookupd.failed <- struct{}{}:
 	default: // it knows already
 	}
-	r.logf(level, "error querying nsqlookupd (%s) - %s", s.name, err)
+	r.log(eventLookupFailed.at(level), s.name, err)
 	r.discovery.notify() // after the log: this may make ConnectToNSQLookupd return
 }
 

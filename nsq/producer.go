@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -81,7 +82,7 @@ func NewProducer(addr string, config *Config) (*Producer, error) {
 		return nil, err
 	}
 	p := &Producer{
-		logging: newLogging("(" + addr + ")"),
+		logging: newLogging("("+addr+")", slog.String("nsqd", addr)),
 		addr:    addr,
 		config:  *config,
 		results: newResults(),
@@ -178,7 +179,7 @@ func (p *Producer) Stop() {
 		p.results.close()
 	})
 	if first {
-		p.logf(LogLevelInfo, "stopped")
+		p.log(eventStopped)
 	}
 }
 
@@ -276,13 +277,13 @@ func (p *Producer) dial(d *producerDial) {
 	if err != nil {
 		p.routers.Done()
 		if !errors.Is(err, ErrStopped) {
-			p.logf(LogLevelError, "error connecting to nsqd - %s", err)
+			p.log(eventConnectFailed, err)
 		}
 		return
 	}
 	go p.router(c) // first: a logger may publish, and wait for the answer
-	p.logf(LogLevelInfo, "connected to nsqd")
-	nc.logAuth(p.logging, "")
+	p.log(eventConnected)
+	nc.logAuth(p.logging)
 }
 
 // forget makes the next call connect anew.
@@ -306,7 +307,7 @@ func (p *Producer) router(c *producerConn) {
 		p.results.deliver(t)
 	}
 	if !errors.Is(err, errDrained) {
-		p.logf(LogLevelError, "connection lost - %s", err)
+		p.log(eventConnectionLost, err)
 	}
 }
 
