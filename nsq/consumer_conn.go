@@ -27,7 +27,7 @@ func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &consumerConn{conn: nc, consumer: r, nsqd: n, made: time.Now()}
+	c := &consumerConn{nsqdConn: nc, consumer: r, nsqd: n, made: time.Now()}
 	maxInFlight, err := r.add(c)
 	if err != nil {
 		nc.close(err)
@@ -121,7 +121,7 @@ func (n *nsqd) retryNow() {
 // consumerConn is a subscribed connection. It is the delegate of the messages
 // that arrive on it.
 type consumerConn struct {
-	*conn
+	*nsqdConn
 	consumer   *Consumer
 	nsqd       *nsqd
 	subscribed bool // SUB was answered; for the goroutine that serves

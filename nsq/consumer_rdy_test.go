@@ -56,7 +56,7 @@ func TestIdleConnectionGivesUpItsTurn(t *testing.T) {
 	now := time.Now()
 	cfg := NewConfig()
 	cfg.LowRdyIdleTimeout = time.Second
-	c := &consumerConn{conn: newConn(nil, "", cfg), made: now.Add(-time.Hour), since: now}
+	c := &consumerConn{nsqdConn: newNSQDConn(nil, "", cfg), made: now.Add(-time.Hour), since: now}
 	for _, tt := range []struct {
 		name     string
 		lastRecv time.Duration // after now

@@ -36,7 +36,7 @@ func addPipe(t *testing.T, r *Consumer, addr string) *nsqtest.FakeConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &consumerConn{conn: newConn(client, addr, &r.config), consumer: r, nsqd: n, made: time.Now()}
+	c := &consumerConn{nsqdConn: newNSQDConn(client, addr, &r.config), consumer: r, nsqd: n, made: time.Now()}
 	c.identity.MaxRdyCount = defaultMaxRDY
 	c.identity.MsgTimeout = 10_000
 	if _, err := r.add(c); err != nil {

@@ -51,7 +51,7 @@ func (l *link) Write(b []byte) (int, error) {
 // upgrade puts onto the connection what nsqd granted: TLS first, then a
 // compression. Each of them says OK for itself. None of them keeps anything back
 // of what is written.
-func (c *conn) upgrade() error {
+func (c *nsqdConn) upgrade() error {
 	granted := &c.identity
 	switch {
 	case c.cfg.TlsV1 && !granted.TLSv1:
@@ -73,7 +73,7 @@ func (c *conn) upgrade() error {
 	return nil
 }
 
-func (c *conn) startTLS() error {
+func (c *nsqdConn) startTLS() error {
 	// What has arrived already is for TLS to refuse: as an answer, anybody could
 	// have sent it.
 	c.tls = tls.Client(&handshakeConn{&c.link, c.rest()}, c.cfg.tlsFor(c.addr))
@@ -92,7 +92,7 @@ type handshakeConn struct {
 func (c *handshakeConn) Read(p []byte) (int, error) { return c.in.Read(p) }
 
 // put makes in and out the topmost layer and waits for nsqd to confirm it.
-func (c *conn) put(layer string, in io.Reader, out io.Writer) error {
+func (c *nsqdConn) put(layer string, in io.Reader, out io.Writer) error {
 	c.in, c.out = in, out
 	c.br.Reset(in)
 	data, err := c.readAnswer()
@@ -104,7 +104,7 @@ func (c *conn) put(layer string, in io.Reader, out io.Writer) error {
 
 // rest is what the next layer reads: nsqd may have begun it already, and then
 // its first bytes were read together with the answer before.
-func (c *conn) rest() io.Reader {
+func (c *nsqdConn) rest() io.Reader {
 	buffered, _ := c.br.Peek(c.br.Buffered())
 	if len(buffered) == 0 {
 		return c.in

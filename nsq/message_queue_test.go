@@ -9,7 +9,7 @@ import (
 func TestMessageQueue(t *testing.T) {
 	var q messageQueue
 	q.init()
-	c := &consumerConn{conn: newConn(nil, "", nil), nsqd: &nsqd{}}
+	c := &consumerConn{nsqdConn: newNSQDConn(nil, "", nil), nsqd: &nsqd{}}
 	start := time.Now()
 	add := func(d delivery, limit int) error {
 		c.inFlight.Add(1)

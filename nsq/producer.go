@@ -257,7 +257,7 @@ func (p *Producer) dial(d *producerDial) {
 	var c *producerConn
 	nc, err := dial(p.ctx, p.addr, &p.config)
 	if err == nil {
-		c = &producerConn{conn: nc, finish: p.results.deliver}
+		c = &producerConn{nsqdConn: nc, finish: p.results.deliver}
 	}
 
 	p.mu.Lock()
@@ -313,9 +313,9 @@ func (p *Producer) router(c *producerConn) {
 
 // producerConn is a connection with the transactions nsqd has not answered.
 type producerConn struct {
-	*conn
+	*nsqdConn
 	finish  func(*ProducerTransaction) // must not wait for its doneChan
-	pending ring[*ProducerTransaction] // guarded by conn.mu, so that its order is that of the commands
+	pending ring[*ProducerTransaction] // guarded by nsqdConn.mu, so that its order is that of the commands
 }
 
 // shutdown closes the connection after nsqd has answered what it was sent, and

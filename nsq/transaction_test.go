@@ -48,7 +48,7 @@ func pipeProducer(t *testing.T) *Producer {
 	}
 	p.SetLogger(nil, LogLevelInfo)
 	client, server := net.Pipe()
-	c := &producerConn{conn: newConn(client, "pipe", &p.config), finish: p.results.deliver}
+	c := &producerConn{nsqdConn: newNSQDConn(client, "pipe", &p.config), finish: p.results.deliver}
 	p.conn = c
 	p.routers.Add(1)
 	go p.router(c)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,11 +24,6 @@ const (
 	// drainTimeout is how long nsqd may take to answer what it was sent and to
 	// close, once we said that no more will come.
 	drainTimeout = time.Second
-
-	// maxHandshake bounds the answer to IDENTIFY.
-	maxHandshake = 1 << 20
-
-	defaultMaxRDY = 2500 // until nsqd says otherwise
 )
 
 // errDrained is why a connection ended that was closed in good order.
@@ -44,13 +38,13 @@ type frameHandler interface {
 	onMessage(m *Message, received time.Time) error
 }
 
-// conn is a connection to one nsqd after a successful IDENTIFY. serve must be
+// nsqdConn is a connection to one nsqd after a successful IDENTIFY. serve must be
 // called once: its caller is the only reader, and it starts the only other
 // goroutine, which writes. Everything else may be called from any goroutine.
 //
 // Commands are appended to a buffer between begin and commit; the writer takes all
 // of them at once, so what is queued while it writes shares the next write.
-type conn struct {
+type nsqdConn struct {
 	addr     string
 	cfg      *Config
 	nc       net.Conn
@@ -72,78 +66,16 @@ type conn struct {
 	cause   error      // why the socket was closed; nil while it is not
 }
 
-// identifyResponse is the part of the answer to IDENTIFY that is used.
-type identifyResponse struct {
-	MaxRdyCount  int64 `json:"max_rdy_count"`
-	MsgTimeout   int64 `json:"msg_timeout"` // in milliseconds; 0 if it is not known
-	TLSv1        bool  `json:"tls_v1"`
-	Deflate      bool  `json:"deflate"`
-	Snappy       bool  `json:"snappy"`
-	AuthRequired bool  `json:"auth_required"`
-}
-
-// identity is the body of IDENTIFY.
-type identity struct {
-	ClientID            string `json:"client_id"`
-	Deflate             bool   `json:"deflate"`
-	DeflateLevel        int    `json:"deflate_level"`
-	FeatureNegotiation  bool   `json:"feature_negotiation"`
-	HeartbeatInterval   int64  `json:"heartbeat_interval"`
-	Hostname            string `json:"hostname"`
-	LongID              string `json:"long_id"`
-	MsgTimeout          int64  `json:"msg_timeout"`
-	OutputBufferSize    int64  `json:"output_buffer_size"`
-	OutputBufferTimeout int64  `json:"output_buffer_timeout"`
-	SampleRate          int32  `json:"sample_rate"`
-	ShortID             string `json:"short_id"`
-	Snappy              bool   `json:"snappy"`
-	TLSv1               bool   `json:"tls_v1"`
-	TopologyRegion      string `json:"topology_region"`
-	TopologyZone        string `json:"topology_zone"`
-	UserAgent           string `json:"user_agent"`
-}
-
-func newIdentity(cfg *Config) identity {
-	return identity{
-		ClientID:            cfg.ClientID,
-		Deflate:             cfg.Deflate,
-		DeflateLevel:        cfg.DeflateLevel,
-		FeatureNegotiation:  true,
-		HeartbeatInterval:   millisecondsOrOff(cfg.HeartbeatInterval),
-		Hostname:            cfg.Hostname,
-		LongID:              cfg.Hostname, // the names of two fields above, before they had those
-		MsgTimeout:          cfg.MsgTimeout.Milliseconds(),
-		OutputBufferSize:    cfg.OutputBufferSize,
-		OutputBufferTimeout: millisecondsOrOff(cfg.OutputBufferTimeout),
-		SampleRate:          cfg.SampleRate,
-		ShortID:             cfg.ClientID,
-		Snappy:              cfg.Snappy,
-		TLSv1:               cfg.TlsV1,
-		TopologyRegion:      cfg.TopologyRegion,
-		TopologyZone:        cfg.TopologyZone,
-		UserAgent:           cfg.UserAgent,
-	}
-}
-
-// millisecondsOrOff returns d in milliseconds, and -1 for the -1ns or -1ms that
-// switch an option off.
-func millisecondsOrOff(d time.Duration) int64 {
-	if d == -1 {
-		return -1
-	}
-	return d.Milliseconds()
-}
-
 // dial connects to addr, introduces the client, puts on the layers that were
 // agreed on, and shows its secret if nsqd asks for one. It returns when ctx ends; its error is that of the network, an
 // ErrIdentify, or says what nsqd thinks of the secret.
-func dial(ctx context.Context, addr string, cfg *Config) (*conn, error) {
+func dial(ctx context.Context, addr string, cfg *Config) (*nsqdConn, error) {
 	dialer := net.Dialer{Timeout: cfg.DialTimeout, LocalAddr: cfg.LocalAddr}
 	nc, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(nc, addr, cfg)
+	c := newNSQDConn(nc, addr, cfg)
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	err = c.handshake()
 	if !stop() && err == nil {
@@ -156,9 +88,9 @@ func dial(ctx context.Context, addr string, cfg *Config) (*conn, error) {
 	return c, nil
 }
 
-// newConn returns a connection over nc that has yet to identify itself.
-func newConn(nc net.Conn, addr string, cfg *Config) *conn {
-	c := &conn{addr: addr, cfg: cfg, nc: nc}
+// newNSQDConn returns a connection over nc that has yet to identify itself.
+func newNSQDConn(nc net.Conn, addr string, cfg *Config) *nsqdConn {
+	c := &nsqdConn{addr: addr, cfg: cfg, nc: nc}
 	c.link = link{Conn: nc, cfg: cfg}
 	c.more.L = &c.mu
 	c.written.L = &c.mu
@@ -167,87 +99,8 @@ func newConn(nc net.Conn, addr string, cfg *Config) *conn {
 	return c
 }
 
-// handshake does everything that comes before the connection can be served.
-func (c *conn) handshake() error {
-	err := c.identify()
-	if err == nil {
-		err = c.upgrade()
-	}
-	if err != nil {
-		return ErrIdentify{err.Error()}
-	}
-	if c.identity.AuthRequired {
-		return c.authenticate()
-	}
-	return nil
-}
-
-func (c *conn) identify() error {
-	body, err := json.Marshal(newIdentity(c.cfg))
-	if err != nil {
-		return err
-	}
-	if _, err := c.out.Write(wire.AppendIdentify([]byte(wire.MagicV2), body)); err != nil {
-		return err
-	}
-	data, err := c.readAnswer()
-	if err != nil {
-		return err
-	}
-	c.identity.MaxRdyCount = defaultMaxRDY
-	if len(data) == 0 || data[0] != '{' {
-		return nil // an nsqd that does not negotiate
-	}
-	return json.Unmarshal(data, &c.identity)
-}
-
-// AuthResponse is the answer of an nsqd that accepted a secret.
-type AuthResponse struct {
-	Identity        string `json:"identity"`
-	IdentityUrl     string `json:"identity_url"` //nolint:revive // the name programs know
-	PermissionCount int64  `json:"permission_count"`
-}
-
-// authenticate sends AuthSecret and waits for the answer.
-func (c *conn) authenticate() error {
-	if c.cfg.AuthSecret == "" {
-		return errors.New("Auth Required") //nolint:staticcheck // users look for this text
-	}
-	if _, err := c.out.Write(wire.AppendAuth(nil, c.cfg.AuthSecret)); err != nil {
-		return err
-	}
-	data, err := c.readAnswer()
-	if err == nil {
-		c.auth = new(AuthResponse)
-		err = json.Unmarshal(data, c.auth)
-	}
-	if err != nil {
-		return fmt.Errorf("Error authenticating %w", err) //nolint:staticcheck // users look for this text
-	}
-	return nil
-}
-
-// readAnswer reads the answer to a command of the handshake. An error frame is
-// an ErrProtocol.
-func (c *conn) readAnswer() ([]byte, error) {
-	limit := c.cfg.MaxMsgSize
-	if limit == 0 || limit > maxHandshake {
-		limit = maxHandshake
-	}
-	frameType, data, err := ReadUnpackedResponse(c.br, limit)
-	switch {
-	case err != nil:
-		return nil, err
-	case frameType == FrameTypeError:
-		return nil, ErrProtocol{string(data)}
-	case frameType != FrameTypeResponse:
-		return nil, fmt.Errorf("unexpected frame type %d", frameType)
-	}
-	return data, nil
-}
-
 // logAuth logs what nsqd answered to the secret, if it asked for one.
-func (c *conn) logAuth(l *logging) {
+func (c *nsqdConn) logAuth(l *logging) {
 	if a := c.auth; a != nil {
 		l.log(eventAuthAccepted, a.Identity, a.IdentityUrl, a.PermissionCount)
 	}
@@ -255,7 +108,7 @@ func (c *conn) logAuth(l *logging) {
 
 // serve reads frames and hands them to h until the connection ends. When it
 // returns, with the reason, the socket and both goroutines are gone.
-func (c *conn) serve(h frameHandler) error {
+func (c *nsqdConn) serve(h frameHandler) error {
 	var writer sync.WaitGroup
 	writer.Go(c.writeLoop)
 	c.close(c.readLoop(h))
@@ -266,7 +119,7 @@ func (c *conn) serve(h frameHandler) error {
 	return c.cause
 }
 
-func (c *conn) readLoop(h frameHandler) error {
+func (c *nsqdConn) readLoop(h frameHandler) error {
 	limit := 0
 	if c.cfg.MaxMsgSize > 0 {
 		limit = max(1, int(c.cfg.MaxMsgSize)-wire.SizeLen) // less the frame type
@@ -304,7 +157,7 @@ func (c *conn) readLoop(h frameHandler) error {
 }
 
 // writeLoop writes what is queued until the connection is closed or drained.
-func (c *conn) writeLoop() {
+func (c *nsqdConn) writeLoop() {
 	var b []byte
 	for {
 		var ok bool
@@ -326,7 +179,7 @@ func (c *conn) writeLoop() {
 // take waits for commands and returns them, leaving the buffer spent in their
 // place. It returns false once the connection is closed, and nothing once it is
 // drained.
-func (c *conn) take(spent []byte) ([]byte, bool) {
+func (c *nsqdConn) take(spent []byte) ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done = c.taken
@@ -348,7 +201,7 @@ func (c *conn) take(spent []byte) ([]byte, bool) {
 
 // closeWrite tells nsqd that nothing more will come, so that it answers what it
 // has and closes. Closing at once could lose what nsqd has not read yet.
-func (c *conn) closeWrite() {
+func (c *nsqdConn) closeWrite() {
 	if c.tls != nil {
 		// So that nobody else can make nsqd believe in an end. If it fails, the
 		// end of the socket has to do.
@@ -362,7 +215,7 @@ func (c *conn) closeWrite() {
 }
 
 // awaitReader gives the reader a second to reach the end of what nsqd sends.
-func (c *conn) awaitReader() {
+func (c *nsqdConn) awaitReader() {
 	timeout := time.AfterFunc(drainTimeout, func() { c.close(os.ErrDeadlineExceeded) })
 	defer timeout.Stop()
 	c.mu.Lock()
@@ -374,7 +227,7 @@ func (c *conn) awaitReader() {
 
 // begin locks the queue of commands, to be appended to c.queued before commit.
 // It fails on a connection that takes none.
-func (c *conn) begin() error {
+func (c *nsqdConn) begin() error {
 	c.mu.Lock()
 	if c.ending != nil {
 		c.mu.Unlock()
@@ -385,7 +238,7 @@ func (c *conn) begin() error {
 
 // beginWhenRoom is begin for commands of any size and number: it waits while
 // the writer is far behind.
-func (c *conn) beginWhenRoom() error {
+func (c *nsqdConn) beginWhenRoom() error {
 	err := c.begin()
 	for err == nil && len(c.queued) >= maxQueued {
 		c.written.Wait()
@@ -397,14 +250,14 @@ func (c *conn) beginWhenRoom() error {
 	return err
 }
 
-func (c *conn) commit() {
+func (c *nsqdConn) commit() {
 	c.more.Signal()
 	c.mu.Unlock()
 }
 
 // send queues a command without waiting for anything. On a connection that is
 // going away it is dropped.
-func (c *conn) send(appendCommand func([]byte) []byte) {
+func (c *nsqdConn) send(appendCommand func([]byte) []byte) {
 	if c.begin() == nil {
 		c.queued = appendCommand(c.queued)
 		c.commit()
@@ -413,7 +266,7 @@ func (c *conn) send(appendCommand func([]byte) []byte) {
 
 // flush waits until everything that was queued before is written; it fails if
 // the connection ends first.
-func (c *conn) flush() error {
+func (c *nsqdConn) flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last := c.taken
@@ -431,16 +284,16 @@ func (c *conn) flush() error {
 
 // drain makes the connection take no more commands, and close after nsqd has
 // received and answered those it took. It does not wait for that.
-func (c *conn) drain() { c.end(errDrained) }
+func (c *nsqdConn) drain() { c.end(errDrained) }
 
 // end makes the connection take no more commands. The first reason counts.
-func (c *conn) end(reason error) {
+func (c *nsqdConn) end(reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.endLocked(reason)
 }
 
-func (c *conn) endLocked(reason error) {
+func (c *nsqdConn) endLocked(reason error) {
 	if c.ending == nil {
 		c.ending = reason
 	}
@@ -449,7 +302,7 @@ func (c *conn) endLocked(reason error) {
 }
 
 // close closes the socket at once, which ends serve.
-func (c *conn) close(reason error) {
+func (c *nsqdConn) close(reason error) {
 	c.mu.Lock()
 	c.endLocked(reason)
 	c.cause = c.ending
