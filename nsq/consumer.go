@@ -32,9 +32,10 @@ type Consumer struct {
 	received, finished, requeued atomic.Uint64
 	backingOff                   atomic.Bool // the level of backoff is not 0; changed under mu
 
-	queue    messageQueue
-	handlers sync.WaitGroup
-	loops    sync.WaitGroup // one for every nsqd, and tickLoop
+	queue     messageQueue
+	discovery *discovery
+	handlers  sync.WaitGroup
+	loops     sync.WaitGroup // one for every nsqd, and tickLoop
 
 	ctx    context.Context // ends connecting and reconnecting when the consumer stops
 	cancel context.CancelFunc
@@ -43,11 +44,11 @@ type Consumer struct {
 	handlerCount int
 	connecting   bool             // an attempt to connect was made: no more handlers
 	nsqds        map[string]*nsqd // by address, connected or not
+	avoided      map[string]bool  // nsqds the program disconnected from: only itself connects again
 	conns        []*consumerConn  // those who get messages, when there are few, before those who wait
 	maxInFlight  int
 	backoff      backoff
 	rotation     *time.Timer // when a turn, or the pause of backoff, ends
-	discovery    discovery
 	stopped      bool
 }
 
@@ -96,13 +97,14 @@ func NewConsumer(topic, channel string, config *Config) (*Consumer, error) {
 		config:      *config,
 		StopChan:    make(chan int),
 		nsqds:       map[string]*nsqd{},
+		avoided:     map[string]bool{},
 		maxInFlight: config.MaxInFlight,
 		rotation:    time.NewTimer(config.RDYRedistributeInterval),
 	}
 	r.config.BackoffStrategy = strategyFor(config.BackoffStrategy, &r.config)
 	r.queue.init()
-	r.discovery.init()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.discovery = newDiscovery(r.ctx, r.logging, &r.config, topic, r)
 	return r, nil
 }
 
@@ -173,7 +175,7 @@ func (r *Consumer) DisconnectFromNSQD(addr string) error {
 		return ErrNotConnected
 	}
 	delete(r.nsqds, addr)
-	r.discovery.avoided[addr] = true
+	r.avoided[addr] = true
 	n.cancel()
 	for _, c := range r.conns {
 		if c.nsqd == n {
@@ -229,6 +231,7 @@ func (r *Consumer) finishStop() {
 	ended := make(chan struct{})
 	go func() { // outlives StopChan only with a handler that does not return
 		defer close(ended)
+		r.discovery.loops.Wait()
 		r.loops.Wait() // ends in time: startClose sees to it
 		r.queue.close()
 		r.handlers.Wait()
@@ -285,7 +288,7 @@ func (r *Consumer) register(addr string) (*nsqd, error) {
 	if err := r.beginLocked(); err != nil {
 		return nil, err
 	}
-	delete(r.discovery.avoided, addr)
+	delete(r.avoided, addr)
 	if n := r.nsqds[addr]; n != nil {
 		n.given = true
 		return nil, ErrAlreadyConnected

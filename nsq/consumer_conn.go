@@ -67,7 +67,7 @@ func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
 		err := c.serve(c)
 		c.ended()
 		r.remove(c)
-		r.connectionEnded()
+		r.discovery.askNow()
 		if n.ctx.Err() != nil {
 			n.log(eventConnectionClosed)
 			return

@@ -422,10 +422,10 @@ func TestProducersComeAndGo(t *testing.T) {
 func awaitListed(t testing.TB, r *Consumer, addrs ...string) {
 	t.Helper()
 	nsqtest.Eventually(t, fmt.Sprintf("%q is listed", addrs), func() bool {
-		u, _ := r.union()
+		u, _ := r.discovery.union()
 		return u.answered && slices.Equal(u.addrs, addrs)
 	})
-	r.discover()
+	r.discovery.act()
 }
 
 // While nobody can be asked, what was known stays true.
@@ -437,10 +437,10 @@ func TestNoLookupdAnswers(t *testing.T) {
 	mustConnect(t, r, f.URL)
 	awaitConnected(t, r, n)
 	stop()
-	nsqtest.Eventually(t, "the failure is noticed", func() bool { u, _ := r.union(); return !u.answered })
+	nsqtest.Eventually(t, "the failure is noticed", func() bool { u, _ := r.discovery.union(); return !u.answered })
 	n.stop()
 	awaitConnected(t, r)
-	r.discover()
+	r.discovery.act()
 	if !r.wants(n.addr) {
 		t.Error("given up, though it may be listed")
 	}
@@ -499,7 +499,7 @@ func TestGivenAndListed(t *testing.T) {
 			awaitListed(t, r)
 			n.stop()
 			awaitConnected(t, r)
-			r.discover()
+			r.discovery.act()
 			awaitConnected(t, r, startLiveNSQDAt(t, n.addr))
 		})
 	}

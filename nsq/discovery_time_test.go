@@ -95,7 +95,7 @@ func TestRealCluster(t *testing.T) {
 	if n := r.Stats().Connections; n != 2 {
 		t.Errorf("%d connections after the restart", n)
 	}
-	nsqtest.Eventually(t, "the restarted nsqlookupd lists all again", func() bool { u, _ := r.union(); return len(u.addrs) == 2 })
+	nsqtest.Eventually(t, "the restarted nsqlookupd lists all again", func() bool { u, _ := r.discovery.union(); return len(u.addrs) == 2 })
 	consumed(nsqds[2])
 
 	gone := nsqds[0].TCPAddr()

@@ -75,8 +75,8 @@
 // everything the producer started. Consumer.Stop does not wait; StopChan is
 // closed when everything ended, or 30 seconds later.
 //
-// Of the locks, that of a consumer may be held while that of a connection is
-// taken, and so may that of the message queue; none is held over the network or
+// Of the locks, that of a consumer may be held while that of a connection, of the
+// message queue or of discovery is taken; none is held over the network or
 // while code of the program runs: a handler, a filter, a strategy or a logger may
 // call any method that does not wait for it.
 package nsq

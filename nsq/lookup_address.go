@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// lookupAddress is where an nsqlookupd is asked for the producers of a topic.
+// lookupAddress is where an nsqlookupd is asked for the producers of a topic, or
+// for all nsqds.
 type lookupAddress struct {
 	key    string // the same for all ways to write the address
 	name   string // for the log: without a password and a query
@@ -22,30 +23,47 @@ type lookupAddress struct {
 
 // parseLookupAddress reads host:port or a URL. The path is /lookup unless there
 // is one; topic is added to the query. Only where the path ends in /lookup can
-// changes be watched.
+// changes be watched. Without a topic, which stands for all nsqds, /nodes takes
+// the place of /lookup, nothing is added and nothing can be watched.
 func parseLookupAddress(addr, topic string) (*lookupAddress, error) {
 	u, err := parseLookupURL(addr)
 	if err != nil {
 		return nil, err
 	}
+	if topic == "" {
+		return newLookupAddress(replacePath(u, "/lookup", "/nodes"), ""), nil
+	}
+	a := newLookupAddress(u, "topic="+url.QueryEscape(topic))
+	if watch := replacePath(u, "/lookup", "/watch"); watch != u {
+		a.watch = withQuery(watch, "topic="+url.QueryEscape(topic))
+	}
+	return a, nil
+}
+
+func newLookupAddress(u *url.URL, query string) *lookupAddress {
 	known := *u
 	known.Host = strings.ToLower(u.Host)
-	a := &lookupAddress{
+	return &lookupAddress{
 		key:    known.String(),
 		name:   u.Scheme + "://" + u.Host + u.EscapedPath(),
 		host:   u.Hostname(),
 		port:   u.Port(),
-		lookup: withQuery(u, "topic="+url.QueryEscape(topic)),
+		lookup: withQuery(u, query),
 	}
-	if path, ok := strings.CutSuffix(u.EscapedPath(), "/lookup"); ok {
-		watch := *u
-		watch.RawPath = path + "/watch"
-		if watch.Path, err = url.PathUnescape(watch.RawPath); err != nil {
-			return nil, err
-		}
-		a.watch = withQuery(&watch, "topic="+url.QueryEscape(topic))
+}
+
+// replacePath returns u with another end of its path, or u itself if the path
+// does not end in old. Both are plain letters.
+func replacePath(u *url.URL, old, end string) *url.URL {
+	if !strings.HasSuffix(u.EscapedPath(), old) {
+		return u
 	}
-	return a, nil
+	v := *u
+	v.Path = strings.TrimSuffix(u.Path, old) + end
+	if u.RawPath != "" {
+		v.RawPath = strings.TrimSuffix(u.RawPath, old) + end
+	}
+	return &v
 }
 
 func parseLookupURL(addr string) (*url.URL, error) {
@@ -84,10 +102,10 @@ func escapeZone(addr string) string {
 // written.
 func withQuery(u *url.URL, more string) string {
 	v := *u
-	if v.RawQuery != "" {
-		more = v.RawQuery + "&" + more
+	if v.RawQuery != "" && more != "" {
+		v.RawQuery += "&"
 	}
-	v.RawQuery = more
+	v.RawQuery += more
 	return v.String()
 }
 

@@ -74,6 +74,22 @@ func TestLookupAddressesThatAreTheSame(t *testing.T) {
 	}
 }
 
+func TestLookupAddressForAllNSQDs(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:4161":                  "http://127.0.0.1:4161/nodes",
+		"https://lookup:443/":             "https://lookup:443/nodes",
+		"lookup:4161/lookup?x=1":          "http://lookup:4161/nodes?x=1",
+		"http://lookup:4161/nodes":        "http://lookup:4161/nodes",
+		"http://lookup:4161/a%2Fb/lookup": "http://lookup:4161/a%2Fb/nodes",
+		"http://lookup:4161/find":         "http://lookup:4161/find",
+	} {
+		a, err := parseLookupAddress(addr, "")
+		if err != nil || a.lookup != want || a.watch != "" || a.key != want {
+			t.Errorf("%q: %+v, %v, want to ask %s and to watch nothing", addr, a, err, want)
+		}
+	}
+}
+
 func TestLookupNames(t *testing.T) {
 	for addr, want := range map[string]bool{
 		"lookup:4161":         true,

@@ -17,7 +17,7 @@ const (
 	maxResolve = 30 * time.Second
 )
 
-// lookupd is an address the consumer was told to ask. All addresses of a name
+// lookupd is an address the program said to ask. All addresses of a name
 // are asked: each may be that of an nsqlookupd with a registry of its own.
 type lookupd struct {
 	*lookupAddress
@@ -27,7 +27,7 @@ type lookupd struct {
 
 	failed chan struct{} // has room for one: an address did not answer
 
-	// Guarded by Consumer.mu.
+	// Guarded by discovery.mu.
 	sources    map[netip.Addr]*lookupSource // by the address of the name; the zero Addr if that is not ours to resolve
 	unresolved bool                         // no address of the name was ever found
 	decided    bool                         // a source has answered, or all have failed
@@ -36,10 +36,10 @@ type lookupd struct {
 
 // followLookupd asks an nsqlookupd, or those that a name stands for, until
 // nobody wants that any more.
-func (r *Consumer) followLookupd(l *lookupd) {
+func (d *discovery) followLookupd(l *lookupd) {
 	if l.client != nil || !l.isName() {
-		for _, s := range r.setSources(l, []netip.Addr{{}}) {
-			r.followSource(s)
+		for _, s := range d.setSources(l, []netip.Addr{{}}) {
+			d.followSource(s)
 		}
 		return
 	}
@@ -47,19 +47,19 @@ func (r *Consumer) followLookupd(l *lookupd) {
 	defer sources.Wait()
 	failures := 0
 	for {
-		ips, err := r.resolve(l)
-		pause := min(max(minResolve, r.config.LookupdPollInterval), maxResolve)
+		ips, err := d.addressesOf(l)
+		pause := min(max(minResolve, d.config.LookupdPollInterval), maxResolve)
 		switch {
 		case l.ctx.Err() != nil:
 			return
 		case err != nil:
 			failures++
-			r.unresolved(l, failures, err)
+			d.unresolved(l, failures, err)
 			pause = growing(minResolve, failures, pause)
 		default:
 			failures = 0
-			for _, s := range r.setSources(l, ips) {
-				sources.Go(func() { r.followSource(s) })
+			for _, s := range d.setSources(l, ips) {
+				sources.Go(func() { d.followSource(s) })
 			}
 		}
 		if !sleep(l.ctx, minResolve) {
@@ -75,11 +75,11 @@ func (r *Consumer) followLookupd(l *lookupd) {
 	}
 }
 
-// resolve returns the addresses of a name, each once.
-func (r *Consumer) resolve(l *lookupd) ([]netip.Addr, error) {
-	ctx, cancel := r.lookupTimeout(l.ctx)
+// addressesOf returns those of a name, each once.
+func (d *discovery) addressesOf(l *lookupd) ([]netip.Addr, error) {
+	ctx, cancel := d.lookupTimeout(l.ctx)
 	defer cancel()
-	ips, err := r.discovery.resolve(ctx, l.host)
+	ips, err := d.resolve(ctx, l.host)
 	if err != nil {
 		return nil, err
 	}
@@ -94,33 +94,33 @@ func (r *Consumer) resolve(l *lookupd) ([]netip.Addr, error) {
 }
 
 // unresolved notes that a name has no addresses. Those it had are still asked.
-func (r *Consumer) unresolved(l *lookupd, failures int, err error) {
-	r.mu.Lock()
+func (d *discovery) unresolved(l *lookupd, failures int, err error) {
+	d.mu.Lock()
 	l.unresolved = len(l.sources) == 0
-	r.mu.Unlock()
+	d.mu.Unlock()
 	level := LogLevelDebug
 	if failures == 1 {
 		level = LogLevelError
 	}
-	r.log(eventResolveFailed.at(level), l.name, err)
-	r.discovery.notify() // after the log: this may make ConnectToNSQLookupd return
+	d.log(eventResolveFailed.at(level), l.name, err)
+	d.notify() // after the log: this may make ConnectToNSQLookupd return
 }
 
 // setSources makes ips the addresses of l, and returns those that are new.
 // Answers of those that are gone do not count any more.
-func (r *Consumer) setSources(l *lookupd, ips []netip.Addr) (added []*lookupSource) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (d *discovery) setSources(l *lookupd, ips []netip.Addr) (added []*lookupSource) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for ip, s := range l.sources {
 		if !slices.Contains(ips, ip) {
 			s.cancel()
 			delete(l.sources, ip)
-			r.discovery.notify()
+			d.notify()
 		}
 	}
 	for _, ip := range ips {
 		if l.sources[ip] == nil {
-			s := r.newSource(l, ip)
+			s := d.newSource(l, ip)
 			l.sources[ip] = s
 			added = append(added, s)
 		}

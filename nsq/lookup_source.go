@@ -34,7 +34,7 @@ type lookupSource struct {
 	client   *http.Client
 	schedule lookupSchedule
 
-	// Guarded by Consumer.mu.
+	// Guarded by discovery.mu.
 	state     sourceState
 	last      *lookupAnswer      // nil before the first
 	interrupt context.CancelFunc // makes it ask at once; nil before it waits for the first time
@@ -48,19 +48,19 @@ const (
 	failing
 )
 
-func (r *Consumer) newSource(l *lookupd, ip netip.Addr) *lookupSource {
+func (d *discovery) newSource(l *lookupd, ip netip.Addr) *lookupSource {
 	s := &lookupSource{lookupd: l, name: l.name, client: l.client}
 	if ip.IsValid() {
 		s.name += " at " + ip.String()
 	}
 	s.ctx, s.cancel = context.WithCancel(l.ctx)
 	if s.client == nil {
-		s.client = newLookupClient(l.lookupAddress, ip, &r.config)
+		s.client = newLookupClient(l.lookupAddress, ip, d.config)
 	}
-	interval := r.config.LookupdPollInterval
+	interval := d.config.LookupdPollInterval
 	s.schedule = lookupSchedule{
 		interval: interval,
-		jitter:   time.Duration(rand.Float64() * r.config.LookupdPollJitter * float64(interval)),
+		jitter:   time.Duration(rand.Float64() * d.config.LookupdPollJitter * float64(interval)),
 		canWatch: l.watch != "" && s.watchTime() >= time.Second,
 	}
 	return s
@@ -84,20 +84,20 @@ func newLookupClient(a *lookupAddress, ip netip.Addr, cfg *Config) *http.Client 
 }
 
 // followSource asks one nsqlookupd until nobody wants that any more.
-func (r *Consumer) followSource(s *lookupSource) {
+func (d *discovery) followSource(s *lookupSource) {
 	defer s.cancel()
 	if s.lookupd.client == nil {
 		defer s.client.CloseIdleConnections()
 	}
 	tag, watch := "", false
 	for sleep(s.ctx, s.schedule.begin(time.Now())) {
-		wait, stop := r.interruptible(s)
+		wait, stop := d.interruptible(s)
 		var answer *lookupAnswer
 		var outcome lookupOutcome
 		if watch {
-			answer, outcome = r.watch(wait, s, tag)
+			answer, outcome = d.watch(wait, s, tag)
 		} else {
-			answer, outcome = r.ask(s)
+			answer, outcome = d.ask(s)
 		}
 		if answer != nil {
 			tag = answer.tag
@@ -115,34 +115,34 @@ func (r *Consumer) followSource(s *lookupSource) {
 }
 
 // interruptible returns a context that ends when s is to ask at once.
-func (r *Consumer) interruptible(s *lookupSource) (context.Context, context.CancelFunc) {
+func (d *discovery) interruptible(s *lookupSource) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(s.ctx)
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	s.interrupt = cancel
 	return ctx, cancel
 }
 
 // ask asks for the producers of the topic.
-func (r *Consumer) ask(s *lookupSource) (*lookupAnswer, lookupOutcome) {
-	ctx, cancel := r.lookupTimeout(s.ctx)
+func (d *discovery) ask(s *lookupSource) (*lookupAnswer, lookupOutcome) {
+	ctx, cancel := d.lookupTimeout(s.ctx)
 	defer cancel()
-	answer, err := r.get(ctx, s, s.lookupd.lookup, "")
+	answer, err := d.get(ctx, s, s.lookupd.lookup, "")
 	if err != nil {
-		r.sourceFailed(s, err)
+		d.sourceFailed(s, err)
 		return nil, askFailed
 	}
-	r.sourceAnswered(s, answer)
+	d.sourceAnswered(s, answer)
 	return answer, askAnswered
 }
 
 // watch waits for a change of what tag stands for, or until wait ends.
-func (r *Consumer) watch(wait context.Context, s *lookupSource, tag string) (*lookupAnswer, lookupOutcome) {
+func (d *discovery) watch(wait context.Context, s *lookupSource, tag string) (*lookupAnswer, lookupOutcome) {
 	long := s.watchTime()
 	ctx, cancel := context.WithTimeout(wait, long+watchGrace)
 	defer cancel()
 	start := time.Now()
-	answer, err := r.get(ctx, s, fmt.Sprintf("%s&timeout=%dms", s.lookupd.watch, long.Milliseconds()), tag)
+	answer, err := d.get(ctx, s, fmt.Sprintf("%s&timeout=%dms", s.lookupd.watch, long.Milliseconds()), tag)
 	waited := time.Since(start) >= long/2
 	switch {
 	case errors.Is(err, errNotModified) && waited:
@@ -154,11 +154,11 @@ func (r *Consumer) watch(wait context.Context, s *lookupSource, tag string) (*lo
 	}
 	if err != nil {
 		if wait.Err() == nil {
-			r.log(eventWatchFailed, s.name, err)
+			d.log(eventWatchFailed, s.name, err)
 		}
 		return nil, watchRefused
 	}
-	r.sourceAnswered(s, answer)
+	d.sourceAnswered(s, answer)
 	return answer, watchTold
 }
 
@@ -172,14 +172,14 @@ func (s *lookupSource) watchTime() time.Duration {
 }
 
 // get makes a request. With a tag, it asks for what is different from that.
-func (r *Consumer) get(ctx context.Context, s *lookupSource, address, tag string) (*lookupAnswer, error) {
+func (d *discovery) get(ctx context.Context, s *lookupSource, address, tag string) (*lookupAnswer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", lookupContentType)
-	if r.config.AuthSecret != "" && r.config.LookupdAuthorization {
-		req.Header.Set("Authorization", "Bearer "+r.config.AuthSecret)
+	if d.config.AuthSecret != "" && d.config.LookupdAuthorization {
+		req.Header.Set("Authorization", "Bearer "+d.config.AuthSecret)
 	}
 	if tag != "" {
 		req.Header.Set("If-None-Match", tag)
@@ -195,45 +195,44 @@ func (r *Consumer) get(ctx context.Context, s *lookupSource, address, tag string
 	return readLookupAnswer(resp)
 }
 
-func (r *Consumer) lookupTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	if r.config.LookupdPollTimeout <= 0 {
+func (d *discovery) lookupTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.config.LookupdPollTimeout <= 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, r.config.LookupdPollTimeout)
+	return context.WithTimeout(ctx, d.config.LookupdPollTimeout)
 }
 
 // sourceAnswered takes in what an nsqlookupd knows.
-func (r *Consumer) sourceAnswered(s *lookupSource, answer *lookupAnswer) {
-	r.mu.Lock()
+func (d *discovery) sourceAnswered(s *lookupSource, answer *lookupAnswer) {
+	d.mu.Lock()
 	before, last := s.state, cmp.Or(s.last, &lookupAnswer{known: true})
 	s.state, s.last = answering, answer
-	for _, addr := range answer.addrs {
-		if _, found := slices.BinarySearch(last.addrs, addr); found {
-			continue
-		}
-		if n := r.nsqds[addr]; n != nil && !n.connected {
-			n.retryNow() // it is there again
-		}
+	d.mu.Unlock()
+	added := slices.DeleteFunc(slices.Clone(answer.addrs), func(addr string) bool {
+		_, found := slices.BinarySearch(last.addrs, addr)
+		return found
+	})
+	if len(added) > 0 {
+		d.user.appeared(added)
 	}
-	r.mu.Unlock()
-	r.discovery.notify()
+	d.notify()
 	if before == failing {
-		r.log(eventLookupRecovered, s.name)
+		d.log(eventLookupRecovered, s.name)
 	}
 	if last.known && !answer.known {
-		r.log(eventTopicNotKnown, s.name)
+		d.log(eventTopicNotKnown, s.name)
 	}
 }
 
 // sourceFailed notes that an nsqlookupd cannot be asked. Only the first time in
 // a row is worth more than a debug line, and less of one where the name has
 // another address that answers: localhost often has one nobody listens at.
-func (r *Consumer) sourceFailed(s *lookupSource, err error) {
+func (d *discovery) sourceFailed(s *lookupSource, err error) {
 	if s.ctx.Err() != nil {
 		return
 	}
 	level := LogLevelError
-	r.mu.Lock()
+	d.mu.Lock()
 	for _, other := range s.lookupd.sources {
 		if other.state == answering && other != s {
 			level = LogLevelInfo
@@ -243,13 +242,13 @@ func (r *Consumer) sourceFailed(s *lookupSource, err error) {
 		level = LogLevelDebug
 	}
 	s.state = failing
-	r.mu.Unlock()
+	d.mu.Unlock()
 	select {
 	case s.lookupd.failed <- struct{}{}:
 	default: // it knows already
 	}
-	r.log(eventLookupFailed.at(level), s.name, err)
-	r.discovery.notify() // after the log: this may make ConnectToNSQLookupd return
+	d.log(eventLookupFailed.at(level), s.name, err)
+	d.notify() // after the log: this may make ConnectToNSQLookupd return
 }
 
 // sleep reports whether d went by before ctx ended.

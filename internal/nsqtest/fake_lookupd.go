@@ -118,7 +118,7 @@ func (f *FakeLookupd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case watch && f.NoTags:
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"message":"NOT_FOUND"}`)
-	case !f.Known || r.URL.Query().Get("topic") != "t":
+	case r.URL.Path != "/nodes" && (!f.Known || r.URL.Query().Get("topic") != "t"):
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"message":"TOPIC_NOT_FOUND"}`)
 	default:
