@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -56,14 +57,17 @@ type nsqdConn struct {
 	identity identifyResponse
 	auth     *AuthResponse // nil if nsqd did not ask for a secret
 
-	mu      sync.Mutex // what follows
-	more    sync.Cond  // there is something for the writer to do
-	written sync.Cond  // the writer took a step, or never will again
-	queued  []byte     // commands for the writer
-	taken   uint64     // how often the writer took what was queued
-	done    uint64     // how often it has written that; taken or one less
-	ending  error      // why no more commands are taken; nil while they are
-	cause   error      // why the socket was closed; nil while it is not
+	mu       sync.Mutex // what follows
+	more     sync.Cond  // there is something for the writer to do
+	written  sync.Cond  // the writer took a step, or never will again
+	queued   []byte     // commands for the writer
+	commands int        // how many these are
+	shared   int        // how many of them were lately taken at once
+	peak     int        // how much the writer took lately
+	taken    uint64     // how often the writer took what was queued
+	done     uint64     // how often it has written that; taken or one less
+	ending   error      // why no more commands are taken; nil while they are
+	cause    error      // why the socket was closed; nil while it is not
 }
 
 // dial connects to addr, introduces the client, puts on the layers that were
@@ -186,17 +190,32 @@ func (c *nsqdConn) take(spent []byte) ([]byte, bool) {
 	c.written.Broadcast()
 	for len(c.queued) == 0 && c.ending == nil {
 		c.more.Wait()
+		if c.shared > 1 {
+			// Whoever else is about to queue a command does so first: a write
+			// costs more than all of them.
+			c.mu.Unlock()
+			runtime.Gosched()
+			c.mu.Lock()
+		}
 	}
 	if c.cause != nil {
 		return nil, false
 	}
-	if cap(spent) > 2*maxQueued || cap(spent) > writeStep && len(spent) < cap(spent)/4 {
-		spent = nil // it was one large message, or the burst is over
-	}
 	b := c.queued
-	c.queued = spent[:0]
+	c.queued = c.reusedLocked(spent)
+	c.shared, c.commands = max(c.commands, c.shared-1), 0
 	c.taken++
 	return b, true
+}
+
+// reusedLocked returns the buffer to reuse for what is queued next: spent, or
+// nil if that was one large message, or the burst it grew for is over.
+func (c *nsqdConn) reusedLocked(spent []byte) []byte {
+	c.peak = max(len(spent), c.peak-c.peak/32)
+	if cap(spent) > 2*maxQueued || cap(spent) > writeStep && c.peak < cap(spent)/4 {
+		return nil
+	}
+	return spent[:0]
 }
 
 // closeWrite tells nsqd that nothing more will come, so that it answers what it
@@ -251,6 +270,7 @@ func (c *nsqdConn) beginWhenRoom() error {
 }
 
 func (c *nsqdConn) commit() {
+	c.commands++
 	c.more.Signal()
 	c.mu.Unlock()
 }
