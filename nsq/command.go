@@ -2,8 +2,6 @@ package nsq
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -169,9 +167,13 @@ func Nop() *Command { return newCommand(nil, "NOP") }
 const httpSize = 'H'<<24 | 'T'<<16 | 'T'<<8 | 'P'
 
 // ReadResponse reads one size-prefixed response from r, blocking until it is
-// complete. More than maxMsgSize bytes are refused before they are read; 0 sets
-// no limit, and even then memory is taken only as bytes arrive.
-func ReadResponse(r io.Reader, maxMsgSize int32) ([]byte, error) {
+// complete. There is no limit but that of an int32; memory is taken only as bytes
+// arrive.
+func ReadResponse(r io.Reader) ([]byte, error) { return readResponse(r, 0) }
+
+// readResponse is ReadResponse with at most maxSize bytes: more are refused before
+// they are read. 0 sets no limit.
+func readResponse(r io.Reader, maxSize int32) ([]byte, error) {
 	var head [wire.SizeLen]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
@@ -181,11 +183,11 @@ func ReadResponse(r io.Reader, maxMsgSize int32) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case size < 0:
-		return nil, fmt.Errorf("response msg size is negative: %d", size)
-	case maxMsgSize > 0 && size == httpSize:
-		return nil, errors.New("unexpected HTTP response, a nsqd TCP endpoint is required")
-	case maxMsgSize > 0 && size > maxMsgSize:
-		return nil, fmt.Errorf("response msg size %d exceeds configured maximum (%d)", size, maxMsgSize)
+		return nil, detailed(ErrInvalidResponse, "response msg size is negative: %d", size)
+	case maxSize > 0 && size == httpSize:
+		return nil, ErrHTTPResponse
+	case maxSize > 0 && size > maxSize:
+		return nil, detailed(ErrInvalidResponse, "response msg size %d exceeds configured maximum (%d)", size, maxSize)
 	}
 	return wire.ReadBody(r, nil, int(size))
 }
@@ -195,14 +197,16 @@ func ReadResponse(r io.Reader, maxMsgSize int32) ([]byte, error) {
 func UnpackResponse(response []byte) (int32, []byte, error) {
 	frameType, err := wire.ParseSize(response)
 	if err != nil {
-		return -1, nil, errors.New("length of response is too small")
+		return -1, nil, detailed(ErrInvalidResponse, "length of response is too small")
 	}
 	return frameType, response[wire.SizeLen:], nil
 }
 
 // ReadUnpackedResponse is ReadResponse followed by UnpackResponse.
-func ReadUnpackedResponse(r io.Reader, maxMsgSize int32) (int32, []byte, error) {
-	response, err := ReadResponse(r, maxMsgSize)
+func ReadUnpackedResponse(r io.Reader) (int32, []byte, error) { return readUnpackedResponse(r, 0) }
+
+func readUnpackedResponse(r io.Reader, maxSize int32) (int32, []byte, error) {
+	response, err := readResponse(r, maxSize)
 	if err != nil {
 		return -1, nil, err
 	}

@@ -86,7 +86,7 @@ func TestReadResponse(t *testing.T) {
 		{"", 0, "EOF"},
 		{"\x00\x00\x00\x02no", 0, "length of response is too small"},
 	} {
-		frameType, data, err := ReadUnpackedResponse(strings.NewReader(tt.in), tt.max)
+		frameType, data, err := readUnpackedResponse(strings.NewReader(tt.in), tt.max)
 		switch {
 		case err != nil && (err.Error() != tt.want || frameType != -1):
 			t.Errorf("%q, at most %d: type %d, %v; want %s", tt.in, tt.max, frameType, err, tt.want)
@@ -102,7 +102,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var identify ErrIdentify
-	if err := error(ErrIdentify{"why"}); !errors.As(err, &identify) || err.Error() != "failed to IDENTIFY - why" {
+	if err := error(ErrIdentify{Reason: "why"}); !errors.As(err, &identify) || err.Error() != "failed to IDENTIFY - why" {
 		t.Errorf("got %v", err)
 	}
 }

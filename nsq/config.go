@@ -17,9 +17,10 @@ import (
 const VERSION = "1.4.0"
 
 // Config holds the options of a Producer or a Consumer, which copy it when
-// they are made. Start from NewConfig; then set fields, or options by the name
-// in the opt tag with Set. Durations that are sent to nsqd go out in whole
-// milliseconds.
+// they are made. Start from NewConfig, or a copy of what it returned; then set
+// fields, or options by the name in the opt tag with Set. A Config{} has none of
+// the defaults: it is refused with ErrNoNewConfig, and NewConn, which returns no
+// error, panics. Durations that are sent to nsqd go out in whole milliseconds.
 type Config struct {
 	// DialTimeout is how long a connection to nsqd or nsqlookupd may take to make.
 	DialTimeout time.Duration `opt:"dial_timeout" default:"1s"`
@@ -123,11 +124,12 @@ type Config struct {
 	LookupdAuthorization bool `opt:"skip_lookupd_authorization" default:"true"`
 
 	certFiles certFiles // of which Set was told one and waits for the other
+	made      bool      // by NewConfig, or copied from such a Config
 }
 
 // NewConfig returns a Config with every option at its default.
 func NewConfig() *Config {
-	c := &Config{UserAgent: "go-nsq/" + VERSION}
+	c := &Config{UserAgent: "go-nsq/" + VERSION, made: true}
 	c.Hostname, _ = os.Hostname() // without one, the name is left empty
 	c.ClientID, _, _ = strings.Cut(c.Hostname, ".")
 	for _, o := range options {
@@ -143,14 +145,24 @@ func NewConfig() *Config {
 // The value may be of the option's type or what can be taken for it: a decimal
 // string or an integer for a number, a string as time.ParseDuration reads it or
 // an integer of milliseconds for a duration, host:port for an address, a string
-// as strconv.ParseBool reads it or an integer that is not 0 for true. On error
-// the option keeps its value.
+// as strconv.ParseBool reads it or an integer that is not 0 for true. On error,
+// which is an *OptionError, the option keeps its value.
 //
 // More options make a TlsConfig, or change it: tls_root_ca_file, tls_cert and
 // tls_key name PEM files, which are read when they are set, the last two when
 // both are; tls_insecure_skip_verify takes anybody for nsqd; tls_min_version is
 // tls1.0, tls1.1, tls1.2 or tls1.3.
 func (c *Config) Set(option string, value any) error {
+	if err := c.usable(); err != nil {
+		return err
+	}
+	if err := c.set(option, value); err != nil {
+		return &OptionError{Option: option, Value: value, Err: err}
+	}
+	return nil
+}
+
+func (c *Config) set(option string, value any) error {
 	name := strings.ReplaceAll(option, "-", "_")
 	if set, ok := tlsOptions[name]; ok {
 		return c.setTLS(option, value, set)
@@ -178,17 +190,32 @@ func (c *Config) Set(option string, value any) error {
 	return fmt.Errorf("invalid option %s", option)
 }
 
-// Validate reports the first field that is out of its range.
+// Validate reports the first field that is out of its range, as an *OptionError.
 func (c *Config) Validate() error {
+	if err := c.usable(); err != nil {
+		return err
+	}
 	for _, o := range options {
 		if err := o.check(o.fieldName, normal(o.field(c))); err != nil {
-			return err
+			return &OptionError{Option: o.fieldName, Value: o.field(c).Interface(), Err: err}
 		}
 	}
 	if c.HeartbeatInterval > c.ReadTimeout {
-		return fmt.Errorf("HeartbeatInterval %v must be less than ReadTimeout %v", c.HeartbeatInterval, c.ReadTimeout)
+		err := fmt.Errorf("HeartbeatInterval %v must be less than ReadTimeout %v", c.HeartbeatInterval, c.ReadTimeout)
+		return &OptionError{Option: "HeartbeatInterval", Value: c.HeartbeatInterval, Err: err}
 	}
 	return c.validateTLS()
+}
+
+// usable reports a Config that was not made by NewConfig.
+func (c *Config) usable() error {
+	switch {
+	case c == nil:
+		return fmt.Errorf("nil Config: %w", ErrNoNewConfig)
+	case !c.made:
+		return ErrNoNewConfig
+	}
+	return nil
 }
 
 // ConfigFlag is a flag.Value that sets options of Config, as in

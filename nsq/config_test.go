@@ -1,6 +1,7 @@
 package nsq
 
 import (
+	"errors"
 	"flag"
 	"io"
 	"net"
@@ -41,6 +42,7 @@ func TestConfigDefaults(t *testing.T) {
 		OutputBufferTimeout:     250 * time.Millisecond,
 		MaxInFlight:             1,
 		LookupdAuthorization:    true,
+		made:                    true,
 	}
 	want.BackoffStrategy = &ExponentialStrategy{want}
 	if !reflect.DeepEqual(c, want) {
@@ -225,3 +227,33 @@ func TestConfigFlag(t *testing.T) {
 		t.Error("an unknown option was accepted")
 	}
 }
+
+func TestConfigNotFromNewConfig(t *testing.T) {
+	const text = "Config{} must be created with NewConfig()"
+	for name, tt := range map[string]struct {
+		config *Config
+		want   string // text of the error
+	}{
+		"a literal": {&Config{MaxInFlight: 1}, text},
+		"nil":       {nil, "nil Config: " + text},
+	} {
+		for call, err := range map[string]error{
+			"Set":            tt.config.Set("max_in_flight", 1),
+			"ConfigFlag.Set": (&ConfigFlag{tt.config}).Set("max_in_flight,1"),
+			"Validate":       tt.config.Validate(),
+			"NewProducer":    second(NewProducer("127.0.0.1:4150", tt.config)),
+			"NewConsumer":    second(NewConsumer("t", "c", tt.config)),
+		} {
+			if !errors.Is(err, ErrNoNewConfig) || err.Error() != tt.want {
+				t.Errorf("%s: %s returned %v, want %s", name, call, err, tt.want)
+			}
+		}
+	}
+	c := *NewConfig()
+	if err := c.Set("max_in_flight", 2); err != nil || c.MaxInFlight != 2 || c.Validate() != nil {
+		t.Errorf("a copy: %v, %v", err, c.Validate())
+	}
+}
+
+// second returns the error of a call that returns a value, too.
+func second[T any](_ T, err error) error { return err }

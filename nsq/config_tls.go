@@ -95,11 +95,15 @@ func (c *Config) validateTLS() error {
 	case !c.TlsV1:
 		return nil
 	case c.certFiles.cert != "":
-		return fmt.Errorf("tls_cert %s is set without tls_key", c.certFiles.cert)
+		return halfPair("tls_cert", c.certFiles.cert, "tls_key")
 	case c.certFiles.key != "":
-		return fmt.Errorf("tls_key %s is set without tls_cert", c.certFiles.key)
+		return halfPair("tls_key", c.certFiles.key, "tls_cert")
 	}
 	return nil
+}
+
+func halfPair(option, file, other string) error {
+	return &OptionError{Option: option, Value: file, Err: fmt.Errorf("%s %s is set without %s", option, file, other)}
 }
 
 // tlsVersion returns the version that a word means, in any case.

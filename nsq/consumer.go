@@ -2,7 +2,6 @@ package nsq
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -85,10 +84,10 @@ func NewConsumer(topic, channel string, config *Config) (*Consumer, error) {
 		return nil, err
 	}
 	if !IsValidTopicName(topic) {
-		return nil, errors.New("invalid topic name")
+		return nil, ErrInvalidTopicName
 	}
 	if !IsValidChannelName(channel) {
-		return nil, errors.New("invalid channel name")
+		return nil, ErrInvalidChannelName
 	}
 	r := &Consumer{
 		logging:     newLogging(fmt.Sprintf("[%s/%s]", topic, channel), slog.String("topic", topic), slog.String("channel", channel)),
@@ -302,9 +301,9 @@ func (r *Consumer) register(addr string) (*nsqd, error) {
 func (r *Consumer) beginLocked() error {
 	switch {
 	case r.stopped:
-		return errConsumerStopped
+		return ErrConsumerStopped
 	case r.handlerCount == 0:
-		return errors.New("no handlers")
+		return ErrNoHandlers
 	}
 	if !r.connecting {
 		r.connecting = true
@@ -321,8 +320,6 @@ func (r *Consumer) newNSQDLocked(addr string) *nsqd {
 	r.loops.Add(1)
 	return n
 }
-
-var errConsumerStopped = errors.New("consumer stopped")
 
 // unregister takes register back.
 func (r *Consumer) unregister(n *nsqd) {
@@ -367,7 +364,7 @@ func (r *Consumer) add(c *consumerConn) (maxInFlight int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
-		return 0, errConsumerStopped
+		return 0, ErrConsumerStopped
 	}
 	if c.nsqd.ctx.Err() != nil {
 		return 0, ErrNotConnected

@@ -22,7 +22,7 @@ const closeWaitTime = 100 * time.Millisecond
 func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 	nc, err := dial(n.ctx, n.addr, &r.config)
 	if r.ctx.Err() != nil && err != nil {
-		err = errConsumerStopped
+		err = ErrConsumerStopped
 	}
 	if err != nil {
 		return nil, err

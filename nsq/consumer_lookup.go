@@ -38,7 +38,7 @@ func (r *Consumer) ConnectToNSQLookupds(addresses []string) error {
 		return err
 	}
 	if r.ctx.Err() != nil {
-		return errConsumerStopped
+		return ErrConsumerStopped
 	}
 	timeout := time.NewTimer(firstConnects)
 	defer timeout.Stop()
@@ -48,7 +48,7 @@ func (r *Consumer) ConnectToNSQLookupds(addresses []string) error {
 		case <-timeout.C:
 			return nil
 		case <-r.ctx.Done():
-			return errConsumerStopped
+			return ErrConsumerStopped
 		}
 	}
 	return nil

@@ -672,7 +672,7 @@ func TestStopWhileDiscovering(t *testing.T) {
 			prepare(f, r)
 			var connecting sync.WaitGroup
 			connecting.Go(func() {
-				if err := r.ConnectToNSQLookupd(strings.Replace(f.URL, "127.0.0.1", "localhost", 1)); err != nil && err != errConsumerStopped {
+				if err := r.ConnectToNSQLookupd(strings.Replace(f.URL, "127.0.0.1", "localhost", 1)); err != nil && err != ErrConsumerStopped {
 					t.Error(err)
 				}
 			})

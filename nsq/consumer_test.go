@@ -59,7 +59,7 @@ func TestConnectErrors(t *testing.T) {
 	c.Magic()
 	c.Expect("IDENTIFY")
 	c.Fail("E_BAD_BODY IDENTIFY no")
-	if err := nsqtest.Receive(t, "ConnectToNSQD", first); err != (ErrIdentify{"E_BAD_BODY IDENTIFY no"}) {
+	if err := nsqtest.Receive(t, "ConnectToNSQD", first); !errors.Is(err, ErrIdentify{Reason: "E_BAD_BODY IDENTIFY no"}) {
 		t.Errorf("got %v", err)
 	}
 

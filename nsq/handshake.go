@@ -2,7 +2,6 @@ package nsq
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -85,7 +84,7 @@ func (c *nsqdConn) handshake() error {
 		err = c.upgrade()
 	}
 	if err != nil {
-		return ErrIdentify{err.Error()}
+		return newErrIdentify(err)
 	}
 	if c.identity.AuthRequired {
 		return c.authenticate()
@@ -122,7 +121,7 @@ type AuthResponse struct {
 // authenticate sends AuthSecret and waits for the answer.
 func (c *nsqdConn) authenticate() error {
 	if c.cfg.AuthSecret == "" {
-		return errors.New("Auth Required") //nolint:staticcheck // users look for this text
+		return ErrAuthRequired
 	}
 	if _, err := c.out.Write(wire.AppendAuth(nil, c.cfg.AuthSecret)); err != nil {
 		return err
@@ -133,7 +132,7 @@ func (c *nsqdConn) authenticate() error {
 		err = json.Unmarshal(data, c.auth)
 	}
 	if err != nil {
-		return fmt.Errorf("Error authenticating %w", err) //nolint:staticcheck // users look for this text
+		return fmt.Errorf("%w %w", ErrAuthenticating, err)
 	}
 	return nil
 }
@@ -145,14 +144,14 @@ func (c *nsqdConn) readAnswer() ([]byte, error) {
 	if limit == 0 || limit > maxHandshake {
 		limit = maxHandshake
 	}
-	frameType, data, err := ReadUnpackedResponse(c.br, limit)
+	frameType, data, err := readUnpackedResponse(c.br, limit)
 	switch {
 	case err != nil:
 		return nil, err
 	case frameType == FrameTypeError:
 		return nil, ErrProtocol{string(data)}
 	case frameType != FrameTypeResponse:
-		return nil, fmt.Errorf("unexpected frame type %d", frameType)
+		return nil, detailed(ErrInvalidResponse, "unexpected frame type %d", frameType)
 	}
 	return data, nil
 }

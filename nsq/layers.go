@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"time"
@@ -55,9 +56,9 @@ func (c *nsqdConn) upgrade() error {
 	granted := &c.identity
 	switch {
 	case c.cfg.TlsV1 && !granted.TLSv1:
-		return errors.New("nsqd does not offer TLS")
+		return ErrNoTLS
 	case granted.Deflate && granted.Snappy:
-		return errors.New("nsqd granted both deflate and snappy")
+		return detailed(ErrInvalidResponse, "nsqd granted both deflate and snappy")
 	}
 	if granted.TLSv1 {
 		if err := c.startTLS(); err != nil {
@@ -97,7 +98,7 @@ func (c *nsqdConn) put(layer string, in io.Reader, out io.Writer) error {
 	c.br.Reset(in)
 	data, err := c.readAnswer()
 	if refused := (ErrProtocol{}); errors.As(err, &refused) || err == nil && string(data) != wire.OK {
-		return errors.New("invalid response from " + layer + " upgrade")
+		return fmt.Errorf("%w from %s upgrade", ErrInvalidResponse, layer)
 	}
 	return err
 }

@@ -1,8 +1,6 @@
 package nsq
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -75,12 +73,12 @@ func parseLookupURL(addr string) (*url.URL, error) {
 	case err != nil:
 		return nil, err
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("scheme %q is neither http nor https", u.Scheme)
+		return nil, detailed(ErrInvalidAddress, "scheme %q is neither http nor https", u.Scheme)
 	case u.Port() == "":
-		return nil, errors.New("missing port")
+		return nil, ErrMissingPort
 	}
 	if n, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || n == 0 {
-		return nil, fmt.Errorf("invalid port %q", u.Port())
+		return nil, detailed(ErrInvalidAddress, "invalid port %q", u.Port())
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path, u.RawPath = "/lookup", ""

@@ -147,7 +147,7 @@ func (d *discovery) remove(addr string) error {
 	case i < 0:
 		return ErrNotConnected
 	case len(d.lookupds) == 1:
-		return fmt.Errorf("cannot disconnect from only remaining nsqlookupd HTTP address %s", addr)
+		return fmt.Errorf("%w %s", ErrOnlyLookupd, addr)
 	}
 	d.lookupds[i].cancel()
 	d.lookupds = slices.Delete(d.lookupds, i, i+1)

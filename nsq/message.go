@@ -1,7 +1,6 @@
 package nsq
 
 import (
-	"errors"
 	"io"
 	"sync/atomic"
 	"time"
@@ -57,14 +56,12 @@ func NewMessage(id MessageID, body []byte) *Message {
 	return &Message{ID: id, Body: body, Timestamp: time.Now().UnixNano()}
 }
 
-var errShortMessage = errors.New("not enough data to decode valid message")
-
 // DecodeMessage parses the data of a message frame. The message's body is a
 // slice of b.
 func DecodeMessage(b []byte) (*Message, error) {
 	w, err := wire.ParseMessage(b)
 	if err != nil {
-		return nil, errShortMessage
+		return nil, ErrShortMessage
 	}
 	return &Message{ID: w.ID, Body: w.Body, Timestamp: w.Timestamp, Attempts: w.Attempts}, nil
 }

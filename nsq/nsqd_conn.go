@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -152,7 +151,7 @@ func (c *nsqdConn) readLoop(h frameHandler) error {
 				err = h.onMessage(m, c.link.lastRead)
 			}
 		default:
-			err = fmt.Errorf("unexpected frame type %d", t)
+			err = detailed(ErrInvalidResponse, "unexpected frame type %d", t)
 		}
 		if err != nil {
 			return err

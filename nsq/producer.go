@@ -3,7 +3,6 @@ package nsq
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -365,9 +364,9 @@ func (c *producerConn) onError(data []byte) error {
 }
 
 func (c *producerConn) onMessage(*Message, time.Time) error {
-	return errors.New("unexpected message")
+	return detailed(ErrInvalidResponse, "unexpected message")
 }
 
 func unexpected(frameType int32, data []byte) error {
-	return fmt.Errorf("unexpected response type=%d len=%d data[:32]=0x%x", frameType, len(data), data[:min(len(data), 32)])
+	return detailed(ErrInvalidResponse, "unexpected response type=%d len=%d data[:32]=0x%x", frameType, len(data), data[:min(len(data), 32)])
 }
