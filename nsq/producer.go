@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -27,8 +28,9 @@ type Producer struct {
 	results *results
 	stop    sync.Once
 
-	mu      sync.Mutex    // conn, dialing, stopped
-	conn    *producerConn // nil while there is none
+	conn atomic.Pointer[producerConn] // nil while there is none
+
+	mu      sync.Mutex    // what follows
 	dialing *producerDial // nil while nobody dials
 	stopped bool
 }
@@ -92,6 +94,16 @@ func NewProducer(addr string, config *Config) (*Producer, error) {
 
 // String returns the address of the nsqd.
 func (p *Producer) String() string { return p.addr }
+
+// load returns how many transactions nsqd has not answered, and whether there is
+// a connection at all. It takes no lock.
+func (p *Producer) load() (pending int, connected bool) {
+	c := p.conn.Load()
+	if c == nil {
+		return 0, false
+	}
+	return int(c.load.Load()), true
+}
 
 // Ping connects if needed and sends a command that nsqd does not answer: it
 // shows that nsqd can be reached and written to.
@@ -166,7 +178,7 @@ func (p *Producer) Stop() {
 		first = true
 		p.mu.Lock()
 		p.stopped = true
-		c := p.conn
+		c := p.conn.Load()
 		p.mu.Unlock()
 
 		p.results.release()
@@ -218,7 +230,7 @@ func (p *Producer) submit(pb publication, t *ProducerTransaction) error {
 			continue
 		}
 		c.queued = pb.appendTo(c.queued)
-		c.pending.push(t)
+		c.push(t)
 		c.commit()
 		return nil
 	}
@@ -227,8 +239,11 @@ func (p *Producer) submit(pb publication, t *ProducerTransaction) error {
 // connected returns the connection, after connecting if there is none.
 func (p *Producer) connected() (*producerConn, error) {
 	for {
+		if c := p.conn.Load(); c != nil {
+			return c, nil
+		}
 		p.mu.Lock()
-		c, d, stopped := p.conn, p.dialing, p.stopped
+		c, d, stopped := p.conn.Load(), p.dialing, p.stopped
 		dial := c == nil && d == nil && !stopped
 		if dial {
 			d = &producerDial{done: make(chan struct{})}
@@ -267,7 +282,7 @@ func (p *Producer) dial(d *producerDial) {
 		err = ErrStopped
 	}
 	if err == nil {
-		p.conn = c
+		p.conn.Store(c)
 	}
 	p.dialing, d.err = nil, err
 	close(d.done)
@@ -286,13 +301,7 @@ func (p *Producer) dial(d *producerDial) {
 }
 
 // forget makes the next call connect anew.
-func (p *Producer) forget(c *producerConn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conn == c {
-		p.conn = nil
-	}
-}
+func (p *Producer) forget(c *producerConn) { p.conn.CompareAndSwap(c, nil) }
 
 // router matches what nsqd answers on a connection to the transactions waiting
 // for it, first in first out, until the connection ends; it then ends those
@@ -314,6 +323,7 @@ func (p *Producer) router(c *producerConn) {
 type producerConn struct {
 	*nsqdConn
 	finish  func(*ProducerTransaction) // must not wait for its doneChan
+	load    atomic.Int64               // pending.n, for who does not want to lock
 	pending ring[*ProducerTransaction] // guarded by nsqdConn.mu, so that its order is that of the commands
 }
 
@@ -329,11 +339,19 @@ func (c *producerConn) shutdown() {
 	}
 }
 
+// push makes t wait for the answer to the command that was queued last. The
+// queue of commands must be locked.
+func (c *producerConn) push(t *ProducerTransaction) {
+	c.pending.push(t)
+	c.load.Store(int64(c.pending.n))
+}
+
 // next removes and returns the transaction that was pending longest, or nil.
 func (c *producerConn) next() *ProducerTransaction {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t, _ := c.pending.pop()
+	c.load.Store(int64(c.pending.n))
 	return t
 }
 

@@ -159,6 +159,34 @@ func TestRepliesAreMatchedInOrder(t *testing.T) {
 	}
 }
 
+// load tells of a connection and of what nsqd has yet to answer on it.
+func TestLoad(t *testing.T) {
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
+	expect := func(pending int, connected bool) {
+		t.Helper()
+		nsqtest.Eventually(t, fmt.Sprint("load ", pending, connected), func() bool {
+			n, ok := p.load()
+			return n == pending && ok == connected
+		})
+	}
+	expect(0, false)
+	go p.Ping()
+	c := f.Accept()
+	c.Expect("NOP")
+	expect(0, true)
+	for range 3 {
+		if err := p.PublishAsync("t", []byte("x"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(3, true)
+	c.Respond(wire.OK)
+	expect(2, true)
+	p.Stop()
+	expect(0, false)
+}
+
 func TestAsyncResultsComeInOrder(t *testing.T) {
 	f := nsqtest.NewFake(t)
 	p := newTestProducer(t, f.Addr, nil)

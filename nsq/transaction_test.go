@@ -49,7 +49,7 @@ func pipeProducer(t *testing.T) *Producer {
 	p.SetLogger(nil, LogLevelInfo)
 	client, server := net.Pipe()
 	c := &producerConn{nsqdConn: newNSQDConn(client, "pipe", &p.config), finish: p.results.deliver}
-	p.conn = c
+	p.conn.Store(c)
 	p.routers.Add(1)
 	go p.router(c)
 	nsqtest.NewFakeConn(t, server).Publishing()
