@@ -28,8 +28,8 @@ type Consumer struct {
 	// StopChan is closed when the consumer has stopped.
 	StopChan chan int
 
-	received, finished, requeued atomic.Uint64
-	backingOff                   atomic.Bool // the level of backoff is not 0; changed under mu
+	counters   consumerCounters
+	backingOff atomic.Bool // the level of backoff is not 0; changed under mu
 
 	queue     messageQueue
 	discovery *discovery
@@ -47,6 +47,7 @@ type Consumer struct {
 	conns        []*consumerConn  // those who get messages, when there are few, before those who wait
 	maxInFlight  int
 	backoff      backoff
+	backoffs     uint64      // how many pauses there were
 	rotation     *time.Timer // when a turn, or the pause of backoff, ends
 	stopped      bool
 }
@@ -188,12 +189,15 @@ func (r *Consumer) DisconnectFromNSQD(addr string) error {
 // Stats returns what the consumer has done so far.
 func (r *Consumer) Stats() *ConsumerStats {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	connections := len(r.conns)
+	r.mu.Unlock()
+	finished, requeued := r.counters.finished.Load(), r.counters.requeued.Load()
+	queue, _ := r.queue.state() // last, so that no more are answered than received
 	return &ConsumerStats{
-		MessagesReceived: r.received.Load(),
-		MessagesFinished: r.finished.Load(),
-		MessagesRequeued: r.requeued.Load(),
-		Connections:      len(r.conns),
+		MessagesReceived: queue.received,
+		MessagesFinished: finished,
+		MessagesRequeued: requeued,
+		Connections:      connections,
 	}
 }
 
@@ -258,6 +262,7 @@ func (r *Consumer) handle(handler Handler) {
 		}
 		m := d.m
 		if r.config.MaxAttempts > 0 && m.Attempts > r.config.MaxAttempts {
+			r.counters.givenUp.Add(1)
 			r.log(eventGivenUp, &m.ID, m.Attempts)
 			if failed != nil {
 				failed.LogFailedMessage(m)
@@ -267,6 +272,7 @@ func (r *Consumer) handle(handler Handler) {
 		}
 		err := handler.HandleMessage(m)
 		if err != nil {
+			r.counters.handlerErrors.Add(1)
 			r.log(eventHandlerFailed, verbatim{err}, &m.ID)
 		}
 		if m.IsAutoResponseDisabled() {

@@ -48,6 +48,9 @@ func (r *Consumer) changeBackoff(was, next backoff) (share int, ok bool) {
 	}
 	r.backoff = next
 	r.backingOff.Store(next.level > 0)
+	if next.paused() {
+		r.backoffs++
+	}
 	r.balanceLocked()
 	return shares(max(1, len(r.openLocked())), r.maxInFlight)[0], true
 }

@@ -20,7 +20,11 @@ const closeWaitTime = 100 * time.Millisecond
 
 // connect makes a connection to n and takes it into the consumer.
 func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
+	r.counters.dials.Add(1)
 	nc, err := dial(n.ctx, n.addr, &r.config)
+	if err != nil && n.ctx.Err() == nil {
+		r.counters.dialFailures.Add(1)
+	}
 	if r.ctx.Err() != nil && err != nil {
 		err = ErrConsumerStopped
 	}
@@ -72,6 +76,7 @@ func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
 			n.log(eventConnectionClosed)
 			return
 		}
+		r.counters.losses.Add(1)
 		n.log(eventConnectionLost, err)
 		if c.subscribed {
 			pause = firstReconnect
@@ -201,6 +206,7 @@ func (c *consumerConn) onResponse(data []byte) error {
 // onError logs what nsqd complains about. If that is more than one message,
 // nsqd closes the connection itself.
 func (c *consumerConn) onError(data []byte) error {
+	c.consumer.counters.protocolErrors.Add(1)
 	c.nsqd.log(eventProtocolError, data)
 	return nil
 }
@@ -212,7 +218,6 @@ func (c *consumerConn) onMessage(m *Message, received time.Time) error {
 		d.expires = received.Add(time.Duration(ms) * time.Millisecond)
 	}
 	c.lastRecv.Store(int64(received.Sub(c.made)))
-	c.consumer.received.Add(1)
 	c.inFlight.Add(1)
 	// Messages may be sent again before the first delivery is known here to have
 	// timed out, so this is not exact.
@@ -228,7 +233,7 @@ func (c *consumerConn) onMessage(m *Message, received time.Time) error {
 
 // OnFinish sends FIN.
 func (c *consumerConn) OnFinish(m *Message) {
-	c.consumer.finished.Add(1)
+	c.consumer.counters.finished.Add(1)
 	c.consumer.noteOutcome(succeeded)
 	c.send(func(b []byte) []byte { return wire.AppendFin(b, m.ID) })
 	c.answered()
@@ -236,7 +241,7 @@ func (c *consumerConn) OnFinish(m *Message) {
 
 // OnRequeue sends REQ.
 func (c *consumerConn) OnRequeue(m *Message, delay time.Duration, backoff bool) {
-	c.consumer.requeued.Add(1)
+	c.consumer.counters.requeued.Add(1)
 	if backoff {
 		c.consumer.noteOutcome(failed)
 	} else {
@@ -252,6 +257,7 @@ func (c *consumerConn) OnRequeue(m *Message, delay time.Duration, backoff bool) 
 
 // OnTouch sends TOUCH.
 func (c *consumerConn) OnTouch(m *Message) {
+	c.consumer.counters.touched.Add(1)
 	c.send(func(b []byte) []byte { return wire.AppendTouch(b, m.ID) })
 }
 

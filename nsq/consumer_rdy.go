@@ -186,6 +186,10 @@ func (r *Consumer) ChangeMaxInFlight(maxInFlight int) {
 func (r *Consumer) IsStarved() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.starvedLocked()
+}
+
+func (r *Consumer) starvedLocked() bool {
 	for _, c := range r.conns {
 		inFlight := c.inFlight.Load()
 		if inFlight > 0 && inFlight >= c.rdy.Load()*85/100 && !c.closing.Load() {

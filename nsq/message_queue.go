@@ -29,8 +29,22 @@ type messageQueue struct {
 	ready    sync.Cond
 	last     ring[delivery] // handed out first
 	waiting  ring[delivery] // the others
-	outdated int            // how many were dropped and not reported
+	counts   queueCounts
+	reported uint64 // how many of the dropped ones dropped has told
 	closed   bool
+}
+
+// queueCounts is what went through a messageQueue so far.
+type queueCounts struct {
+	received, bytes uint64 // messages, and their bodies
+	dropped         uint64 // messages
+}
+
+// state returns the counts, and how many messages wait at present.
+func (q *messageQueue) state() (c queueCounts, waiting int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.counts, q.last.n + q.waiting.n
 }
 
 func (q *messageQueue) init() { q.ready.L = &q.mu }
@@ -42,6 +56,8 @@ var errTooMany = errors.New("nsqd sends more messages than it was asked for")
 func (q *messageQueue) push(d delivery, now time.Time, limit int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.counts.received++
+	q.counts.bytes += uint64(len(d.m.Body))
 	for {
 		first, ok := q.waiting.first()
 		if !ok || !first.stale(now) {
@@ -103,7 +119,7 @@ func (q *messageQueue) takeLocked(from *ring[delivery]) (delivery, bool) {
 // dropLocked takes a message out of flight that nsqd does not expect an answer
 // to.
 func (q *messageQueue) dropLocked(d delivery) {
-	q.outdated++
+	q.counts.dropped++
 	d.c.answered()
 }
 
@@ -116,11 +132,11 @@ func (q *messageQueue) lastOf(n *nsqd) int {
 }
 
 // dropped returns how many messages were dropped since it was last called.
-func (q *messageQueue) dropped() int {
+func (q *messageQueue) dropped() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := q.outdated
-	q.outdated = 0
+	n := q.counts.dropped - q.reported
+	q.reported = q.counts.dropped
 	return n
 }
 
