@@ -15,14 +15,20 @@ const (
 	defaultMaxRDY = 2500 // until nsqd says otherwise
 )
 
-// identifyResponse is the part of the answer to IDENTIFY that is used.
-type identifyResponse struct {
+// IdentifyResponse is what nsqd answers to IDENTIFY: its limit for RDY, and what
+// it grants of the layers that were asked for.
+type IdentifyResponse struct {
 	MaxRdyCount  int64 `json:"max_rdy_count"`
-	MsgTimeout   int64 `json:"msg_timeout"` // in milliseconds; 0 if it is not known
 	TLSv1        bool  `json:"tls_v1"`
 	Deflate      bool  `json:"deflate"`
 	Snappy       bool  `json:"snappy"`
 	AuthRequired bool  `json:"auth_required"`
+}
+
+// negotiated is all of the answer to IDENTIFY that is used.
+type negotiated struct {
+	IdentifyResponse
+	MsgTimeout int64 `json:"msg_timeout"` // in milliseconds; 0 if it is not known
 }
 
 // identity is the body of IDENTIFY.

@@ -36,6 +36,7 @@ type frameHandler interface {
 	onResponse(data []byte) error
 	onError(data []byte) error
 	onMessage(m *Message, received time.Time) error
+	onHeartbeat() // which is answered afterwards
 }
 
 // nsqdConn is a connection to one nsqd after a successful IDENTIFY. serve must be
@@ -53,7 +54,7 @@ type nsqdConn struct {
 	out      io.Writer // the topmost layer
 	tls      *tls.Conn // nil if it is not among the layers
 	br       *bufio.Reader
-	identity identifyResponse
+	identity negotiated
 	auth     *AuthResponse // nil if nsqd did not ask for a secret
 
 	mu       sync.Mutex // what follows
@@ -65,24 +66,29 @@ type nsqdConn struct {
 	peak     int        // how much the writer took lately
 	taken    uint64     // how often the writer took what was queued
 	done     uint64     // how often it has written that; taken or one less
+	failed   bool       // a write failed: nothing more is written
 	ending   error      // why no more commands are taken; nil while they are
 	cause    error      // why the socket was closed; nil while it is not
 }
 
 // dial connects to addr, introduces the client, puts on the layers that were
-// agreed on, and shows its secret if nsqd asks for one. It returns when ctx ends; its error is that of the network, an
-// ErrIdentify, or says what nsqd thinks of the secret.
+// agreed on, and shows its secret if nsqd asks for one. Its error is that of the
+// network, an ErrIdentify, or says what nsqd thinks of the secret; when ctx ends
+// before, it is that of interrupted.
 func dial(ctx context.Context, addr string, cfg *Config) (*nsqdConn, error) {
 	dialer := net.Dialer{Timeout: cfg.DialTimeout, LocalAddr: cfg.LocalAddr}
 	nc, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
+		if ctx.Err() != nil {
+			err = interrupted(ctx, "connecting to nsqd "+addr)
+		}
 		return nil, err
 	}
 	c := newNSQDConn(nc, addr, cfg)
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	err = c.handshake()
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
+	if !stop() {
+		err = interrupted(ctx, "connecting to nsqd "+addr)
 	}
 	if err != nil {
 		nc.Close()
@@ -138,6 +144,7 @@ func (c *nsqdConn) readLoop(h frameHandler) error {
 		switch t {
 		case wire.FrameResponse:
 			if string(data) == wire.Heartbeat {
+				h.onHeartbeat()
 				c.send(wire.AppendNop)
 				continue
 			}
@@ -159,6 +166,9 @@ func (c *nsqdConn) readLoop(h frameHandler) error {
 	}
 }
 
+// onHeartbeat is for frameHandlers that have nothing to do with heartbeats.
+func (c *nsqdConn) onHeartbeat() {}
+
 // writeLoop writes what is queued until the connection is closed or drained.
 func (c *nsqdConn) writeLoop() {
 	var b []byte
@@ -172,7 +182,7 @@ func (c *nsqdConn) writeLoop() {
 			return
 		}
 		if _, err := c.out.Write(b); err != nil {
-			c.end(err)
+			c.fail(err)
 			c.awaitReader() // nsqd may have said why
 			return
 		}
@@ -292,13 +302,21 @@ func (c *nsqdConn) flush() error {
 	if len(c.queued) > 0 {
 		last++
 	}
-	for c.done < last && c.cause == nil {
+	for c.done < last && c.cause == nil && !c.failed {
 		c.written.Wait()
 	}
 	if c.done < last {
 		return ErrNotConnected
 	}
 	return nil
+}
+
+// fail notes that a write failed.
+func (c *nsqdConn) fail(reason error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = true
+	c.endLocked(reason)
 }
 
 // drain makes the connection take no more commands, and close after nsqd has

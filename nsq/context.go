@@ -1,0 +1,17 @@
+package nsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// interrupted returns the error of a call whose ctx ended while it was doing what
+// it says. It is ctx.Err() and the cause of that, if there is another.
+func interrupted(ctx context.Context, doing string) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return fmt.Errorf("%s: %w", doing, cause)
+	}
+	return fmt.Errorf("%s: %w: %w", doing, err, cause)
+}
