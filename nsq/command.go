@@ -189,7 +189,11 @@ func readResponse(r io.Reader, maxSize int32) ([]byte, error) {
 	case maxSize > 0 && size > maxSize:
 		return nil, detailed(ErrInvalidResponse, "response msg size %d exceeds configured maximum (%d)", size, maxSize)
 	}
-	return wire.ReadBody(r, nil, int(size))
+	response, err := wire.ReadBody(r, nil, int(size))
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
 }
 
 // UnpackResponse splits a response into its frame type and its data, which is

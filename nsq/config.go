@@ -156,6 +156,7 @@ func (c *Config) Set(option string, value any) error {
 	if err := c.usable(); err != nil {
 		return err
 	}
+	option = strings.ReplaceAll(option, "-", "_")
 	if err := c.set(option, value); err != nil {
 		return &OptionError{Option: option, Value: value, Err: err}
 	}
@@ -163,12 +164,11 @@ func (c *Config) Set(option string, value any) error {
 }
 
 func (c *Config) set(option string, value any) error {
-	name := strings.ReplaceAll(option, "-", "_")
-	if set, ok := tlsOptions[name]; ok {
+	if set, ok := tlsOptions[option]; ok {
 		return c.setTLS(option, value, set)
 	}
 	for _, o := range options {
-		if o.name != name {
+		if o.name != option {
 			continue
 		}
 		v, err := coerce(value, o.kind)

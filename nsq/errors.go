@@ -151,7 +151,7 @@ func (c ErrorCode) Error() string { return string(c) }
 
 // OptionError is what Config.Set and Config.Validate return about an option.
 type OptionError struct {
-	Option string // the name Set was given, or the name of the field
+	Option string // the name of the option for Set, or that of the field
 	Value  any    // what is no use
 	Err    error  // why
 }

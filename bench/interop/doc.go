@@ -4,14 +4,17 @@
 //
 //	go test -run='^$' -bench=. -benchtime=5x
 //
-// The program is in gonsq/library.go; ours/library.go is the same text with
-// another import, as go generate makes it. It is a module of its own so that
+// The program is in gonsq; ours is the same text with another import, as go
+// generate makes it. It is a module of its own so that
 // nothing else here depends on go-nsq.
 package interop
 
-//go:generate sh -c "sed -e 's,^package gonsq,package ours,' -e 's,github.com/nsqio/go-nsq,github.com/seed893f581e/nsq/nsq,' gonsq/library.go >ours/library.go"
+//go:generate sh -c "for f in library offline; do sed -e 's,^package gonsq,package ours,' -e 's,github.com/nsqio/go-nsq,github.com/seed893f581e/nsq/nsq,' gonsq/${DOLLAR}f.go >ours/${DOLLAR}f.go; done"
 
-import "time"
+import (
+	"io"
+	"time"
+)
 
 // A Library is a client library without its types.
 type Library interface {
@@ -21,6 +24,42 @@ type Library interface {
 	// Describe names the error of the library that err is, or else returns its
 	// text.
 	Describe(err error) string
+
+	Offline
+}
+
+// Offline is what a library does without a broker. Where nothing else is said,
+// results are texts to be compared.
+type Offline interface {
+	NewConfig() Config
+	Constants() []Fact
+	Names(name string) (topic, channel bool)
+	Commands() []Fact
+	NilBodies() []Fact // commands of which the body is nil
+	Read(r io.Reader) string
+	ReadUnpacked(r io.Reader) string
+	Unpack(response []byte) string
+	Decode(message []byte) string
+	Answers() []Fact // what the delegate of a message is told
+	Misuse() []Fact
+}
+
+// A Fact is something that a library does.
+type Fact struct{ Name, Value string }
+
+// A Config has the methods of both libraries.
+type Config interface {
+	Set(option string, value any) error
+	Validate() error
+	Struct() any // a pointer to the struct of the library
+
+	SetFlag(opt string) error // through a ConfigFlag
+	FlagText() string
+
+	// SetStrategy sets a strategy, made by the program if name is that of its
+	// type.
+	SetStrategy(name string) error
+	Backoff(level int) time.Duration
 }
 
 // A Producer has the methods of both libraries. Those that end in Async wait

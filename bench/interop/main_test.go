@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,12 +19,20 @@ import (
 
 // Both programs must stay the same.
 func TestProgramsDifferInTheirImportOnly(t *testing.T) {
-	theirs, err := os.ReadFile("gonsq/library.go")
+	files, err := filepath.Glob("gonsq/*.go")
 	must(t, err)
-	want := bytes.Replace(theirs, []byte("\npackage gonsq\n"), []byte("\npackage ours\n"), 1)
-	want = bytes.Replace(want, []byte(`"github.com/nsqio/go-nsq"`), []byte(`"github.com/seed893f581e/nsq/nsq"`), 1)
-	if got, err := os.ReadFile("ours/library.go"); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("ours/library.go is not what go generate makes (error: %v)", err)
+	for _, file := range files {
+		name := filepath.Base(file)
+		if name == "doc.go" {
+			continue
+		}
+		theirs, err := os.ReadFile(file)
+		must(t, err)
+		want := bytes.Replace(theirs, []byte("\npackage gonsq\n"), []byte("\npackage ours\n"), 1)
+		want = bytes.Replace(want, []byte(`"github.com/nsqio/go-nsq"`), []byte(`"github.com/seed893f581e/nsq/nsq"`), 1)
+		if got, err := os.ReadFile("ours/" + name); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("ours/%s is not what go generate makes (error: %v)", name, err)
+		}
 	}
 }
 
