@@ -45,7 +45,10 @@ type MetricSource interface {
 	Metrics() iter.Seq[Metric]
 }
 
-var _ MetricSource = (*Consumer)(nil)
+var (
+	_ MetricSource = (*Producer)(nil)
+	_ MetricSource = (*Consumer)(nil)
+)
 
 // metrics returns the metrics that take returns at the time it is ranged over.
 func metrics(take func() []Metric) iter.Seq[Metric] {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // metricsText returns what WriteMetrics writes, without the comments.
@@ -32,11 +33,12 @@ func metricsText(t *testing.T, sources ...MetricSource) string {
 	return values.String()
 }
 
-// awaitMetrics waits until the metrics of source are those in want, in which
-// LABELS stands for labels.
+// awaitMetrics waits until the metrics of source are those in want. There, LABELS
+// stands for labels, NSQD for the same without braces, DIALS for the number of
+// attempts to connect, however many, and DIALS-2 for two less.
 func awaitMetrics(t *testing.T, source MetricSource, labels, want string) {
 	t.Helper()
-	want = strings.TrimSpace(strings.ReplaceAll(want, "LABELS", labels)) + "\n"
+	want = strings.NewReplacer("LABELS", labels, "NSQD", strings.Trim(labels, "{}")).Replace(strings.TrimSpace(want)) + "\n"
 	got := ""
 	defer func() {
 		if t.Failed() {
@@ -45,7 +47,13 @@ func awaitMetrics(t *testing.T, source MetricSource, labels, want string) {
 	}()
 	nsqtest.Eventually(t, "the metrics", func() bool {
 		got = metricsText(t, source)
-		return got == want
+		var dials int
+		for m := range source.Metrics() {
+			if strings.HasSuffix(m.Name, "_dials_total") {
+				dials = int(m.Value)
+			}
+		}
+		return got == strings.NewReplacer("DIALS-2", fmt.Sprint(dials-2), "DIALS", fmt.Sprint(dials)).Replace(want)
 	})
 }
 
@@ -126,14 +134,13 @@ nsq_consumer_starvedLABELS 0
 	returns[7] <- errors.New("no")
 	c = nsqtest.ListenFake(t, f.Addr).Accept()
 	c.Expect("SUB t c")
-	dials := r.counters.dials.Load()
-	awaitMetrics(t, r, `{channel="c",topic="t"}`, fmt.Sprintf(`
+	awaitMetrics(t, r, `{channel="c",topic="t"}`, `
 nsq_consumer_backoff_levelLABELS 1
 nsq_consumer_backoffs_totalLABELS 1
 nsq_consumer_connectionsLABELS 1
 nsq_consumer_connections_lost_totalLABELS 1
-nsq_consumer_dial_failures_totalLABELS %d
-nsq_consumer_dials_totalLABELS %d
+nsq_consumer_dial_failures_totalLABELS DIALS-2
+nsq_consumer_dials_totalLABELS DIALS
 nsq_consumer_handler_errors_totalLABELS 2
 nsq_consumer_handlersLABELS 2
 nsq_consumer_max_in_flightLABELS 100
@@ -149,7 +156,104 @@ nsq_consumer_protocol_errors_totalLABELS 3
 nsq_consumer_rdyLABELS 0
 nsq_consumer_received_bytes_totalLABELS 41
 nsq_consumer_starvedLABELS 0
-`, dials-2, dials))
+`)
+}
+
+// Every metric of a producer has its value while publications are under way, after
+// one was refused, and after connections were lost.
+func TestMetricsOfProducer(t *testing.T) {
+	f := nsqtest.NewFake(t)
+	p := newTestProducer(t, f.Addr, nil)
+	one, two := [][]byte{[]byte("1")}, [][]byte{[]byte("12"), []byte("345")}
+	unread := make(chan *ProducerTransaction)
+	pinged := make(chan error, 1)
+	go func() { pinged <- p.Ping() }()
+	c := f.Accept()
+	c.Expect("NOP")
+	if err := nsqtest.Receive(t, "Ping", pinged); err != nil {
+		t.Fatal(err)
+	}
+	publish := func(commands ...string) {
+		t.Helper()
+		for _, command := range commands {
+			var err error
+			switch command {
+			case "PUB t":
+				err = p.PublishAsync("t", []byte("body"), nil)
+			case "MPUB t":
+				err = p.MultiPublishAsync("t", two, nil)
+			case "DPUB t 1000":
+				err = p.DeferredPublishAsync("t", time.Second, []byte("deferred"), unread)
+			case "MPUB u":
+				err = p.MultiPublishAsync("u", one, nil)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			c.Expect(command)
+		}
+	}
+	publish("PUB t", "PUB t", "PUB t", "MPUB t", "DPUB t 1000", "MPUB u")
+	for range 4 {
+		c.Respond(wire.OK)
+	}
+	awaitMetrics(t, p, `{nsqd="`+f.Addr+`"}`, `
+nsq_producer_connectedLABELS 1
+nsq_producer_connections_lost_totalLABELS 0
+nsq_producer_dial_failures_totalLABELS 0
+nsq_producer_dials_totalLABELS 1
+nsq_producer_messages_published_totalLABELS 5
+nsq_producer_published_bytes_totalLABELS 17
+nsq_producer_publishes_pendingLABELS 2
+nsq_producer_publishes_total{kind="dpub",NSQD,result="lost"} 0
+nsq_producer_publishes_total{kind="dpub",NSQD,result="ok"} 0
+nsq_producer_publishes_total{kind="dpub",NSQD,result="refused"} 0
+nsq_producer_publishes_total{kind="mpub",NSQD,result="lost"} 0
+nsq_producer_publishes_total{kind="mpub",NSQD,result="ok"} 1
+nsq_producer_publishes_total{kind="mpub",NSQD,result="refused"} 0
+nsq_producer_publishes_total{kind="pub",NSQD,result="lost"} 0
+nsq_producer_publishes_total{kind="pub",NSQD,result="ok"} 3
+nsq_producer_publishes_total{kind="pub",NSQD,result="refused"} 0
+nsq_producer_queued_bytesLABELS 0
+nsq_producer_results_undeliveredLABELS 0
+`)
+
+	c.Respond(wire.OK) // the deferred one: nobody receives the result
+	c.Fail("E_BAD_TOPIC MPUB no")
+	f.Listener.Close()
+	c.Conn.Close()
+	nsqtest.Eventually(t, "a failed attempt", func() bool {
+		return p.Ping() != nil && p.counters.dialFailures.Load() > 0
+	})
+	f = nsqtest.ListenFake(t, f.Addr)
+	go p.Ping()
+	c = f.Accept()
+	c.Expect("NOP")
+	publish("PUB t", "PUB t")
+	f.Listener.Close()
+	c.Conn.Close()
+	nsqtest.Eventually(t, "the loss is noticed", func() bool { return p.counters.losses.Load() == 2 })
+	awaitMetrics(t, p, `{nsqd="`+f.Addr+`"}`, `
+nsq_producer_connectedLABELS 0
+nsq_producer_connections_lost_totalLABELS 2
+nsq_producer_dial_failures_totalLABELS DIALS-2
+nsq_producer_dials_totalLABELS DIALS
+nsq_producer_messages_published_totalLABELS 6
+nsq_producer_published_bytes_totalLABELS 25
+nsq_producer_publishes_pendingLABELS 0
+nsq_producer_publishes_total{kind="dpub",NSQD,result="lost"} 0
+nsq_producer_publishes_total{kind="dpub",NSQD,result="ok"} 1
+nsq_producer_publishes_total{kind="dpub",NSQD,result="refused"} 0
+nsq_producer_publishes_total{kind="mpub",NSQD,result="lost"} 0
+nsq_producer_publishes_total{kind="mpub",NSQD,result="ok"} 1
+nsq_producer_publishes_total{kind="mpub",NSQD,result="refused"} 1
+nsq_producer_publishes_total{kind="pub",NSQD,result="lost"} 2
+nsq_producer_publishes_total{kind="pub",NSQD,result="ok"} 3
+nsq_producer_publishes_total{kind="pub",NSQD,result="refused"} 0
+nsq_producer_queued_bytesLABELS 0
+nsq_producer_results_undeliveredLABELS 1
+`)
+	<-unread
 }
 
 func TestNoMoreThanAskedFor(t *testing.T) {

@@ -30,8 +30,12 @@ type Producer struct {
 
 	conn atomic.Pointer[producerConn] // nil while there is none
 
-	mu      sync.Mutex    // what follows
-	dialing *producerDial // nil while nobody dials
+	counters producerCounters
+
+	mu      sync.Mutex      // what follows
+	dialing *producerDial   // nil while nobody dials
+	serving []*producerConn // those whose router has not ended
+	past    publishCounts   // of all that were serving
 	stopped bool
 }
 
@@ -58,13 +62,16 @@ type publication struct {
 	delay  time.Duration // for dpub
 }
 
-type verb int
+type verb uint8
 
 const (
 	pub verb = iota
 	mpub
 	dpub
+	verbs // how many there are
 )
+
+func (v verb) String() string { return [...]string{"pub", "mpub", "dpub"}[v] }
 
 func (p *publication) appendTo(b []byte) []byte {
 	switch p.verb {
@@ -230,7 +237,7 @@ func (p *Producer) submit(pb publication, t *ProducerTransaction) error {
 			continue
 		}
 		c.queued = pb.appendTo(c.queued)
-		c.push(t)
+		c.push(pb.pending(t))
 		c.commit()
 		return nil
 	}
@@ -269,6 +276,7 @@ func (p *Producer) connected() (*producerConn, error) {
 
 func (p *Producer) dial(d *producerDial) {
 	var c *producerConn
+	p.counters.dials.Add(1)
 	nc, err := dial(p.ctx, p.addr, &p.config)
 	if err == nil {
 		c = &producerConn{nsqdConn: nc, finish: p.results.deliver}
@@ -283,6 +291,7 @@ func (p *Producer) dial(d *producerDial) {
 	}
 	if err == nil {
 		p.conn.Store(c)
+		p.serving = append(p.serving, c)
 	}
 	p.dialing, d.err = nil, err
 	close(d.done)
@@ -291,6 +300,7 @@ func (p *Producer) dial(d *producerDial) {
 	if err != nil {
 		p.routers.Done()
 		if !errors.Is(err, ErrStopped) {
+			p.counters.dialFailures.Add(1)
 			p.log(eventConnectFailed, err)
 		}
 		return
@@ -310,11 +320,13 @@ func (p *Producer) router(c *producerConn) {
 	defer p.routers.Done()
 	err := c.serve(c)
 	p.forget(c)
-	for t := c.next(); t != nil; t = c.next() {
+	for t := c.next(lost); t != nil; t = c.next(lost) {
 		t.Error = ErrNotConnected
 		p.results.deliver(t)
 	}
+	p.served(c)
 	if !errors.Is(err, errDrained) {
+		p.counters.losses.Add(1)
 		p.log(eventConnectionLost, err)
 	}
 }
@@ -324,7 +336,8 @@ type producerConn struct {
 	*nsqdConn
 	finish  func(*ProducerTransaction) // must not wait for its doneChan
 	load    atomic.Int64               // pending.n, for who does not want to lock
-	pending ring[*ProducerTransaction] // guarded by nsqdConn.mu, so that its order is that of the commands
+	pending ring[pendingPublication]   // guarded by nsqdConn.mu, so that its order is that of the commands
+	counts  publishCounts              // of what was pending, guarded by the same
 }
 
 // shutdown closes the connection after nsqd has answered what it was sent, and
@@ -339,27 +352,31 @@ func (c *producerConn) shutdown() {
 	}
 }
 
-// push makes t wait for the answer to the command that was queued last. The
+// push makes a publication wait for the answer to the command that was queued last. The
 // queue of commands must be locked.
-func (c *producerConn) push(t *ProducerTransaction) {
-	c.pending.push(t)
+func (c *producerConn) push(pp pendingPublication) {
+	c.pending.push(pp)
 	c.load.Store(int64(c.pending.n))
 }
 
-// next removes and returns the transaction that was pending longest, or nil.
-func (c *producerConn) next() *ProducerTransaction {
+// next removes the publication that was pending longest, whose result is known
+// now, and returns its transaction, or nil if there is none.
+func (c *producerConn) next(r publishResult) *ProducerTransaction {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t, _ := c.pending.pop()
+	pp, ok := c.pending.pop()
+	if ok {
+		c.counts.add(&pp, r)
+	}
 	c.load.Store(int64(c.pending.n))
-	return t
+	return pp.t
 }
 
 func (c *producerConn) onResponse(data []byte) error {
 	if string(data) != wire.OK {
 		return unexpected(FrameTypeResponse, data)
 	}
-	t := c.next()
+	t := c.next(published)
 	if t == nil {
 		return unexpected(FrameTypeResponse, data)
 	}
@@ -370,7 +387,7 @@ func (c *producerConn) onResponse(data []byte) error {
 // onError ends the connection, as nsqd does: every error a publisher is told is
 // fatal. The transactions behind the refused one are lost with it.
 func (c *producerConn) onError(data []byte) error {
-	t := c.next()
+	t := c.next(refused)
 	if t == nil {
 		return unexpected(FrameTypeError, data)
 	}
