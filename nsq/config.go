@@ -218,6 +218,14 @@ func (c *Config) usable() error {
 	return nil
 }
 
+// requeueDelay returns the delay that is meant by the one Requeue was given.
+func (c *Config) requeueDelay(m *Message, delay time.Duration) time.Duration {
+	if delay == -1 {
+		return min(c.DefaultRequeueDelay*time.Duration(m.Attempts), c.MaxRequeueDelay)
+	}
+	return delay
+}
+
 // ConfigFlag is a flag.Value that sets options of Config, as in
 // -consumer-opt=max_attempts,10. An option without a value is set to true.
 type ConfigFlag struct {

@@ -247,10 +247,7 @@ func (c *consumerConn) OnRequeue(m *Message, delay time.Duration, backoff bool) 
 	} else {
 		c.consumer.noteOutcome(undecided)
 	}
-	cfg := c.cfg
-	if delay == -1 {
-		delay = min(cfg.DefaultRequeueDelay*time.Duration(m.Attempts), cfg.MaxRequeueDelay)
-	}
+	delay = c.cfg.requeueDelay(m, delay)
 	c.send(func(b []byte) []byte { return wire.AppendReq(b, m.ID, delay) })
 	c.answered()
 }

@@ -36,6 +36,11 @@ var (
 	eventResumed          = event{level: LogLevelWarning, text: "backoff timeout expired, sending RDY 1"}
 )
 
+// Events of connections that programs use by themselves.
+var (
+	eventUnanswered = event{LogLevelWarning, "connection ended with %d messages unanswered, nsqd sends them again", "connection ended with messages unanswered, nsqd sends them again", []string{"messages"}}
+)
+
 // Events of consumers.
 var (
 	eventHandlerFailed = event{LogLevelError, "Handler returned error (%s) for msg %s", "handler returned error", []string{"error", "message_id"}}

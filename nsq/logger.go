@@ -84,6 +84,17 @@ func (g *logging) about(addr string) *logging {
 	}
 }
 
+// silentLogging returns logging about the connection to the nsqd at addr, to nowhere.
+func silentLogging(addr string) *logging {
+	g := &logging{
+		prefix:  "(" + addr + ")",
+		subject: []slog.Attr{slog.String("nsqd", addr)},
+		to:      &sinks{},
+	}
+	g.SetLogger(nil, LogLevelInfo)
+	return g
+}
+
 // SetLogger makes l receive the log lines of level lvl and above. A nil logger
 // means silence.
 func (g *logging) SetLogger(l logger, lvl LogLevel) {
@@ -125,6 +136,7 @@ type targets struct {
 // target is a logger of one of the two kinds, or none.
 type target struct {
 	lines   logger
+	prefix  string // of lines, where it is not that of the logging
 	records *slog.Logger
 }
 
@@ -155,7 +167,7 @@ func (g *logging) log(e event, args ...any) {
 	case e.level < now.level:
 	case to.lines != nil:
 		// There is nobody to tell that a log line could not be written.
-		_ = to.lines.Output(2, fmt.Sprintf("%-4s %s %s", e.level, g.prefix, fmt.Sprintf(e.text, printable(args)...)))
+		_ = to.lines.Output(2, fmt.Sprintf("%-4s %s %s", e.level, cmp.Or(to.prefix, g.prefix), fmt.Sprintf(e.text, printable(args)...)))
 	case to.records != nil && to.records.Enabled(context.Background(), slogLevels[e.level]):
 		_ = to.records.Handler().Handle(context.Background(), g.record(e, args))
 	}
