@@ -13,7 +13,7 @@ import (
 
 // benchNSQD accepts one connection and hands it to serve after IDENTIFY, from a
 // goroutine that ends with the benchmark.
-func benchNSQD(b *testing.B, serve func(nc net.Conn, br *bufio.Reader)) (addr string) {
+func benchNSQD(b testing.TB, serve func(nc net.Conn, br *bufio.Reader)) (addr string) {
 	b.Helper()
 	f := nsqtest.NewFake(b)
 	var serving sync.WaitGroup
@@ -56,7 +56,7 @@ func answerPublications(size int) func(net.Conn, *bufio.Reader) {
 	}
 }
 
-func benchProducer(b *testing.B, addr string) *Producer {
+func benchProducer(b testing.TB, addr string) *Producer {
 	b.Helper()
 	p := newTestProducer(b, addr, nil)
 	p.SetLogger(nil, LogLevelInfo)

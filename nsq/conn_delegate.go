@@ -91,13 +91,15 @@ func (f *connFrames) tell(call func(*Conn)) {
 }
 
 func (f *connFrames) onResponse(data []byte) error {
-	f.tell(func(c *Conn) { c.delegate.OnResponse(c, bytes.Clone(data)) })
+	data = bytes.Clone(data) // before others may read
+	f.tell(func(c *Conn) { c.delegate.OnResponse(c, data) })
 	return nil
 }
 
 func (f *connFrames) onError(data []byte) error {
 	f.log.log(eventProtocolError, data)
-	f.tell(func(c *Conn) { c.delegate.OnError(c, bytes.Clone(data)) })
+	data = bytes.Clone(data)
+	f.tell(func(c *Conn) { c.delegate.OnError(c, data) })
 	return nil
 }
 
@@ -105,9 +107,12 @@ func (f *connFrames) onHeartbeat() {
 	f.tell(func(c *Conn) { c.delegate.OnHeartbeat(c) })
 }
 
-func (f *connFrames) onMessage(m *Message, received time.Time) error {
+// onPause has nothing to do: the delegate is told of every frame as it comes.
+func (f *connFrames) onPause() error { return nil }
+
+func (f *connFrames) onMessage(m *Message) error {
 	m.Delegate = &f.messages
-	f.lastMessage.Store(received.UnixNano())
+	f.lastMessage.Store(f.nsqd.link.lastRead.UnixNano())
 	if !f.startMessage() {
 		f.nsqd.send(func(b []byte) []byte { return wire.AppendReq(b, m.ID, 0) })
 		return nil

@@ -18,6 +18,10 @@ const firstReconnect = 100 * time.Millisecond
 // connection would have to time out first.
 const closeWaitTime = 100 * time.Millisecond
 
+// maxArrived is how many messages are passed on at once: the first of them waits
+// until the last is read.
+const maxArrived = 64
+
 // connect makes a connection to n and takes it into the consumer.
 func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 	r.counters.dials.Add(1)
@@ -144,6 +148,7 @@ type consumerConn struct {
 
 	timeout   *time.Timer // bounds closing; guarded by consumer.mu
 	quietTime *time.Timer // sets quiet; for the goroutine that serves
+	arrived   []delivery  // not yet in the messageQueue; for the goroutine that serves
 }
 
 func (c *consumerConn) subscribe(topic, channel string) {
@@ -211,21 +216,44 @@ func (c *consumerConn) onError(data []byte) error {
 	return nil
 }
 
-func (c *consumerConn) onMessage(m *Message, received time.Time) error {
+func (c *consumerConn) onMessage(m *Message) error {
 	m.Delegate = c
-	d := delivery{m: m, c: c, last: m.Attempts == c.cfg.MaxAttempts && m.Attempts > 0}
-	if ms := c.identity.MsgTimeout; ms > 0 {
-		d.expires = received.Add(time.Duration(ms) * time.Millisecond)
+	c.arrived = append(c.arrived, delivery{m: m, c: c, last: m.Attempts == c.cfg.MaxAttempts && m.Attempts > 0})
+	if len(c.arrived) == maxArrived {
+		return c.onPause()
 	}
+	return nil
+}
+
+// onPause passes on what has arrived.
+func (c *consumerConn) onPause() error {
+	n := len(c.arrived)
+	if n == 0 {
+		return nil
+	}
+	defer func() {
+		clear(c.arrived) // let go of what it points to
+		c.arrived = c.arrived[:0]
+	}()
+	received := c.link.lastRead
 	c.lastRecv.Store(int64(received.Sub(c.made)))
-	c.inFlight.Add(1)
+	c.inFlight.Add(int64(n))
+	var expires time.Time
+	if ms := c.identity.MsgTimeout; ms > 0 {
+		expires = received.Add(time.Duration(ms) * time.Millisecond)
+	}
+	last := false
+	for i := range c.arrived {
+		c.arrived[i].expires = expires
+		last = last || c.arrived[i].last
+	}
 	// Messages may be sent again before the first delivery is known here to have
 	// timed out, so this is not exact.
 	limit := 8*c.nsqd.highestRDY.Load() + 64
-	if err := c.consumer.queue.push(d, received, int(limit)); err != nil {
+	if err := c.consumer.queue.push(c.arrived, received, int(limit)); err != nil {
 		return err
 	}
-	if d.last {
+	if last {
 		c.consumer.holdIfBehind(c.nsqd)
 	}
 	return nil

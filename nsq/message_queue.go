@@ -51,13 +51,11 @@ func (q *messageQueue) init() { q.ready.L = &q.mu }
 
 var errTooMany = errors.New("nsqd sends more messages than it was asked for")
 
-// push appends a message. It fails if limit messages of the connection wait
-// already.
-func (q *messageQueue) push(d delivery, now time.Time, limit int) error {
+// push appends messages of a connection. It fails when limit messages of the
+// connection wait already; those before that are in the queue.
+func (q *messageQueue) push(arrived []delivery, now time.Time, limit int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.counts.received++
-	q.counts.bytes += uint64(len(d.m.Body))
 	for {
 		first, ok := q.waiting.first()
 		if !ok || !first.stale(now) {
@@ -66,21 +64,25 @@ func (q *messageQueue) push(d delivery, now time.Time, limit int) error {
 		q.takeLocked(&q.waiting)
 		q.dropLocked(first)
 	}
-	if q.closed { // abandoned: the consumer has stopped
-		q.dropLocked(d)
-		return nil
+	for _, d := range arrived {
+		q.counts.received++
+		q.counts.bytes += uint64(len(d.m.Body))
+		if q.closed { // abandoned: the consumer has stopped
+			q.dropLocked(d)
+			continue
+		}
+		if d.c.queued >= limit {
+			return errTooMany
+		}
+		d.c.queued++
+		if d.last {
+			d.c.nsqd.lastQueued++
+			q.last.push(d)
+		} else {
+			q.waiting.push(d)
+		}
+		q.ready.Signal()
 	}
-	if d.c.queued >= limit {
-		return errTooMany
-	}
-	d.c.queued++
-	if d.last {
-		d.c.nsqd.lastQueued++
-		q.last.push(d)
-	} else {
-		q.waiting.push(d)
-	}
-	q.ready.Signal()
 	return nil
 }
 

@@ -14,7 +14,7 @@ func TestMessageQueue(t *testing.T) {
 	add := func(d delivery, limit int) error {
 		c.inFlight.Add(1)
 		d.m, d.c = &Message{Attempts: uint16(c.inFlight.Load())}, c
-		return q.push(d, start, limit)
+		return q.push([]delivery{d}, start, limit)
 	}
 
 	// In order.

@@ -11,8 +11,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 const (
@@ -35,7 +33,10 @@ var errDrained = errors.New("connection drained")
 type frameHandler interface {
 	onResponse(data []byte) error
 	onError(data []byte) error
-	onMessage(m *Message, received time.Time) error
+	onMessage(m *Message) error
+	// onPause is called before the connection waits for more to arrive, and at
+	// its end: what a handler left to do for several frames at once is due.
+	onPause() error
 	onHeartbeat() // which is answered afterwards
 }
 
@@ -126,44 +127,6 @@ func (c *nsqdConn) serve(h frameHandler) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cause
-}
-
-func (c *nsqdConn) readLoop(h frameHandler) error {
-	limit := 0
-	if c.cfg.MaxMsgSize > 0 {
-		limit = max(1, int(c.cfg.MaxMsgSize)-wire.SizeLen) // less the frame type
-	}
-	// Large enough for a header and for OK: what is longer, every message among
-	// it, gets a buffer of its own.
-	scratch := make([]byte, wire.FrameHeaderLen)
-	for {
-		t, data, err := wire.ReadFrame(c.br, scratch, limit)
-		if err != nil {
-			return err
-		}
-		switch t {
-		case wire.FrameResponse:
-			if string(data) == wire.Heartbeat {
-				h.onHeartbeat()
-				c.send(wire.AppendNop)
-				continue
-			}
-			err = h.onResponse(data)
-		case wire.FrameError:
-			err = h.onError(data)
-		case wire.FrameMessage:
-			var m *Message
-			if m, err = DecodeMessage(data); err == nil {
-				m.NSQDAddress = c.addr
-				err = h.onMessage(m, c.link.lastRead)
-			}
-		default:
-			err = detailed(ErrInvalidResponse, "unexpected frame type %d", t)
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // onHeartbeat is for frameHandlers that have nothing to do with heartbeats.

@@ -334,10 +334,14 @@ func (p *Producer) router(c *producerConn) {
 // producerConn is a connection with the transactions nsqd has not answered.
 type producerConn struct {
 	*nsqdConn
-	finish  func(*ProducerTransaction) // must not wait for its doneChan
-	load    atomic.Int64               // pending.n, for who does not want to lock
-	pending ring[pendingPublication]   // guarded by nsqdConn.mu, so that its order is that of the commands
-	counts  publishCounts              // of what was pending, guarded by the same
+	finish  func(...*ProducerTransaction) // must not wait for their doneChans
+	load    atomic.Int64                  // pending.n, for who does not want to lock
+	pending ring[pendingPublication]      // guarded by nsqdConn.mu, so that its order is that of the commands
+	counts  publishCounts                 // of what was pending, guarded by the same
+
+	// For the goroutine that serves:
+	accepted int                    // how many OKs came for transactions still pending
+	ended    []*ProducerTransaction // to be finished; empty but while that is done
 }
 
 // shutdown closes the connection after nsqd has answered what it was sent, and
@@ -376,17 +380,46 @@ func (c *producerConn) onResponse(data []byte) error {
 	if string(data) != wire.OK {
 		return unexpected(FrameTypeResponse, data)
 	}
-	t := c.next(published)
-	if t == nil {
-		return unexpected(FrameTypeResponse, data)
-	}
-	c.finish(t)
+	c.accepted++
 	return nil
+}
+
+// onPause ends the transactions that nsqd has accepted.
+func (c *producerConn) onPause() error {
+	missing := c.takeAccepted()
+	c.finish(c.ended...)
+	clear(c.ended) // they belong to their doneChans now
+	c.ended = c.ended[:0]
+	if missing {
+		return unexpected(FrameTypeResponse, []byte(wire.OK))
+	}
+	return nil
+}
+
+// takeAccepted moves the transactions that nsqd has accepted from pending to
+// ended, and reports whether nsqd has said OK to more than there are.
+func (c *producerConn) takeAccepted() (missing bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for ; c.accepted > 0; c.accepted-- {
+		pp, ok := c.pending.pop()
+		if !ok {
+			missing = true
+			continue
+		}
+		c.counts.add(&pp, published)
+		c.ended = append(c.ended, pp.t)
+	}
+	c.load.Store(int64(c.pending.n))
+	return missing
 }
 
 // onError ends the connection, as nsqd does: every error a publisher is told is
 // fatal. The transactions behind the refused one are lost with it.
 func (c *producerConn) onError(data []byte) error {
+	if err := c.onPause(); err != nil { // first in, first out
+		return err
+	}
 	t := c.next(refused)
 	if t == nil {
 		return unexpected(FrameTypeError, data)
@@ -398,7 +431,7 @@ func (c *producerConn) onError(data []byte) error {
 	return err
 }
 
-func (c *producerConn) onMessage(*Message, time.Time) error {
+func (c *producerConn) onMessage(*Message) error {
 	return detailed(ErrInvalidResponse, "unexpected message")
 }
 

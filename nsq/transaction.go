@@ -65,14 +65,22 @@ func (r *results) release() {
 	r.room.Broadcast()
 }
 
-// deliver passes the transaction to its doneChan, now or later.
-func (r *results) deliver(t *ProducerTransaction) {
-	ch := t.doneChan
-	if ch == nil {
+// deliver passes transactions to their doneChans, now or later.
+func (r *results) deliver(ended ...*ProducerTransaction) {
+	if len(ended) == 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, t := range ended {
+		if t.doneChan != nil {
+			r.deliverLocked(t)
+		}
+	}
+}
+
+func (r *results) deliverLocked(t *ProducerTransaction) {
+	ch := t.doneChan
 	q := r.waiting[ch]
 	if q == nil {
 		select {

@@ -86,6 +86,21 @@ func ReadFrame(r io.Reader, buf []byte, max int) (t FrameType, data []byte, err 
 	return t, data, err
 }
 
+// ReadFrameHeader reads what precedes the data of a frame: its type, and the
+// data's length. Errors are those of ReadFrame.
+func ReadFrameHeader(r peeker, max int) (t FrameType, dataLen int, err error) {
+	b, err := r.Peek(FrameHeaderLen)
+	if err != nil {
+		if err == io.EOF && len(b) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, 0, err
+	}
+	dataLen, t, err = parseFrameHeader(b, max)
+	r.Discard(FrameHeaderLen) // cannot fail: the bytes are buffered
+	return t, dataLen, err
+}
+
 func parseFrameHeader(b []byte, max int) (dataLen int, t FrameType, err error) {
 	size := int32(binary.BigEndian.Uint32(b))
 	if size < 4 {
