@@ -184,6 +184,53 @@ func TestLogOfProducer(t *testing.T) {
 	}
 }
 
+// Who runs well says little, and nothing above Info: not that a topic is not known
+// yet, and nothing for each message.
+func TestNothingWrongIsNothingLoud(t *testing.T) {
+	lookupd := nsqtest.StartLookupd(t, nil)
+	opts := nsqtest.Options(t)
+	opts.LookupdTCPAddresses = []string{lookupd.TCPAddr()}
+	d := nsqtest.Start(t, opts)
+	w := make(logWriter, 1000)
+
+	const messages = 100
+	handled := make(chan struct{}, messages)
+	r := newTestConsumer(t, func(c *Config) { c.LookupdPollInterval, c.MaxInFlight = 10*time.Millisecond, 10 })
+	r.SetSlogger(w.records(slog.LevelInfo))
+	r.AddHandler(HandlerFunc(func(*Message) error {
+		handled <- struct{}{}
+		return nil
+	}))
+	if err := r.ConnectToNSQLookupd(lookupd.HTTPAddr()); err != nil {
+		t.Fatal(err)
+	}
+	p := newTestProducer(t, d.TCPAddr(), nil)
+	p.SetSlogger(w.records(slog.LevelInfo))
+	for range messages {
+		if err := p.Publish("t", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range messages {
+		nsqtest.Receive(t, "message", handled)
+	}
+	p.Stop()
+	r.Stop()
+	nsqtest.Receive(t, "StopChan", r.StopChan)
+
+	close(w)
+	n := 0
+	for line := range w {
+		n++
+		if !strings.HasPrefix(line, "level=INFO ") {
+			t.Errorf("unexpected: %s", line)
+		}
+	}
+	if n != 7 {
+		t.Errorf("%d records, want connected and stopped of the producer; topic not known, connected, stopping, connection closed and stopped of the consumer", n)
+	}
+}
+
 // depths remembers the call depths it was given.
 type depths []int
 
