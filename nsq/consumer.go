@@ -36,8 +36,11 @@ type Consumer struct {
 	handlers  sync.WaitGroup
 	loops     sync.WaitGroup // one for every nsqd, and tickLoop
 
-	ctx    context.Context // ends connecting and reconnecting when the consumer stops
-	cancel context.CancelFunc
+	ctx      context.Context // ends connecting and reconnecting when the consumer stops
+	cancel   context.CancelFunc
+	handling context.Context // ends when handlers are not waited for any more
+	abandon  context.CancelCauseFunc
+	stopErr  error // of StopContext; set before StopChan is closed
 
 	mu           sync.Mutex // what follows
 	handlerCount int
@@ -104,6 +107,7 @@ func NewConsumer(topic, channel string, config *Config) (*Consumer, error) {
 	r.config.BackoffStrategy = strategyFor(config.BackoffStrategy, &r.config)
 	r.queue.init()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.handling, r.abandon = context.WithCancelCause(context.Background())
 	r.discovery = newDiscovery(r.ctx, r.logging, &r.config, topic, r)
 	return r, nil
 }
@@ -117,6 +121,11 @@ func (r *Consumer) AddHandler(handler Handler) {
 // AddConcurrentHandlers adds a handler that is called for up to concurrency
 // messages at a time. It panics once the consumer was told to connect.
 func (r *Consumer) AddConcurrentHandlers(handler Handler, concurrency int) {
+	r.addWorkers(concurrency, func() { r.handle(handler) })
+}
+
+// addWorkers calls work from n goroutines.
+func (r *Consumer) addWorkers(n int, work func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.connecting {
@@ -125,9 +134,9 @@ func (r *Consumer) AddConcurrentHandlers(handler Handler, concurrency int) {
 	if r.stopped {
 		return
 	}
-	r.handlerCount += concurrency
-	for range concurrency {
-		r.handlers.Go(func() { r.handle(handler) })
+	for range n {
+		r.handlerCount++
+		r.handlers.Go(work)
 	}
 }
 
@@ -137,11 +146,27 @@ func (r *Consumer) AddConcurrentHandlers(handler Handler, concurrency int) {
 // nsqd that was found by an nsqlookupd before is ErrAlreadyConnected, but from now
 // on it is kept connected whether it is listed or not.
 func (r *Consumer) ConnectToNSQD(addr string) error {
+	return r.ConnectToNSQDContext(context.Background(), addr)
+}
+
+// ConnectToNSQDContext is ConnectToNSQD, except that it gives up when ctx ends.
+// Once it has returned, ctx is of no matter to the connection.
+func (r *Consumer) ConnectToNSQDContext(ctx context.Context, addr string) error {
+	what := "connecting to nsqd " + addr
+	if ctx.Err() != nil {
+		return interrupted(ctx, what)
+	}
 	n, err := r.register(addr)
 	if err != nil {
 		return err
 	}
-	c, err := r.connect(n)
+	dialing, cancel := context.WithCancel(n.ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, cancel)
+	c, err := r.connect(dialing, n)
+	if ended := !stop(); ended && err != nil && r.ctx.Err() == nil {
+		err = interrupted(ctx, what)
+	}
 	if err != nil {
 		r.unregister(n)
 		r.discovery.notify() // an nsqlookupd may list it
@@ -154,8 +179,14 @@ func (r *Consumer) ConnectToNSQD(addr string) error {
 // ConnectToNSQDs calls ConnectToNSQD for every address, up to the first that
 // fails.
 func (r *Consumer) ConnectToNSQDs(addresses []string) error {
+	return r.ConnectToNSQDsContext(context.Background(), addresses)
+}
+
+// ConnectToNSQDsContext is ConnectToNSQDs, except that it gives up when ctx ends.
+// Connections that were made until then stay.
+func (r *Consumer) ConnectToNSQDsContext(ctx context.Context, addresses []string) error {
 	for _, addr := range addresses {
-		if err := r.ConnectToNSQD(addr); err != nil {
+		if err := r.ConnectToNSQDContext(ctx, addr); err != nil {
 			return err
 		}
 	}
@@ -223,14 +254,34 @@ func (r *Consumer) startStop() bool {
 	for _, c := range r.conns {
 		c.startClose()
 	}
+	r.queue.hurry()
 	r.cancel()
 	return true
 }
 
+// StopContext is Stop, and waits until StopChan is closed. When ctx ends, or after
+// 30 seconds, that is at once: connections are closed, what still waits is dropped,
+// and what handlers have not answered reaches nobody. The error is an ErrAbandoned
+// then, and says why; every caller gets it. A handler that calls StopContext would
+// wait for itself.
+func (r *Consumer) StopContext(ctx context.Context) error {
+	r.Stop()
+	select {
+	case <-r.StopChan:
+	case <-ctx.Done():
+		r.abandon(interrupted(ctx, "waiting for handlers"))
+		<-r.StopChan
+	}
+	return r.stopErr
+}
+
+var errStopTimeout = fmt.Errorf("waited for handlers for %v", stopTimeout)
+
 // finishStop closes StopChan when everything has ended, or took too long.
 func (r *Consumer) finishStop() {
 	defer close(r.StopChan)
-	deadline := time.After(stopTimeout)
+	timeout := time.AfterFunc(stopTimeout, func() { r.abandon(errStopTimeout) })
+	defer timeout.Stop()
 	ended := make(chan struct{})
 	go func() { // outlives StopChan only with a handler that does not return
 		defer close(ended)
@@ -242,10 +293,22 @@ func (r *Consumer) finishStop() {
 	}()
 	select {
 	case <-ended:
+		r.abandon(ErrConsumerStopped) // nobody is waited for
 		r.log(eventStopped)
-	case <-deadline:
+	case <-r.handling.Done():
 		r.queue.abandon() // no handler gets anything after StopChan is closed
+		r.closeConns()
+		r.stopErr = fmt.Errorf("%w: %w", ErrAbandoned, context.Cause(r.handling))
 		r.log(eventAbandoned)
+	}
+}
+
+// closeConns closes the connections at once.
+func (r *Consumer) closeConns() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.close(errCloseTimeout)
 	}
 }
 
@@ -261,13 +324,7 @@ func (r *Consumer) handle(handler Handler) {
 			r.holdIfBehind(d.c.nsqd)
 		}
 		m := d.m
-		if r.config.MaxAttempts > 0 && m.Attempts > r.config.MaxAttempts {
-			r.counters.givenUp.Add(1)
-			r.log(eventGivenUp, &m.ID, m.Attempts)
-			if failed != nil {
-				failed.LogFailedMessage(m)
-			}
-			m.Finish()
+		if r.givenUp(m, failed) {
 			continue
 		}
 		err := handler.HandleMessage(m)
@@ -284,6 +341,20 @@ func (r *Consumer) handle(handler Handler) {
 			m.Finish()
 		}
 	}
+}
+
+// givenUp reports whether m was attempted too often, and is finished for that.
+func (r *Consumer) givenUp(m *Message, failed FailedMessageLogger) bool {
+	if r.config.MaxAttempts == 0 || m.Attempts <= r.config.MaxAttempts {
+		return false
+	}
+	r.counters.givenUp.Add(1)
+	r.log(eventGivenUp, &m.ID, m.Attempts)
+	if failed != nil {
+		failed.LogFailedMessage(m)
+	}
+	m.Finish()
+	return true
 }
 
 // register notes the program's wish to be connected to addr.
@@ -375,6 +446,7 @@ func (r *Consumer) add(c *consumerConn) (maxInFlight int, err error) {
 	if c.nsqd.ctx.Err() != nil {
 		return 0, ErrNotConnected
 	}
+	c.handling, c.abandon = context.WithCancelCause(r.handling)
 	r.conns = append(r.conns, c)
 	c.nsqd.connected = true
 	c.subscribe(r.topic, r.channel)

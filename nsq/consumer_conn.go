@@ -1,6 +1,7 @@
 package nsq
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"sync/atomic"
@@ -22,11 +23,11 @@ const closeWaitTime = 100 * time.Millisecond
 // until the last is read.
 const maxArrived = 64
 
-// connect makes a connection to n and takes it into the consumer.
-func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
+// connect makes a connection to n, until ctx ends, and takes it into the consumer.
+func (r *Consumer) connect(ctx context.Context, n *nsqd) (*consumerConn, error) {
 	r.counters.dials.Add(1)
-	nc, err := dial(n.ctx, n.addr, &r.config)
-	if err != nil && n.ctx.Err() == nil {
+	nc, err := dial(ctx, n.addr, &r.config)
+	if err != nil && ctx.Err() == nil {
 		r.counters.dialFailures.Add(1)
 	}
 	if r.ctx.Err() != nil && err != nil {
@@ -52,7 +53,7 @@ func (r *Consumer) connect(n *nsqd) (*consumerConn, error) {
 // discoverNSQD connects to an nsqd that an nsqlookupd found, and keeps it
 // connected.
 func (r *Consumer) discoverNSQD(n *nsqd) {
-	c, err := r.connect(n)
+	c, err := r.connect(n.ctx, n)
 	close(n.tried)
 	if err != nil && n.ctx.Err() == nil {
 		n.log(eventConnectFailed, err)
@@ -73,7 +74,7 @@ func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
 			}
 		}
 		err := c.serve(c)
-		c.ended()
+		c.ended(err)
 		r.remove(c)
 		r.discovery.askNow()
 		if n.ctx.Err() != nil {
@@ -108,7 +109,7 @@ func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
 			timer.Stop()
 			return nil
 		}
-		c, err := r.connect(n)
+		c, err := r.connect(n.ctx, n)
 		if err == nil {
 			return c
 		}
@@ -146,6 +147,9 @@ type consumerConn struct {
 	quiet   atomic.Bool // and answered a while ago: nothing more arrives
 	lost    atomic.Bool // the connection is gone: answers reach nobody
 
+	handling context.Context // ends when answers reach nobody
+	abandon  context.CancelCauseFunc
+
 	timeout   *time.Timer // bounds closing; guarded by consumer.mu
 	quietTime *time.Timer // sets quiet; for the goroutine that serves
 	arrived   []delivery  // not yet in the messageQueue; for the goroutine that serves
@@ -159,9 +163,12 @@ func (c *consumerConn) setRDY(n int) {
 	if c.rdy.Load() == 0 {
 		c.since = time.Now()
 	}
-	c.rdy.Store(int64(n))
+	lowered := int64(n) < c.rdy.Swap(int64(n))
 	c.nsqd.highestRDY.Store(max(c.nsqd.highestRDY.Load(), int64(n)))
 	c.send(func(b []byte) []byte { return wire.AppendRdy(b, n) })
+	if lowered {
+		c.consumer.queue.stopCollecting()
+	}
 }
 
 var errCloseTimeout = errors.New("messages were not answered in time")
@@ -175,11 +182,13 @@ func (c *consumerConn) startClose() {
 	c.timeout = time.AfterFunc(stopTimeout, func() { c.close(errCloseTimeout) })
 	c.closing.Store(true)
 	c.send(wire.AppendCls)
+	c.consumer.queue.stopCollecting()
 }
 
-// ended cleans up after serve.
-func (c *consumerConn) ended() {
+// ended cleans up after serve, which returned err.
+func (c *consumerConn) ended(err error) {
 	c.lost.Store(true)
+	c.abandon(detailed(ErrNotConnected, "connection to nsqd lost - %v", err))
 	c.consumer.mu.Lock()
 	defer c.consumer.mu.Unlock()
 	if c.timeout != nil {
@@ -189,6 +198,7 @@ func (c *consumerConn) ended() {
 		c.quietTime.Stop()
 	}
 	c.closing.Store(true) // no RDY, no share
+	c.consumer.queue.stopCollecting()
 }
 
 func (c *consumerConn) onResponse(data []byte) error {
@@ -218,7 +228,7 @@ func (c *consumerConn) onError(data []byte) error {
 
 func (c *consumerConn) onMessage(m *Message) error {
 	m.Delegate = c
-	c.arrived = append(c.arrived, delivery{m: m, c: c, last: m.Attempts == c.cfg.MaxAttempts && m.Attempts > 0})
+	c.arrived = append(c.arrived, delivery{m: m, c: c, last: c.isLast(m)})
 	if len(c.arrived) == maxArrived {
 		return c.onPause()
 	}
@@ -257,6 +267,20 @@ func (c *consumerConn) onPause() error {
 		c.consumer.holdIfBehind(c.nsqd)
 	}
 	return nil
+}
+
+// isLast reports whether the next delivery of m is not given to a handler any
+// more.
+func (c *consumerConn) isLast(m *Message) bool {
+	return m.Attempts == c.cfg.MaxAttempts && m.Attempts > 0
+}
+
+// Context returns what Message.Context does.
+func (c *consumerConn) Context(m *Message) context.Context {
+	if c.isLast(m) {
+		return c.consumer.handling
+	}
+	return c.handling
 }
 
 // OnFinish sends FIN.

@@ -22,10 +22,28 @@ func (r *Consumer) ConnectToNSQLookupd(addr string) error {
 	return r.ConnectToNSQLookupds([]string{addr})
 }
 
+// ConnectToNSQLookupdContext is ConnectToNSQLookupd, except that it waits no longer
+// than ctx. The nsqlookupd stays in use even if ctx ended meanwhile: the error says
+// only that it is not known yet what it answers.
+func (r *Consumer) ConnectToNSQLookupdContext(ctx context.Context, addr string) error {
+	return r.ConnectToNSQLookupdsContext(ctx, []string{addr})
+}
+
 // ConnectToNSQLookupds is ConnectToNSQLookupd for several addresses. None is used
 // if one of them cannot be read. It waits for the first of them to answer, or for
 // all to fail.
 func (r *Consumer) ConnectToNSQLookupds(addresses []string) error {
+	return r.ConnectToNSQLookupdsContext(context.Background(), addresses)
+}
+
+// ConnectToNSQLookupdsContext is to ConnectToNSQLookupds what
+// ConnectToNSQLookupdContext is to ConnectToNSQLookupd. Nothing is done if ctx has
+// ended before.
+func (r *Consumer) ConnectToNSQLookupdsContext(ctx context.Context, addresses []string) error {
+	const what = "waiting for an nsqlookupd"
+	if ctx.Err() != nil {
+		return interrupted(ctx, what)
+	}
 	parsed, err := r.discovery.parse(addresses)
 	if err != nil || len(parsed) == 0 {
 		return err
@@ -34,8 +52,8 @@ func (r *Consumer) ConnectToNSQLookupds(addresses []string) error {
 	if err != nil || len(first) == 0 {
 		return err
 	}
-	if err := r.discovery.awaitAnswer(context.Background(), first); err != nil {
-		return err
+	if err := r.discovery.awaitAnswer(ctx, first); err != nil {
+		return interrupted(ctx, what)
 	}
 	if r.ctx.Err() != nil {
 		return ErrConsumerStopped
@@ -47,6 +65,8 @@ func (r *Consumer) ConnectToNSQLookupds(addresses []string) error {
 		case <-n.tried:
 		case <-timeout.C:
 			return nil
+		case <-ctx.Done():
+			return interrupted(ctx, "waiting for connections to nsqds")
 		case <-r.ctx.Done():
 			return ErrConsumerStopped
 		}

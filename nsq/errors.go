@@ -32,6 +32,9 @@ var (
 	// ErrConsumerStopped is what a Consumer answers after Stop when it is told to
 	// connect.
 	ErrConsumerStopped = errors.New("consumer stopped")
+	// ErrAbandoned is what StopContext of a Consumer returns if handlers did not
+	// answer what was in flight in time: nsqd delivers it again.
+	ErrAbandoned = errors.New("stopped without waiting any longer for handlers")
 	// ErrNoHandlers says that a Consumer was told to connect before it had one.
 	ErrNoHandlers = errors.New("no handlers")
 	// ErrInvalidTopicName and ErrInvalidChannelName are those of NewConsumer.

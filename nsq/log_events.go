@@ -44,6 +44,7 @@ var (
 // Events of consumers.
 var (
 	eventHandlerFailed = event{LogLevelError, "Handler returned error (%s) for msg %s", "handler returned error", []string{"error", "message_id"}}
+	eventBatchFailed   = event{LogLevelError, "Handler returned error (%s) for a batch of %d messages", "handler returned error for a batch", []string{"error", "messages"}}
 	eventGivenUp       = event{LogLevelWarning, "msg %s attempted %d times, giving up", "giving up message", []string{"message_id", "attempts"}}
 	eventDropped       = event{LogLevelWarning, "dropped %d messages that waited longer than their time-out or lost their connection, nsqd sends them again", "dropped messages that waited longer than their time-out or lost their connection, nsqd sends them again", []string{"messages"}}
 	eventBackingOff    = event{LogLevelWarning, "backing off for %s (backoff level %d), setting all to RDY 0", "backing off", []string{"pause", "backoff_level"}}

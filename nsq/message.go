@@ -1,6 +1,7 @@
 package nsq
 
 import (
+	"context"
 	"io"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,12 @@ type MessageDelegate interface {
 	OnRequeue(m *Message, delay time.Duration, backoff bool)
 	// OnTouch is called for every Touch before the first answer.
 	OnTouch(m *Message)
+}
+
+// ContextDelegate may be implemented by a MessageDelegate, for Message.Context.
+type ContextDelegate interface {
+	// Context returns the context in which m is to be handled.
+	Context(m *Message) context.Context
 }
 
 // NewMessage returns a message with the current time as its timestamp. Body is
@@ -101,6 +108,20 @@ func (m *Message) Touch() {
 	if !m.responded.Load() && m.Delegate != nil {
 		m.Delegate.OnTouch(m)
 	}
+}
+
+// Context returns a context for what a handler does with the message. It ends when
+// an answer would reach nobody any more, because the connection to nsqd was lost
+// or because the Consumer has stopped and waits no longer; context.Cause says so.
+// A handler may then give up: the message comes again. On the last of MaxAttempts,
+// after which it would not be handled again, a lost connection is no reason to give
+// up, and does not end the context. Nor does Stop by itself. A message without a
+// ContextDelegate has the background context.
+func (m *Message) Context() context.Context {
+	if d, ok := m.Delegate.(ContextDelegate); ok {
+		return d.Context(m)
+	}
+	return context.Background()
 }
 
 // HasResponded reports whether the message was finished or requeued.

@@ -32,6 +32,11 @@ type messageQueue struct {
 	counts   queueCounts
 	reported uint64 // how many of the dropped ones dropped has told
 	closed   bool
+
+	more       sync.Cond // for those who have a batch begun
+	collecting int       // how many wait for that
+	hurried    bool      // batches wait for nothing
+	abandoned  bool      // nothing is to be handled any more
 }
 
 // queueCounts is what went through a messageQueue so far.
@@ -47,7 +52,7 @@ func (q *messageQueue) state() (c queueCounts, waiting int) {
 	return q.counts, q.last.n + q.waiting.n
 }
 
-func (q *messageQueue) init() { q.ready.L = &q.mu }
+func (q *messageQueue) init() { q.ready.L, q.more.L = &q.mu, &q.mu }
 
 var errTooMany = errors.New("nsqd sends more messages than it was asked for")
 
@@ -81,7 +86,7 @@ func (q *messageQueue) push(arrived []delivery, now time.Time, limit int) error 
 		} else {
 			q.waiting.push(d)
 		}
-		q.ready.Signal()
+		q.announceLocked(d.c)
 	}
 	return nil
 }
@@ -91,19 +96,29 @@ func (q *messageQueue) push(arrived []delivery, now time.Time, limit int) error 
 func (q *messageQueue) pop() (delivery, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.popLocked()
+}
+
+func (q *messageQueue) popLocked() (delivery, bool) {
 	for {
-		if d, ok := q.takeLocked(&q.last); ok {
-			return d, true
-		}
-		d, ok := q.takeLocked(&q.waiting)
-		switch {
-		case ok && d.stale(time.Now()):
-			q.dropLocked(d)
-		case ok || q.closed:
+		if d, ok := q.nextLocked(time.Now()); ok || q.closed {
 			return d, ok
-		default:
-			q.ready.Wait()
 		}
+		q.ready.Wait()
+	}
+}
+
+// nextLocked removes the next message that is worth handling, if there is one.
+func (q *messageQueue) nextLocked(now time.Time) (delivery, bool) {
+	if d, ok := q.takeLocked(&q.last); ok {
+		return d, true
+	}
+	for {
+		d, ok := q.takeLocked(&q.waiting)
+		if !ok || !d.stale(now) {
+			return d, ok
+		}
+		q.dropLocked(d)
 	}
 }
 
@@ -154,7 +169,7 @@ func (q *messageQueue) close() {
 func (q *messageQueue) abandon() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closed = true
+	q.closed, q.abandoned = true, true
 	for _, from := range []*ring[delivery]{&q.last, &q.waiting} {
 		for d, ok := q.takeLocked(from); ok; d, ok = q.takeLocked(from) {
 			q.dropLocked(d)
