@@ -67,7 +67,7 @@ type nsqdConn struct {
 	peak     int        // how much the writer took lately
 	taken    uint64     // how often the writer took what was queued
 	done     uint64     // how often it has written that; taken or one less
-	failed   bool       // a write failed: nothing more is written
+	failed   bool       // nothing more is written: a write failed, or the socket was closed
 	ending   error      // why no more commands are taken; nil while they are
 	cause    error      // why the socket was closed; nil while it is not
 }
@@ -171,6 +171,8 @@ func (c *nsqdConn) take(spent []byte) ([]byte, bool) {
 		}
 	}
 	if c.cause != nil {
+		c.failed = true
+		c.written.Broadcast()
 		return nil, false
 	}
 	b := c.queued
@@ -265,7 +267,9 @@ func (c *nsqdConn) flush() error {
 	if len(c.queued) > 0 {
 		last++
 	}
-	for c.done < last && c.cause == nil && !c.failed {
+	// Not until the socket is closed: nsqd may have answered and closed before the
+	// writer has come to say that it wrote.
+	for c.done < last && !c.failed {
 		c.written.Wait()
 	}
 	if c.done < last {
