@@ -246,7 +246,7 @@ func (c *Conn) write(appendCommand func([]byte) []byte) error {
 	if nc == nil {
 		return ErrNotConnected
 	}
-	if err := nc.beginWhenRoom(); err != nil {
+	if err := nc.beginWhenRoom(context.Background()); err != nil {
 		return err
 	}
 	nc.queued = appendCommand(nc.queued)
@@ -256,7 +256,7 @@ func (c *Conn) write(appendCommand func([]byte) []byte) error {
 
 // flushed is flush with the reason why the connection ended.
 func (c *nsqdConn) flushed() error {
-	if c.flush() == nil {
+	if c.flush(context.Background()) == nil {
 		return nil
 	}
 	c.mu.Lock()

@@ -58,6 +58,8 @@ type nsqdConn struct {
 	identity negotiated
 	auth     *AuthResponse // nil if nsqd did not ask for a secret
 
+	drainLimit time.Duration // how long a drained connection waits for nsqd; 0 for as long as it takes
+
 	mu       sync.Mutex // what follows
 	more     sync.Cond  // there is something for the writer to do
 	written  sync.Cond  // the writer took a step, or never will again
@@ -100,7 +102,7 @@ func dial(ctx context.Context, addr string, cfg *Config) (*nsqdConn, error) {
 
 // newNSQDConn returns a connection over nc that has yet to identify itself.
 func newNSQDConn(nc net.Conn, addr string, cfg *Config) *nsqdConn {
-	c := &nsqdConn{addr: addr, cfg: cfg, nc: nc}
+	c := &nsqdConn{addr: addr, cfg: cfg, nc: nc, drainLimit: drainTimeout}
 	c.link = link{Conn: nc, cfg: cfg}
 	c.more.L = &c.mu
 	c.written.L = &c.mu
@@ -146,7 +148,7 @@ func (c *nsqdConn) writeLoop() {
 		}
 		if _, err := c.out.Write(b); err != nil {
 			c.fail(err)
-			c.awaitReader() // nsqd may have said why
+			c.awaitReader(drainTimeout) // nsqd may have said why
 			return
 		}
 	}
@@ -170,10 +172,13 @@ func (c *nsqdConn) take(spent []byte) ([]byte, bool) {
 			c.mu.Lock()
 		}
 	}
-	if c.cause != nil {
+	switch {
+	case c.cause != nil:
 		c.failed = true
 		c.written.Broadcast()
 		return nil, false
+	case len(c.queued) == 0:
+		return nil, true // and who waits for the last write does not wait on
 	}
 	b := c.queued
 	c.queued = c.reusedLocked(spent)
@@ -204,13 +209,16 @@ func (c *nsqdConn) closeWrite() {
 	if !ok || half.CloseWrite() != nil {
 		c.close(errDrained)
 	}
-	c.awaitReader()
+	c.awaitReader(c.drainLimit)
 }
 
-// awaitReader gives the reader a second to reach the end of what nsqd sends.
-func (c *nsqdConn) awaitReader() {
-	timeout := time.AfterFunc(drainTimeout, func() { c.close(os.ErrDeadlineExceeded) })
-	defer timeout.Stop()
+// awaitReader lets the reader reach the end of what nsqd sends, for as long as
+// limit says, or without limit if that is 0.
+func (c *nsqdConn) awaitReader(limit time.Duration) {
+	if limit > 0 {
+		timeout := time.AfterFunc(limit, func() { c.close(os.ErrDeadlineExceeded) })
+		defer timeout.Stop()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.cause == nil {
@@ -230,17 +238,29 @@ func (c *nsqdConn) begin() error {
 }
 
 // beginWhenRoom is begin for commands of any size and number: it waits while
-// the writer is far behind.
-func (c *nsqdConn) beginWhenRoom() error {
+// the writer is far behind. It fails with ErrClosing, or when ctx ends.
+func (c *nsqdConn) beginWhenRoom(ctx context.Context) error {
 	err := c.begin()
-	for err == nil && len(c.queued) >= maxQueued {
-		c.written.Wait()
-		if c.ending != nil {
+	if err == nil && len(c.queued) >= maxQueued {
+		if err = c.awaitRoomLocked(ctx); err != nil {
 			c.mu.Unlock()
-			err = ErrClosing
 		}
 	}
 	return err
+}
+
+func (c *nsqdConn) awaitRoomLocked(ctx context.Context) error {
+	defer wakeWhenEnded(ctx, &c.written)()
+	for len(c.queued) >= maxQueued {
+		if ctx.Err() != nil {
+			return interrupted(ctx, "waiting for room among what is to be written to "+c.addr)
+		}
+		c.written.Wait()
+		if c.ending != nil {
+			return ErrClosing
+		}
+	}
+	return nil
 }
 
 func (c *nsqdConn) commit() {
@@ -259,17 +279,23 @@ func (c *nsqdConn) send(appendCommand func([]byte) []byte) {
 }
 
 // flush waits until everything that was queued before is written; it fails if
-// the connection ends first.
-func (c *nsqdConn) flush() error {
+// the connection or ctx ends first.
+func (c *nsqdConn) flush(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last := c.taken
 	if len(c.queued) > 0 {
 		last++
 	}
+	if c.done < last {
+		defer wakeWhenEnded(ctx, &c.written)()
+	}
 	// Not until the socket is closed: nsqd may have answered and closed before the
 	// writer has come to say that it wrote.
 	for c.done < last && !c.failed {
+		if ctx.Err() != nil {
+			return interrupted(ctx, "writing to "+c.addr)
+		}
 		c.written.Wait()
 	}
 	if c.done < last {

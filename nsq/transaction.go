@@ -1,6 +1,7 @@
 package nsq
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,14 @@ const (
 	maxKept      = 10_000
 	maxKeptInAll = 100_000
 )
+
+// ProducerTransaction is the outcome of one asynchronous call.
+type ProducerTransaction struct {
+	Error error // nil once nsqd has the message
+	Args  []any // what the call was given for this purpose
+
+	doneChan chan *ProducerTransaction // nil if nobody wants to know
+}
 
 // results hands finished transactions to their doneChans without ever waiting
 // for one: what a doneChan has no room for is kept, in order, by a goroutine of
@@ -40,11 +49,11 @@ func newResults() *results {
 	return r
 }
 
-// awaitRoom waits while too many answers are kept for ch, or in all; after
-// release it returns at once. It reserves nothing.
-func (r *results) awaitRoom(ch chan *ProducerTransaction) {
+// awaitRoom waits while too many answers are kept for ch, or in all, and fails if
+// ctx ends first. After release it returns at once. It reserves nothing.
+func (r *results) awaitRoom(ctx context.Context, ch chan *ProducerTransaction) error {
 	if ch == nil || r.kept.Load() < maxKept {
-		return
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,9 +61,16 @@ func (r *results) awaitRoom(ch chan *ProducerTransaction) {
 		q := r.waiting[ch]
 		return r.kept.Load() >= maxKeptInAll || q != nil && q.n >= maxKept
 	}
+	if full() {
+		defer wakeWhenEnded(ctx, &r.room)()
+	}
 	for full() && !r.stopping {
+		if ctx.Err() != nil {
+			return interrupted(ctx, "waiting for answers to be received from doneChan")
+		}
 		r.room.Wait()
 	}
+	return nil
 }
 
 // release ends every awaitRoom.

@@ -39,19 +39,30 @@ func TestResultsForNobodyAreDropped(t *testing.T) {
 	})
 }
 
-// pipeProducer returns a producer that publishes over a pipe to a server that
-// takes everything, so that a test can run on a fake clock.
-func pipeProducer(t *testing.T) *Producer {
+// pipedProducer returns a producer that is connected to the returned end of a
+// pipe, so that a test can run on a fake clock.
+func pipedProducer(t *testing.T) (*Producer, net.Conn) {
 	p, err := NewProducer("pipe", NewConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.SetLogger(nil, LogLevelInfo)
 	client, server := net.Pipe()
-	c := &producerConn{nsqdConn: newNSQDConn(client, "pipe", &p.config), finish: p.results.deliver}
+	c := newProducerConn(newNSQDConn(oneWay{client}, "pipe", &p.config), p.results.deliver)
 	p.conn.Store(c)
-	p.routers.Add(1)
-	go p.router(c)
+	p.running.Go(func() { p.router(c) })
+	return p, server
+}
+
+// oneWay is a connection whose peer does not learn that nothing more will come.
+type oneWay struct{ net.Conn }
+
+func (oneWay) CloseWrite() error { return nil }
+
+// pipeProducer returns a producer that publishes over a pipe to a server that
+// takes everything.
+func pipeProducer(t *testing.T) *Producer {
+	p, server := pipedProducer(t)
 	nsqtest.NewFakeConn(t, server).Publishing()
 	t.Cleanup(p.Stop)
 	return p
@@ -83,7 +94,7 @@ func TestPublishersWaitForTheirDoneChan(t *testing.T) {
 		// Nobody else is held up: not Publish, which is submit with a channel
 		// that may not leave the fake clock by way of the pool, nor the others.
 		drained := make(chan *ProducerTransaction, 1)
-		if err := p.submit(publication{topic: "t", body: []byte("x")}, &ProducerTransaction{doneChan: drained}); err != nil {
+		if err := p.submit(t.Context(), publication{topic: "t", body: []byte("x")}, &ProducerTransaction{doneChan: drained}); err != nil {
 			t.Error(err)
 		}
 		<-drained
@@ -131,13 +142,13 @@ func TestPublishersWaitForAllDoneChans(t *testing.T) {
 			ch := make(chan *ProducerTransaction)
 			abandoned = append(abandoned, ch)
 			for range maxKept {
-				r.awaitRoom(ch)
+				r.awaitRoom(t.Context(), ch)
 				r.deliver(&ProducerTransaction{doneChan: ch})
 			}
 		}
-		r.awaitRoom(nil)
+		r.awaitRoom(t.Context(), nil)
 		returned := make(chan bool, 1)
-		wait := func() { r.awaitRoom(make(chan *ProducerTransaction)); returned <- true }
+		wait := func() { r.awaitRoom(t.Context(), make(chan *ProducerTransaction)); returned <- true }
 		go wait()
 		synctest.Wait()
 		if len(returned) != 0 {

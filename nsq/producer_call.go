@@ -1,0 +1,130 @@
+package nsq
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// publication is what a transaction asks of nsqd.
+type publication struct {
+	verb   verb
+	topic  string
+	body   []byte        // not for mpub
+	bodies [][]byte      // for mpub
+	delay  time.Duration // for dpub
+}
+
+type verb uint8
+
+const (
+	pub verb = iota
+	mpub
+	dpub
+	verbs // how many there are
+)
+
+func (v verb) String() string { return [...]string{"pub", "mpub", "dpub"}[v] }
+
+func (p *publication) appendTo(b []byte) []byte {
+	switch p.verb {
+	case mpub:
+		return wire.AppendMPub(b, p.topic, p.bodies)
+	case dpub:
+		return wire.AppendDPub(b, p.topic, p.delay, p.body)
+	}
+	return wire.AppendPub(b, p.topic, p.body)
+}
+
+// waiters holds transactions of calls that wait, with room for the answer in
+// their doneChan.
+var waiters = sync.Pool{New: func() any { return newWaiter() }}
+
+func newWaiter() *ProducerTransaction {
+	return &ProducerTransaction{doneChan: make(chan *ProducerTransaction, 1)}
+}
+
+func (p *Producer) call(ctx context.Context, pb publication) error {
+	t := waiters.Get().(*ProducerTransaction)
+	if err := p.submit(ctx, pb, t); err != nil {
+		waiters.Put(t)
+		return err
+	}
+	if !t.await(ctx) {
+		// t stays in its place among those that wait for nsqd's answers: it
+		// takes the answer to this call, and that to no other.
+		return interrupted(ctx, "waiting for the answer of "+p.addr+", which may have taken what was published")
+	}
+	err := t.Error
+	t.Error = nil
+	waiters.Put(t)
+	return err
+}
+
+// await returns true when the transaction has ended, and false if ctx ended
+// first.
+func (t *ProducerTransaction) await(ctx context.Context) bool {
+	ended := ctx.Done()
+	if ended == nil {
+		<-t.doneChan
+		return true
+	}
+	select {
+	case <-t.doneChan:
+		return true
+	case <-ended:
+	}
+	select {
+	case <-t.doneChan: // both at once: better to know
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *Producer) submitAsync(ctx context.Context, pb publication, doneChan chan *ProducerTransaction, args []any) error {
+	if err := p.results.awaitRoom(ctx, doneChan); err != nil {
+		return err
+	}
+	return p.submit(ctx, pb, &ProducerTransaction{Args: args, doneChan: doneChan})
+}
+
+// submit queues a publication on the current connection, or on a new one. If it
+// fails, the transaction is not used, and nothing was sent.
+func (p *Producer) submit(ctx context.Context, pb publication, t *ProducerTransaction) error {
+	if strings.IndexByte(pb.topic, '\n') >= 0 {
+		return ErrInvalidTopicName // the rest would be taken for commands
+	}
+	c, err := p.begin(ctx)
+	if err != nil {
+		return err
+	}
+	c.queued = pb.appendTo(c.queued)
+	c.push(pb.pending(t))
+	c.commit()
+	return nil
+}
+
+// begin returns the connection with its queue of commands locked, for one to be
+// appended before commit. It waits while there is no connection, and while the
+// queue has no room.
+func (p *Producer) begin(ctx context.Context) (*producerConn, error) {
+	for ctx.Err() == nil {
+		c, err := p.connection(ctx)
+		if err != nil {
+			return nil, err
+		}
+		err = c.beginWhenRoom(ctx)
+		if err == nil {
+			return c, nil
+		}
+		if err != ErrClosing { //nolint:errorlint // a context may end with any cause
+			return nil, err
+		}
+		p.forget(c) // nothing of this call was sent: connect anew
+	}
+	return nil, interrupted(ctx, "not sent to "+p.addr)
+}
