@@ -3,6 +3,7 @@ package nsq
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -218,11 +219,14 @@ func (c *consumerConn) onResponse(data []byte) error {
 	return nil
 }
 
-// onError logs what nsqd complains about. If that is more than one message,
-// nsqd closes the connection itself.
+// onError logs what nsqd complains about. If that is more than one message, nsqd
+// closes the connection; one that does not would send nothing more to us.
 func (c *consumerConn) onError(data []byte) error {
 	c.consumer.counters.protocolErrors.Add(1)
 	c.nsqd.log(eventProtocolError, data)
+	if err := (ErrProtocol{string(data)}); wire.Fatal(string(err.Code())) {
+		return err
+	}
 	return nil
 }
 
@@ -249,7 +253,7 @@ func (c *consumerConn) onPause() error {
 	c.lastRecv.Store(int64(received.Sub(c.made)))
 	c.inFlight.Add(int64(n))
 	var expires time.Time
-	if ms := c.identity.MsgTimeout; ms > 0 {
+	if ms := c.identity.MsgTimeout; ms > 0 && ms < math.MaxInt64/int64(time.Millisecond) {
 		expires = received.Add(time.Duration(ms) * time.Millisecond)
 	}
 	last := false

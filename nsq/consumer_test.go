@@ -397,30 +397,6 @@ func TestMaxMsgSize(t *testing.T) {
 	c.Conn.Close()
 }
 
-func TestGarbageForAConsumer(t *testing.T) {
-	for name, garbage := range map[string][]byte{
-		"unknown frame type":  wire.AppendFrame(nil, 9, "x"),
-		"short message":       wire.AppendFrame(nil, wire.FrameMessage, "x"),
-		"unexpected response": wire.AppendFrame(nil, wire.FrameResponse, "what?"),
-		"half a frame":        {0, 0, 0, 99, 0, 0, 0, 2, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := nsqtest.NewFake(t)
-			r := newTestConsumer(t, nil)
-			r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
-			go r.ConnectToNSQD(f.Addr)
-			c := f.Subscribed(1)
-			c.Write(garbage)
-			if name == "half a frame" {
-				c.Conn.Close()
-			} else {
-				c.ExpectEnd()
-			}
-			f.Subscribed(1).Conn.Close()
-		})
-	}
-}
-
 // Connecting, losing connections, changing RDY and Stop may meet in any way.
 func TestConsumerRaces(t *testing.T) {
 	for range 20 {

@@ -321,33 +321,6 @@ func TestNSQDGoneAndBack(t *testing.T) {
 	}
 }
 
-func TestGarbageEndsTheConnection(t *testing.T) {
-	for name, garbage := range map[string][]byte{
-		"negative size":          {0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0},
-		"size without a type":    {0, 0, 0, 3, 0, 0, 0, 0},
-		"unknown frame type":     wire.AppendFrame(nil, 3, "OK"),
-		"unexpected response":    wire.AppendFrame(nil, wire.FrameResponse, "KO"),
-		"message for a producer": wire.AppendMessageFrame(nil, 1, 1, 1, []byte("x")),
-		"too large":              wire.AppendFrame(nil, wire.FrameResponse, strings.Repeat("x", 1000)),
-		"too short for a message": wire.AppendFrame(nil, wire.FrameMessage,
-			strings.Repeat("x", wire.MessageHeaderLen-1)),
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := nsqtest.NewFake(t)
-			p := newTestProducer(t, f.Addr, func(c *Config) { c.MaxMsgSize = 200 })
-			published := make(chan error, 1)
-			go func() { published <- p.Publish("t", []byte("x")) }()
-			c := f.Accept()
-			c.Expect("PUB t")
-			c.Write(garbage)
-			if err := nsqtest.Receive(t, "Publish", published); !errors.Is(err, ErrNotConnected) {
-				t.Errorf("got %v", err)
-			}
-			c.ExpectEnd()
-		})
-	}
-}
-
 // An answer that nobody waits for is not taken for that of the next call.
 func TestAnswerWithoutQuestion(t *testing.T) {
 	for name, frame := range map[string][]byte{
