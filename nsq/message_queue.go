@@ -33,6 +33,12 @@ type messageQueue struct {
 	reported uint64 // how many of the dropped ones dropped has told
 	closed   bool
 
+	// So that nobody looks at the clock for every message: while late is not set,
+	// none of waiting has expired.
+	late    bool
+	alarm   *time.Timer // sets late
+	alarmAt time.Time   // not after the time when any of waiting expires, unless late is set; zero if alarm is not running
+
 	more       sync.Cond // for those who have a batch begun
 	collecting int       // how many wait for that
 	hurried    bool      // batches wait for nothing
@@ -85,10 +91,31 @@ func (q *messageQueue) push(arrived []delivery, now time.Time, limit int) error 
 			q.last.push(d)
 		} else {
 			q.waiting.push(d)
+			q.setAlarmLocked(d.expires, now)
 		}
 		q.announceLocked(d.c)
 	}
 	return nil
+}
+
+// setAlarmLocked has late set at the given time, or before it.
+func (q *messageQueue) setAlarmLocked(expires, now time.Time) {
+	switch {
+	case expires.IsZero(), !q.alarmAt.IsZero() && !expires.Before(q.alarmAt):
+		return
+	case q.alarm == nil:
+		q.alarm = time.AfterFunc(expires.Sub(now), q.soundAlarm)
+	default:
+		q.alarm.Reset(expires.Sub(now))
+	}
+	q.alarmAt = expires
+}
+
+// soundAlarm is called at alarmAt.
+func (q *messageQueue) soundAlarm() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.late, q.alarmAt = q.waiting.n > 0, time.Time{}
 }
 
 // pop waits for a message and removes it. It returns false once the queue is
@@ -101,7 +128,11 @@ func (q *messageQueue) pop() (delivery, bool) {
 
 func (q *messageQueue) popLocked() (delivery, bool) {
 	for {
-		if d, ok := q.nextLocked(time.Now()); ok || q.closed {
+		var now time.Time // before anything expires
+		if q.late {
+			now = time.Now()
+		}
+		if d, ok := q.nextLocked(now); ok || q.closed {
 			return d, ok
 		}
 		q.ready.Wait()
@@ -115,6 +146,7 @@ func (q *messageQueue) nextLocked(now time.Time) (delivery, bool) {
 	}
 	for {
 		d, ok := q.takeLocked(&q.waiting)
+		q.late = q.late && ok
 		if !ok || !d.stale(now) {
 			return d, ok
 		}

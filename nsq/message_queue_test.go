@@ -3,6 +3,7 @@ package nsq
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -77,4 +78,46 @@ func TestMessageQueue(t *testing.T) {
 	if n, m := q.dropped(), q.dropped(); n != 3 || m != 0 {
 		t.Errorf("dropped %d, then %d; want 3 once", n, m)
 	}
+}
+
+// What expires while it waits is not handed out, whichever expires first.
+func TestExpiredWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q messageQueue
+		q.init()
+		c := &consumerConn{nsqdConn: newNSQDConn(nil, "", nil), nsqd: &nsqd{}}
+		push := func(timeouts ...time.Duration) {
+			for _, timeout := range timeouts {
+				now := time.Now()
+				d := delivery{m: &Message{Body: []byte(timeout.String())}, c: c, expires: now.Add(timeout)}
+				if err := q.push([]delivery{d}, now, 100); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		pop := func(want string) {
+			t.Helper()
+			if d, ok := q.pop(); !ok || string(d.m.Body) != want {
+				t.Errorf("got %+v, %v; want the message of %s", d.m, ok, want)
+			}
+		}
+		push(time.Second)
+		pop("1s")
+		push(3*time.Second, time.Second, 4*time.Second)
+		time.Sleep(2 * time.Second)
+		pop("3s")
+		pop("4s") // as that of 1s has expired
+		push(time.Second, 5*time.Second)
+		pop("1s")
+		push(time.Second)
+		time.Sleep(2 * time.Second)
+		pop("5s")
+		q.close()
+		if d, ok := q.pop(); ok {
+			t.Errorf("got %s, which has expired", d.m.Body)
+		}
+		if n := q.dropped(); n != 2 {
+			t.Errorf("dropped %d messages, want 2", n)
+		}
+	})
 }
