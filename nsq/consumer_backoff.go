@@ -52,7 +52,7 @@ func (r *Consumer) changeBackoff(was, next backoff) (share int, ok bool) {
 		r.backoffs++
 	}
 	r.balanceLocked()
-	return shares(max(1, len(r.openLocked())), r.maxInFlight)[0], true
+	return evenShare(len(r.openLocked()), r.maxInFlight), true
 }
 
 // resume ends a pause that is over.

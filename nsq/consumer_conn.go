@@ -139,6 +139,7 @@ type consumerConn struct {
 
 	rdy      atomic.Int64 // what the last RDY said; changed under consumer.mu
 	since    time.Time    // when the turn began, for rdy > 0; guarded by consumer.mu
+	idle     atomic.Bool  // its share is 1, so that busy ones get more; set under consumer.mu
 	lastRecv atomic.Int64 // when the last message came, in nanoseconds after made
 	made     time.Time
 	inFlight atomic.Int64 // received and not answered
@@ -255,6 +256,9 @@ func (c *consumerConn) onPause() error {
 	var expires time.Time
 	if ms := c.identity.MsgTimeout; ms > 0 && ms < math.MaxInt64/int64(time.Millisecond) {
 		expires = received.Add(time.Duration(ms) * time.Millisecond)
+	}
+	if c.idle.Load() {
+		c.consumer.woken(c)
 	}
 	last := false
 	for i := range c.arrived {

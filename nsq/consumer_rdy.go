@@ -11,20 +11,39 @@ import (
 // nsqd has acted on RDY 1.
 const minTurn = 50 * time.Millisecond
 
-// shares divides maxInFlight between n connections: every one gets the same,
-// and at least 1 as long as there are no more connections than messages. With
-// more, the first maxInFlight of them get 1. The sum never exceeds maxInFlight.
-func shares(n, maxInFlight int) []int {
-	all := make([]int, n)
+// shares divides maxInFlight between connections, of which some may be idle: those
+// get 1, as long as there are others, and all others the same of what is left. With
+// more connections than messages, the first maxInFlight of them get 1. The sum never
+// exceeds maxInFlight.
+func shares(idle []bool, maxInFlight int) []int {
+	all := make([]int, len(idle))
+	active := 0
+	for _, idle := range idle {
+		if !idle {
+			active++
+		}
+	}
+	if active == 0 {
+		idle, active = make([]bool, len(all)), len(all)
+	}
 	for i := range all {
 		switch {
-		case n <= maxInFlight:
-			all[i] = maxInFlight / n
-		case i < maxInFlight:
+		case len(all) > maxInFlight:
+			if i < maxInFlight {
+				all[i] = 1
+			}
+		case idle[i]:
 			all[i] = 1
+		default:
+			all[i] = (maxInFlight - (len(all) - active)) / active
 		}
 	}
 	return all
+}
+
+// evenShare returns what each of n connections gets when none is idle.
+func evenShare(n, maxInFlight int) int {
+	return shares(make([]bool, max(1, n)), maxInFlight)[0]
 }
 
 // turnTime returns how long each of maxInFlight connections has its turn while
@@ -39,14 +58,20 @@ func turnTime(cfg *Config, n, maxInFlight int) time.Duration {
 // length: earlier if it is idle.
 func (c *consumerConn) turnEnds(turn time.Duration) time.Time {
 	end := c.since.Add(turn)
+	if idle := c.idleSince(); idle.Before(end) {
+		return idle
+	}
+	return end
+}
+
+// idleSince returns when no message will have come for LowRdyIdleTimeout, although
+// nsqd could have sent one.
+func (c *consumerConn) idleSince() time.Time {
 	active := c.made.Add(time.Duration(c.lastRecv.Load()))
 	if active.Before(c.since) {
 		active = c.since
 	}
-	if idle := active.Add(c.cfg.LowRdyIdleTimeout); idle.Before(end) {
-		return idle
-	}
-	return end
+	return active.Add(c.cfg.LowRdyIdleTimeout)
 }
 
 // turnEndsLocked is turnEnds of c, except that in back-off the turn goes on while
@@ -89,7 +114,11 @@ func (r *Consumer) balanceLocked() {
 		}
 	}
 	open := r.openLocked()
-	all := shares(len(open), r.limitLocked())
+	idle := make([]bool, len(open))
+	for i, c := range open {
+		idle[i] = c.idle.Load()
+	}
+	all := shares(idle, r.limitLocked())
 	for i, c := range open {
 		all[i] = min(all[i], c.maxRDY())
 		if all[i] < int(c.rdy.Load()) {
@@ -108,6 +137,11 @@ func (r *Consumer) balanceLocked() {
 // of the pause, in which there are none.
 func (r *Consumer) planRotationLocked(open []*consumerConn) {
 	next := r.config.RDYRedistributeInterval
+	for _, c := range open {
+		if c.mayBecomeIdle() {
+			next = min(next, time.Until(c.idleSince()))
+		}
+	}
 	if limit := r.limitLocked(); len(open) > limit {
 		turn := turnTime(&r.config, len(open), limit)
 		for _, c := range open[:limit] {
@@ -120,11 +154,31 @@ func (r *Consumer) planRotationLocked(open []*consumerConn) {
 	r.rotation.Reset(max(next, 0))
 }
 
-// rotate ends the turns that are over, and with them those connections go to
-// the end of the line, if there are too few messages for all.
+// mayBecomeIdle reports whether it is only a matter of time until c is idle if no
+// message comes: not while handlers are busy with some, or none is asked for.
+func (c *consumerConn) mayBecomeIdle() bool {
+	return !c.idle.Load() && c.rdy.Load() > 0 && c.inFlight.Load() == 0
+}
+
+// woken gives a connection that was idle its full share again.
+func (r *Consumer) woken(c *consumerConn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.idle.Store(false)
+	r.balanceLocked()
+}
+
+// rotate finds out who is idle. It ends the turns that are over, and with them
+// those connections go to the end of the line, if there are too few messages for
+// all.
 func (r *Consumer) rotate(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, c := range r.openLocked() {
+		if c.mayBecomeIdle() && !now.Before(c.idleSince()) {
+			c.idle.Store(true)
+		}
+	}
 	if n, limit := len(r.openLocked()), r.limitLocked(); n > limit {
 		turn := turnTime(&r.config, n, limit)
 		var over []*consumerConn

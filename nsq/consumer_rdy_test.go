@@ -23,8 +23,30 @@ func TestShares(t *testing.T) {
 		{"fewer messages than connections", 4, 2, []int{1, 1, 0, 0}},
 		{"paused", 2, 0, []int{0, 0}},
 	} {
-		if got := shares(tt.n, tt.maxInFlight); !slices.Equal(got, tt.want) {
-			t.Errorf("%s: shares(%d, %d) = %v, want %v", tt.name, tt.n, tt.maxInFlight, got, tt.want)
+		if got := shares(make([]bool, tt.n), tt.maxInFlight); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %d of %d connections get %v, want %v", tt.name, tt.maxInFlight, tt.n, got, tt.want)
+		}
+	}
+}
+
+func TestSharesOfIdleConnections(t *testing.T) {
+	const busy, idle = false, true
+	for _, tt := range []struct {
+		name        string
+		conns       []bool
+		maxInFlight int
+		want        []int
+	}{
+		{"one idle", []bool{busy, idle}, 10, []int{9, 1}},
+		{"one busy", []bool{idle, busy, idle, idle}, 10, []int{1, 7, 1, 1}},
+		{"two busy", []bool{idle, busy, idle, busy}, 11, []int{1, 4, 1, 4}},
+		{"all idle", []bool{idle, idle}, 10, []int{5, 5}},
+		{"one each", []bool{idle, busy}, 2, []int{1, 1}},
+		{"fewer messages than connections", []bool{idle, busy}, 1, []int{1, 0}},
+		{"paused", []bool{idle, busy}, 0, []int{0, 0}},
+	} {
+		if got := shares(tt.conns, tt.maxInFlight); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

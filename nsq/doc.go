@@ -16,7 +16,9 @@
 // its handler returns nil and requeued when it returns an error; a handler that
 // wants to answer itself calls Message.DisableAutoResponse. At most MaxInFlight
 // messages are delivered and unanswered at a time, shared out between the
-// connections. With more connections than messages, they take turns.
+// connections. One on which nothing comes for LowRdyIdleTimeout leaves its share but
+// for 1 to others, and gets it back with the next message. With more connections
+// than messages, they take turns.
 //
 // A requeued message is taken as a sign that what its handler works with is in
 // trouble, unless RequeueWithoutBackoff was called: the consumer backs off. No
