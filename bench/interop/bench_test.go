@@ -180,7 +180,7 @@ func BenchmarkPublishAsync(b *testing.B) {
 	tcpAddr, httpURL := startBroker(b)
 	body := bytes.Repeat([]byte("x"), bodySize)
 	compare(b, func(l interop.Library) (work, cleanUp func()) {
-		p, err := l.NewProducer(tcpAddr)
+		p, err := l.NewProducer(tcpAddr, interop.Setup{})
 		must(b, err)
 		must(b, p.Ping())
 		work = func() { must(b, p.PublishConcurrently("publish", body, 100, roundMessages)) }
@@ -203,7 +203,7 @@ func benchConsume(b *testing.B, maxInFlight int) {
 	tcpAddr, httpURL := startBroker(b)
 	post(b, httpURL+"/topic/create?topic=consume")
 	post(b, httpURL+"/channel/create?topic=consume&channel=ch")
-	p, err := ours.Library{}.NewProducer(tcpAddr)
+	p, err := ours.Library{}.NewProducer(tcpAddr, interop.Setup{})
 	must(b, err)
 	defer p.Stop()
 	batch := make([][]byte, 1000)
@@ -216,7 +216,7 @@ func benchConsume(b *testing.B, maxInFlight int) {
 		}
 		var handled atomic.Int64
 		all := make(chan struct{})
-		r, err := l.NewConsumer("consume", "ch", map[string]any{"max_in_flight": maxInFlight}, interop.Handler{
+		r, err := l.NewConsumer("consume", "ch", interop.Setup{Options: map[string]any{"max_in_flight": maxInFlight}}, interop.Handler{
 			Handle: func(interop.Message) error {
 				if handled.Add(1) == roundMessages {
 					close(all)

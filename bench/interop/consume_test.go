@@ -250,7 +250,7 @@ func TestManyMessages(t *testing.T) {
 			return len(seen)
 		}
 		consume := func() interop.Consumer {
-			r, err := s.consumer.NewConsumer("many", "ch", map[string]any{"max_in_flight": 200}, interop.Handler{
+			r, err := s.consumer.NewConsumer("many", "ch", interop.Setup{Options: map[string]any{"max_in_flight": 200}}, interop.Handler{
 				Handle: func(m interop.Message) error {
 					mu.Lock()
 					defer mu.Unlock()

@@ -9,23 +9,36 @@
 // nothing else here depends on go-nsq.
 package interop
 
-//go:generate sh -c "for f in library offline; do sed -e 's,^package gonsq,package ours,' -e 's,github.com/nsqio/go-nsq,github.com/seed893f581e/nsq/nsq,' gonsq/${DOLLAR}f.go >ours/${DOLLAR}f.go; done"
+//go:generate sh -c "for f in library offline conn; do sed -e 's,^package gonsq,package ours,' -e 's,github.com/nsqio/go-nsq,github.com/seed893f581e/nsq/nsq,' gonsq/${DOLLAR}f.go >ours/${DOLLAR}f.go; done"
 
 import (
 	"io"
+	"net/http"
 	"time"
 )
 
 // A Library is a client library without its types.
 type Library interface {
-	NewProducer(addr string) (Producer, error)
+	NewProducer(addr string, s Setup) (Producer, error)
 	// NewConsumer returns a consumer that has h as its handler, concurrency times.
-	NewConsumer(topic, channel string, options map[string]any, h Handler, concurrency int) (Consumer, error)
+	NewConsumer(topic, channel string, s Setup, h Handler, concurrency int) (Consumer, error)
 	// Describe names the error of the library that err is, or else returns its
 	// text.
 	Describe(err error) string
 
+	// Converse talks to an nsqd over a Conn, about channel t/ch with one message in
+	// it, and returns what the delegate was told.
+	Converse(addr string) ([]Fact, error)
+
 	Offline
+}
+
+// A Setup is how to make a producer or a consumer. The last two are for consumers.
+type Setup struct {
+	Options map[string]any
+	Log     func(line string)       // what is at least an Info; nil means silence
+	Filter  func([]string) []string // what nsqlookupd found, nil for none
+	Client  *http.Client            // for nsqlookupd, nil for that of the library
 }
 
 // Offline is what a library does without a broker. Where nothing else is said,
@@ -79,6 +92,9 @@ type Producer interface {
 	// PublishConcurrently publishes n messages with PublishAsync, an equal share
 	// from each of so many goroutines, which let up to 100 be without an answer.
 	PublishConcurrently(topic string, body []byte, goroutines, n int) error
+	// PublishInTurn publishes n messages with Publish, an equal share from each of
+	// so many goroutines.
+	PublishInTurn(topic string, body []byte, goroutines, n int) error
 }
 
 // An Outcome is what a transaction says.
@@ -118,6 +134,7 @@ type Consumer interface {
 	ConnectToNSQD(addr string) error
 	ConnectToNSQDs(addrs []string) error
 	ConnectToNSQLookupd(addr string) error
+	ConnectToNSQLookupds(addrs []string) error
 	DisconnectFromNSQD(addr string) error
 	DisconnectFromNSQLookupd(addr string) error
 	IsStarved() bool

@@ -63,14 +63,27 @@ type scenario struct {
 func inEveryPair(t *testing.T, want string, run func(s *scenario)) {
 	t.Helper()
 	for _, p := range pairs {
-		t.Run(p.name, func(t *testing.T) {
-			s := &scenario{T: t, pair: p}
-			run(s)
-			if got, want := s.noted(), strings.TrimSpace(want); got != want {
-				t.Errorf("got:\n%s\nwant:\n%s", got, want)
-			}
-		})
+		runPair(t, p, want, run)
 	}
+}
+
+// inBoth runs a scenario with each of the libraries, which must note the same,
+// namely what is wanted.
+func inBoth(t *testing.T, want string, run func(s *scenario)) {
+	t.Helper()
+	runPair(t, pair{"go-nsq", gonsq.Library{}, gonsq.Library{}}, want, run)
+	runPair(t, pair{"ours", ours.Library{}, ours.Library{}}, want, run)
+}
+
+func runPair(t *testing.T, p pair, want string, run func(s *scenario)) {
+	t.Helper()
+	t.Run(p.name, func(t *testing.T) {
+		s := &scenario{T: t, pair: p}
+		run(s)
+		if got, want := s.noted(), strings.TrimSpace(want); got != want {
+			t.Errorf("got:\n%s\nwant:\n%s", got, want)
+		}
+	})
 }
 
 // note adds an event to the result.
@@ -106,7 +119,7 @@ func (s *scenario) await(n int) {
 
 func (s *scenario) newProducer(addr string) interop.Producer {
 	s.Helper()
-	p, err := s.producer.NewProducer(addr)
+	p, err := s.producer.NewProducer(addr, interop.Setup{})
 	must(s, err)
 	s.Cleanup(p.Stop)
 	return p
@@ -116,7 +129,7 @@ func (s *scenario) newProducer(addr string) interop.Producer {
 // stopped at the end.
 func (s *scenario) newConsumer(topic string, options map[string]any, h interop.Handler) interop.Consumer {
 	s.Helper()
-	r, err := s.consumer.NewConsumer(topic, "ch", options, h, 1)
+	r, err := s.consumer.NewConsumer(topic, "ch", interop.Setup{Options: options}, h, 1)
 	must(s, err)
 	s.Cleanup(func() { s.stop(r) })
 	return r

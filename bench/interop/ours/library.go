@@ -19,9 +19,12 @@ type Library struct{}
 // Describe implements interop.Library.
 func (Library) Describe(err error) string {
 	var protocol nsq.ErrProtocol
+	var identify nsq.ErrIdentify
 	switch {
 	case err == nil:
 		return "nil"
+	case errors.As(err, &identify):
+		return "ErrIdentify: " + identify.Reason
 	case errors.As(err, &protocol):
 		return "ErrProtocol: " + protocol.Reason
 	case errors.Is(err, nsq.ErrNotConnected):
@@ -34,13 +37,39 @@ func (Library) Describe(err error) string {
 	return err.Error()
 }
 
+// configFor returns a config with the options of s.
+func configFor(s interop.Setup) (*nsq.Config, error) {
+	cfg := nsq.NewConfig()
+	for name, value := range s.Options {
+		if err := cfg.Set(name, value); err != nil {
+			return nil, err
+		}
+	}
+	return cfg, nil
+}
+
+// A logFunc has the method of a logger.
+type logFunc func(line string)
+
+// Output passes on the line, if somebody wants it.
+func (f logFunc) Output(_ int, line string) error {
+	if f != nil {
+		f(line)
+	}
+	return nil
+}
+
 // NewProducer implements interop.Library.
-func (Library) NewProducer(addr string) (interop.Producer, error) {
-	p, err := nsq.NewProducer(addr, nsq.NewConfig())
+func (Library) NewProducer(addr string, s interop.Setup) (interop.Producer, error) {
+	cfg, err := configFor(s)
 	if err != nil {
 		return nil, err
 	}
-	p.SetLogger(nil, nsq.LogLevelError)
+	p, err := nsq.NewProducer(addr, cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.SetLogger(logFunc(s.Log), nsq.LogLevelInfo)
 	return producer{p}, nil
 }
 
@@ -88,12 +117,26 @@ func outcomes(n int, publish func(i int, done chan *nsq.ProducerTransaction) err
 }
 
 func (p producer) PublishConcurrently(topic string, body []byte, goroutines, n int) error {
+	return concurrently(goroutines, func() error { return p.publishMany(topic, body, n/goroutines) })
+}
+
+func (p producer) PublishInTurn(topic string, body []byte, goroutines, n int) error {
+	return concurrently(goroutines, func() error {
+		for range n / goroutines {
+			if err := p.Publish(topic, body); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// concurrently calls f from so many goroutines and returns when all have ended.
+func concurrently(goroutines int, f func() error) error {
 	errs := make([]error, goroutines)
 	var publishing sync.WaitGroup
 	for g := range goroutines {
-		publishing.Go(func() {
-			errs[g] = p.publishMany(topic, body, n/goroutines)
-		})
+		publishing.Go(func() { errs[g] = f() })
 	}
 	publishing.Wait()
 	return errors.Join(errs...)
@@ -119,18 +162,22 @@ func (p producer) publishMany(topic string, body []byte, n int) (err error) {
 }
 
 // NewConsumer implements interop.Library.
-func (Library) NewConsumer(topic, channel string, options map[string]any, h interop.Handler, concurrency int) (interop.Consumer, error) {
-	cfg := nsq.NewConfig()
-	for name, value := range options {
-		if err := cfg.Set(name, value); err != nil {
-			return nil, err
-		}
+func (Library) NewConsumer(topic, channel string, s interop.Setup, h interop.Handler, concurrency int) (interop.Consumer, error) {
+	cfg, err := configFor(s)
+	if err != nil {
+		return nil, err
 	}
 	r, err := nsq.NewConsumer(topic, channel, cfg)
 	if err != nil {
 		return nil, err
 	}
-	r.SetLogger(nil, nsq.LogLevelError)
+	r.SetLogger(logFunc(s.Log), nsq.LogLevelInfo)
+	if s.Filter != nil {
+		r.SetBehaviorDelegate(filter(s.Filter))
+	}
+	if s.Client != nil {
+		r.SetLookupdHttpClient(s.Client)
+	}
 	r.AddConcurrentHandlers(handler(h), concurrency)
 	return consumer{r}, nil
 }
