@@ -190,7 +190,7 @@ func (c *nsqdConn) take(spent []byte) ([]byte, bool) {
 // reusedLocked returns the buffer to reuse for what is queued next: spent, or
 // nil if that was one large message, or the burst it grew for is over.
 func (c *nsqdConn) reusedLocked(spent []byte) []byte {
-	c.peak = max(len(spent), c.peak-c.peak/32)
+	c.peak = max(len(spent), c.peak-c.peak/128)
 	if cap(spent) > 2*maxQueued || cap(spent) > writeStep && c.peak < cap(spent)/4 {
 		return nil
 	}
