@@ -46,7 +46,7 @@ func (r *Consumer) metrics() []Metric {
 		gauge("max_in_flight", "How many messages may be in flight.", float64(now.maxInFlight)),
 		gauge("rdy", "How many messages nsqd was told to have in flight at most, over all connections.", float64(now.rdy)),
 		gauge("connections", "Connections to nsqds.", float64(now.connections)),
-		gauge("handlers", "How many messages may be handled at a time.", float64(now.handlers)),
+		gauge("handlers", "How many calls of handlers may run at a time.", float64(now.handlers)),
 		gauge("backoff_level", "The level of back-off; 0 outside of it.", float64(now.backoffLevel)),
 		gauge("starved", "1 if a connection has about as many messages in flight as it may, else 0.", oneIf(now.starved)),
 	}
