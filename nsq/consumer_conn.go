@@ -96,6 +96,7 @@ func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
 // for the next, up to LookupdPollInterval; it ends early when an nsqlookupd
 // says that n is there.
 func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
+	failure := eventReconnectFailed
 	for {
 		*pause = min(*pause, r.config.LookupdPollInterval)
 		// Not all consumers at the same time.
@@ -117,7 +118,8 @@ func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
 		if n.ctx.Err() != nil {
 			return nil
 		}
-		n.log(eventReconnectFailed, err)
+		n.log(failure, err)
+		failure = failure.at(LogLevelDebug) // no news
 	}
 }
 

@@ -16,7 +16,8 @@ func (e event) at(level LogLevel) event {
 	return e
 }
 
-// Events of producers and consumers.
+// Events of producers and consumers. Of attempts to connect that fail one after the
+// other, the first is an error and the others are logged at Debug.
 var (
 	eventConnected      = event{level: LogLevelInfo, text: "connected to nsqd"}
 	eventConnectFailed  = event{LogLevelError, "error connecting to nsqd - %s", "error connecting to nsqd", []string{"error"}}
@@ -54,7 +55,8 @@ var (
 	eventAbandoned     = event{level: LogLevelWarning, text: "stopped without waiting any longer for handlers"}
 )
 
-// Events of discovery. Failures are logged at lower levels when they are no news.
+// Events of discovery. Failures are logged at lower levels, too, when they are no
+// news.
 var (
 	eventLookupFailed    = event{LogLevelError, "error querying nsqlookupd (%s) - %s", "error querying nsqlookupd", []string{"nsqlookupd", "error"}}
 	eventResolveFailed   = event{LogLevelError, "error resolving nsqlookupd (%s) - %s", "error resolving nsqlookupd", []string{"nsqlookupd", "error"}}

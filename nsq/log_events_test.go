@@ -231,6 +231,60 @@ func TestNothingWrongIsNothingLoud(t *testing.T) {
 	}
 }
 
+// A broker that is down is one error in the log, however long it is, and however
+// many calls are made meanwhile.
+func TestFailingAgainIsNoNews(t *testing.T) {
+	f := nsqtest.NewFake(t)
+	f.Listener.Close()
+	w := make(logWriter, 100)
+	expect := func(want ...string) {
+		t.Helper()
+		for _, start := range want {
+			if got := nsqtest.Receive(t, start, w); !strings.HasPrefix(got, start) || !strings.Contains(got, f.Addr) {
+				t.Errorf("got %s, want %s...", got, start)
+			}
+		}
+	}
+	const (
+		connected = `level=INFO msg="connected to nsqd"`
+		lost      = `level=ERROR msg="connection lost"`
+		failed    = `level=ERROR msg="error connecting to nsqd"`
+		again     = `level=DEBUG msg="error connecting to nsqd"`
+	)
+
+	p := newTestProducer(t, f.Addr, nil)
+	p.SetSlogger(w.records(slog.LevelDebug))
+	p.Ping()
+	p.Ping()
+	expect(failed, again)
+	up := nsqtest.ListenFake(t, f.Addr)
+	published := make(chan error, 1)
+	go func() { published <- p.Publish("t", []byte("x")) }()
+	c := up.Accept()
+	c.Expect("PUB t")
+	c.Respond(wire.OK)
+	if err := nsqtest.Receive(t, "Publish", published); err != nil {
+		t.Fatal(err)
+	}
+	expect(connected)
+	up.Listener.Close()
+	c.Conn.Close()
+	expect(lost, failed, again, again)
+	p.Stop()
+
+	w = make(logWriter, 100)
+	r := newTestConsumer(t, nil)
+	r.AddHandler(HandlerFunc(func(*Message) error { return nil }))
+	r.SetSlogger(w.records(slog.LevelDebug))
+	up = nsqtest.ListenFake(t, f.Addr)
+	go r.ConnectToNSQD(f.Addr)
+	c = up.Subscribed(1)
+	expect(connected)
+	up.Listener.Close()
+	c.Conn.Close()
+	expect(lost, strings.Replace(failed, "connecting", "reconnecting", 1), strings.Replace(again, "connecting", "reconnecting", 1))
+}
+
 // depths remembers the call depths it was given.
 type depths []int
 

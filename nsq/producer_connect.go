@@ -131,6 +131,10 @@ func (p *Producer) tryToConnect(a *attempt) {
 	following := newAttempt() // for calls that are made from now on
 	p.mu.Lock()
 	p.next = following
+	failure := eventConnectFailed
+	if !p.pacing.failed.IsZero() {
+		failure = failure.at(LogLevelDebug) // no news
+	}
 	p.mu.Unlock()
 
 	var c *producerConn
@@ -148,7 +152,7 @@ func (p *Producer) tryToConnect(a *attempt) {
 		nc.nc.Close() // stopped meanwhile
 	case !errors.Is(err, ErrStopped):
 		p.counters.dialFailures.Add(1)
-		p.log(eventConnectFailed, err)
+		p.log(failure, err)
 	}
 }
 
