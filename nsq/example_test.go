@@ -2,77 +2,63 @@ package nsq_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log"
-	"os"
-	"os/signal"
 	"time"
 
 	"github.com/seed893f581e/nsq/nsq"
 )
 
-func ExampleProducer() {
-	producer, err := nsq.NewProducer("127.0.0.1:4150", nsq.NewConfig())
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer producer.Stop()
-
-	if err := producer.Publish("orders", []byte("one coffee")); err != nil {
-		log.Fatal(err)
-	}
-}
-
-func ExampleProducer_PublishAsync() {
-	producer, err := nsq.NewProducer("127.0.0.1:4150", nsq.NewConfig())
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer producer.Stop()
-
-	orders := []string{"one coffee", "two teas"}
-	done := make(chan *nsq.ProducerTransaction, len(orders))
-	for _, order := range orders {
-		if err := producer.PublishAsync("orders", []byte(order), done, order); err != nil {
-			log.Fatal(err)
-		}
-	}
-	for range orders {
-		if t := <-done; t.Error != nil {
-			log.Printf("%s: %v", t.Args[0], t.Error)
-		}
-	}
-}
-
-func ExampleConsumer() {
+func ExampleConfig() {
 	config := nsq.NewConfig()
-	config.MaxInFlight = 100
-	consumer, err := nsq.NewConsumer("orders", "kitchen", config)
-	if err != nil {
+	config.MaxInFlight = 1000
+	config.MsgTimeout = 2 * time.Minute
+	config.Snappy = true
+	config.AuthSecret = "the one that nsqd asks for"
+	if err := config.Validate(); err != nil {
 		log.Fatal(err)
 	}
-	consumer.AddConcurrentHandlers(nsq.HandlerFunc(func(m *nsq.Message) error {
-		fmt.Println(string(m.Body))
-		return nil // finished; an error would requeue it
-	}), 10)
-	if err := consumer.ConnectToNSQD("127.0.0.1:4150"); err != nil {
-		log.Fatal(err)
-	}
-
-	interrupt := make(chan os.Signal, 1)
-	signal.Notify(interrupt, os.Interrupt)
-	<-interrupt
-	consumer.Stop()
-	<-consumer.StopChan
 }
 
-// A handler that needs longer than nsqd waits says so from time to time.
-func ExampleMessage_Touch() {
-	work := func([]byte, func()) error { return nil }
-	handler := nsq.HandlerFunc(func(m *nsq.Message) error {
-		return work(m.Body, m.Touch)
-	})
-	_ = handler
+// Options have names, for config files and command lines.
+func ExampleConfig_Set() {
+	config := nsq.NewConfig()
+	fmt.Println(config.Set("max-in-flight", "200"), config.MaxInFlight)
+	fmt.Println(config.Set("read_timeout", 30000), config.ReadTimeout)
+	fmt.Println(config.Set("sample_rate", 100))
+	// Output:
+	// <nil> 200
+	// <nil> 30s
+	// invalid sample_rate ! 100 > 99
+}
+
+// TLS that trusts an authority of one's own, and shows a certificate.
+func ExampleConfig_Set_tls() {
+	config := nsq.NewConfig()
+	for option, value := range map[string]any{
+		"tls_v1":           true,
+		"tls_root_ca_file": "/etc/nsq/ca.pem",
+		"tls_cert":         "/etc/nsq/client.pem",
+		"tls_key":          "/etc/nsq/client.key",
+		"tls_min_version":  "tls1.3",
+	} {
+		if err := config.Set(option, value); err != nil {
+			fmt.Println("no TLS")
+			return
+		}
+	}
+	// Output: no TLS
+}
+
+// A program takes every option of the library on its command line.
+func ExampleConfigFlag() {
+	config := nsq.NewConfig()
+	flags := flag.NewFlagSet("kitchen", flag.ContinueOnError)
+	flags.Var(&nsq.ConfigFlag{Config: config}, "consumer-opt", "option,value of the consumer (may be given several times)")
+	err := flags.Parse([]string{"--consumer-opt=max_in_flight,500", "--consumer-opt=snappy"})
+	fmt.Println(err, config.MaxInFlight, config.Snappy)
+	// Output: <nil> 500 true
 }
 
 // answers records how a message was answered, in a test of a handler.
@@ -99,33 +85,4 @@ func ExampleNewMessage() {
 	// Output:
 	// requeued for 1m0s
 	// true
-}
-
-func ExampleConfig_Set() {
-	config := nsq.NewConfig()
-	fmt.Println(config.Set("max-in-flight", "200"), config.MaxInFlight)
-	fmt.Println(config.Set("read_timeout", 30000), config.ReadTimeout)
-	fmt.Println(config.Set("sample_rate", 100))
-	// Output:
-	// <nil> 200
-	// <nil> 30s
-	// invalid sample_rate ! 100 > 99
-}
-
-func ExampleConsumer_ConnectToNSQLookupds() {
-	config := nsq.NewConfig()
-	config.MaxInFlight = 100
-	consumer, err := nsq.NewConsumer("orders", "kitchen", config)
-	if err != nil {
-		log.Fatal(err)
-	}
-	consumer.AddHandler(nsq.HandlerFunc(func(m *nsq.Message) error {
-		fmt.Println(string(m.Body))
-		return nil
-	}))
-	// Messages come from every nsqd that has the topic, now or later.
-	if err := consumer.ConnectToNSQLookupds([]string{"127.0.0.1:4161", "127.0.0.1:5161"}); err != nil {
-		log.Fatal(err)
-	}
-	<-consumer.StopChan
 }
