@@ -1,9 +1,7 @@
 package nsq
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -483,81 +481,6 @@ func TestStopEndsConnecting(t *testing.T) {
 		if err := nsqtest.Receive(t, "Publish", published); !errors.Is(err, ErrStopped) {
 			t.Errorf("got %v", err)
 		}
-	}
-}
-
-// Publishing, losing the connection and Stop may meet in any way: every call
-// returns, and every transaction ends.
-func TestStopRaces(t *testing.T) {
-	for round := range 30 {
-		f := nsqtest.NewFake(t)
-		p := newTestProducer(t, f.Addr, nil)
-		p.SetLogger(nil, LogLevelInfo)
-		ctx, cancel := context.WithCancel(t.Context())
-		var server, publishers sync.WaitGroup
-		server.Go(func() {
-			for {
-				select {
-				case nc := <-f.Conns:
-					server.Go(func() {
-						defer nc.Close()
-						defer context.AfterFunc(ctx, func() { nc.Close() })()
-						flakyServer(nc, rand.IntN(40))
-					})
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-		var submitted, ended sync.WaitGroup
-		done := make(chan *ProducerTransaction)
-		ended.Go(func() {
-			for range done {
-				submitted.Done()
-			}
-		})
-		for range 4 {
-			publishers.Go(func() {
-				for {
-					submitted.Add(1)
-					err := p.PublishAsync("t", []byte("async"), done)
-					if err != nil {
-						submitted.Done()
-					}
-					if errors.Is(err, ErrStopped) {
-						return
-					}
-					if err := p.Publish("t", []byte("sync")); errors.Is(err, ErrStopped) {
-						return
-					}
-				}
-			})
-		}
-		timer := time.NewTimer(time.Duration(round) * time.Millisecond)
-		<-timer.C
-		nsqtest.Within(t, "Stop", p.Stop)
-		nsqtest.Within(t, "publishers", publishers.Wait)
-		nsqtest.Within(t, "all transactions", submitted.Wait)
-		close(done)
-		ended.Wait()
-		cancel()
-		server.Wait()
-	}
-}
-
-// flakyServer answers n publications and then cuts the connection.
-func flakyServer(nc net.Conn, n int) {
-	c := &nsqtest.FakeConn{Conn: nc, Reader: bufio.NewReader(nc)}
-	c.Reader.Discard(4)
-	if _, _, err := c.Read(); err != nil {
-		return
-	}
-	nc.Write(wire.AppendFrame(nil, wire.FrameResponse, wire.OK))
-	for range n {
-		if _, _, err := c.Read(); err != nil {
-			return
-		}
-		nc.Write(wire.AppendFrame(nil, wire.FrameResponse, wire.OK))
 	}
 }
 
