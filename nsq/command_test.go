@@ -2,7 +2,6 @@ package nsq
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -93,16 +92,5 @@ func TestReadResponse(t *testing.T) {
 		case err == nil && (string(data) != tt.want || frameType != FrameTypeError):
 			t.Errorf("%q, at most %d: type %d, %q; want %q", tt.in, tt.max, frameType, data, tt.want)
 		}
-	}
-}
-
-func TestErrors(t *testing.T) {
-	var protocol ErrProtocol
-	if err := error(ErrProtocol{"E_BAD_TOPIC"}); !errors.As(err, &protocol) || err.Error() != "E_BAD_TOPIC" {
-		t.Errorf("got %v", err)
-	}
-	var identify ErrIdentify
-	if err := error(ErrIdentify{Reason: "why"}); !errors.As(err, &identify) || err.Error() != "failed to IDENTIFY - why" {
-		t.Errorf("got %v", err)
 	}
 }

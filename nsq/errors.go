@@ -65,6 +65,10 @@ var (
 	ErrHTTPResponse = errors.New("unexpected HTTP response, a nsqd TCP endpoint is required")
 	// ErrShortMessage is that of DecodeMessage.
 	ErrShortMessage = errors.New("not enough data to decode valid message")
+
+	// ErrInvalidMetric says that a Metric cannot be written: what it or one of its
+	// labels is called is not allowed, or taken.
+	ErrInvalidMetric = errors.New("invalid metric")
 )
 
 // ErrIdentify says that nsqd was reached but the two could not agree on how to

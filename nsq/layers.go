@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"time"
@@ -98,7 +97,7 @@ func (c *nsqdConn) put(layer string, in io.Reader, out io.Writer) error {
 	c.br.Reset(in)
 	data, err := c.readAnswer()
 	if refused := (ErrProtocol{}); errors.As(err, &refused) || err == nil && string(data) != wire.OK {
-		return fmt.Errorf("%w from %s upgrade", ErrInvalidResponse, layer)
+		return detailed(errors.Join(ErrInvalidResponse, err), "invalid response from %s upgrade", layer)
 	}
 	return err
 }

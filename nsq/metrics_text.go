@@ -61,7 +61,7 @@ type metricFamily struct {
 
 func addMetric(families map[string]*metricFamily, m Metric) error {
 	if !metricName.MatchString(m.Name) {
-		return fmt.Errorf("invalid metric name %q", m.Name)
+		return detailed(ErrInvalidMetric, "invalid metric name %q", m.Name)
 	}
 	labels, err := formatLabels(m.Labels)
 	if err != nil {
@@ -73,7 +73,7 @@ func addMetric(families map[string]*metricFamily, m Metric) error {
 		families[m.Name] = f
 	}
 	if f.kind != m.Kind {
-		return fmt.Errorf("metric %s is both a %s and a %s", m.Name, f.kind, m.Kind)
+		return detailed(ErrInvalidMetric, "metric %s is both a %s and a %s", m.Name, f.kind, m.Kind)
 	}
 	f.series[labels] += m.Value
 	return nil
@@ -110,9 +110,9 @@ func formatLabels(labels []MetricLabel) (string, error) {
 	for i, l := range sorted {
 		switch {
 		case !labelName.MatchString(l.Name):
-			return "", fmt.Errorf("invalid label name %q", l.Name)
+			return "", detailed(ErrInvalidMetric, "invalid label name %q", l.Name)
 		case i > 0 && l.Name == sorted[i-1].Name:
-			return "", fmt.Errorf("label %s twice", l.Name)
+			return "", detailed(ErrInvalidMetric, "label %s twice", l.Name)
 		case i > 0:
 			b = append(b, ',')
 		}
