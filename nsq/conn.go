@@ -32,6 +32,9 @@ type Conn struct {
 	lastRDY     atomic.Int64 // when a RDY of more than 0 was set, in nanoseconds since the Unix epoch
 	lastMessage atomic.Int64 // when a message arrived, in the same unit
 
+	handling context.Context // ends when answers reach nobody
+	abandon  context.CancelCauseFunc
+
 	reading sync.Mutex // reading from nsqd; held by the reader but while it calls the delegate
 
 	mu       sync.Mutex // what follows; may be held while nsqdConn.mu is taken
@@ -58,6 +61,7 @@ func NewConn(addr string, config *Config, delegate ConnDelegate) *Conn {
 	c := &Conn{addr: addr, config: *config, delegate: delegate, log: silentLogging(addr)}
 	c.messages.conn = c
 	c.answered.L = &c.mu
+	c.handling, c.abandon = context.WithCancelCause(context.Background())
 	c.lastMessage.Store(time.Now().UnixNano())
 	return c
 }

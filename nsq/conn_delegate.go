@@ -2,6 +2,7 @@ package nsq
 
 import (
 	"bytes"
+	"context"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ func (c *Conn) run(nc *nsqdConn) {
 	err := nc.serve((*connFrames)(c))
 	c.reading.Unlock()
 	closing, left := c.end()
+	c.abandon(detailed(ErrNotConnected, "connection to nsqd lost - %v", err))
 	answering.Wait()
 
 	if left > 0 {
@@ -141,6 +143,9 @@ type connAnswer struct {
 	outcome outcome
 	delay   time.Duration // with which it is requeued
 }
+
+// Context returns what Message.Context does.
+func (d *connMessages) Context(*Message) context.Context { return d.conn.handling }
 
 // OnFinish has the message finished.
 func (d *connMessages) OnFinish(m *Message) {

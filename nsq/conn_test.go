@@ -354,6 +354,9 @@ func TestConnLost(t *testing.T) {
 	s := newSpy()
 	c, server := connectTo(t, f, s)
 	m := startMessages(t, server, s, "x")[0]
+	if err := m.Context().Err(); err != nil {
+		t.Errorf("the message's context: %v", err)
+	}
 	s.do(func(event string) {
 		if !strings.HasPrefix(event, "error") {
 			if !c.IsClosing() {
@@ -365,6 +368,9 @@ func TestConnLost(t *testing.T) {
 	server.Fail("E_INVALID cannot RDY in current state")
 	server.Conn.Close()
 	s.expect(t, "error E_INVALID cannot RDY in current state", "io error EOF", "close")
+	if ctx := m.Context(); ctx.Err() != context.Canceled || !errors.Is(context.Cause(ctx), ErrNotConnected) {
+		t.Errorf("the message's context: %v, %v", ctx.Err(), context.Cause(ctx))
+	}
 	m.Touch()
 	m.Finish()
 	if err := c.WriteCommand(Nop()); err != ErrClosing {
