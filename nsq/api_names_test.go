@@ -1,10 +1,12 @@
 package nsq_test
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,6 +77,24 @@ func qualified(of, name string) string {
 	return of + "." + name
 }
 
+const additionsFile = "testdata/api_additions.txt"
+
+// additions returns the names that came later.
+func additions(t *testing.T) map[string]bool {
+	t.Helper()
+	b, err := os.ReadFile(additionsFile)
+	must(t, err)
+	names := map[string]bool{}
+	for line := range bytes.Lines(b) {
+		name := string(bytes.TrimSpace(line))
+		if names[name] {
+			t.Errorf("%s lists %s twice", additionsFile, name)
+		}
+		names[name] = true
+	}
+	return names
+}
+
 // api_test.go says of every known name what its type is.
 func TestKnownNamesHaveTypes(t *testing.T) {
 	typed := namesUsed(t, "api_test.go")
@@ -85,12 +105,25 @@ func TestKnownNamesHaveTypes(t *testing.T) {
 	}
 }
 
-// The package exports what programs know.
+// The package exports what programs know and what was added on purpose.
 func TestExportedNames(t *testing.T) {
-	exported := exportedNames(t)
-	for _, name := range slices.Sorted(maps.Keys(known())) {
+	exported, known, added := exportedNames(t), known(), additions(t)
+	for _, name := range slices.Sorted(maps.Keys(exported)) {
+		if !known[name] && !added[name] {
+			t.Errorf("%s is exported. If programs are to have it for good, add this line to nsq/%s", name, additionsFile)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
 		if !exported[name] {
 			t.Errorf("programs know %s, which is not exported any more", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(added)) {
+		switch {
+		case known[name]:
+			t.Errorf("%s lists %s, which is no addition", additionsFile, name)
+		case !exported[name]:
+			t.Errorf("%s is not exported any more: take it off %s if no release had it", name, additionsFile)
 		}
 	}
 }

@@ -16,7 +16,8 @@ import (
 
 // What programs that use this library know of it: every name with its type. It is
 // a promise, so this file does not compile if one is missing or of another type.
-// api_names_test.go checks that it is complete.
+// api_names_test.go checks that it is complete. For names that came later see
+// testdata/api_additions.txt.
 
 // Constants: typed ones by the type of a variable, untyped ones by what can hold
 // them.
