@@ -130,6 +130,15 @@ func (p *recorder) noted() []string {
 	return append([]string(nil), p.commands...)
 }
 
+// identify waits for a client and returns what it says in IDENTIFY.
+func (p *recorder) identify() []byte {
+	p.tb.Helper()
+	p.await(1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.identity
+}
+
 // last returns the last command of the kind, "" if there is none.
 func (p *recorder) last(kind string) string {
 	all := p.noted()

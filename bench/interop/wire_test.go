@@ -39,7 +39,7 @@ func TestIdentify(t *testing.T) {
 				must(t, producer.Ping())
 				producer.Stop()
 				var body map[string]any
-				must(t, json.Unmarshal(p.identity, &body))
+				must(t, json.Unmarshal(p.identify(), &body))
 				return body
 			}
 			theirs, own := said(gonsq.Library{}), said(ours.Library{})
@@ -79,6 +79,7 @@ MPUB t "\x00\x00\x00\x01\x00\x00\x00\x01x"
 		p.PublishAsync("t", "1", "2", "3")
 		p.DeferredPublishAsync("t", time.Second, "x")
 		p.MultiPublishAsync("t", "x")
+		r.await(11)
 		s.note("%s", strings.Join(r.noted(), "\n"))
 	})
 }
@@ -153,6 +154,7 @@ CLS
 			wire.await(11 + []int{1, 1, 2, 2, 3}[i])
 		}
 		s.stop(r)
+		wire.await(15)
 		s.note("%s", strings.Join(wire.noted(), "\n"))
 	})
 }
