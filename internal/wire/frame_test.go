@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
@@ -342,4 +343,33 @@ func ExampleParseFrame() {
 	// Output:
 	// 0 OK
 	// wire: input too short with 14 bytes left
+}
+
+func TestReadFrameHeader(t *testing.T) {
+	frame := AppendFrame(nil, FrameMessage, "data")
+	for _, tt := range []struct {
+		name, in string
+		max      int
+		err      string
+	}{
+		{"whole", string(frame), 4, ""},
+		{"without its data", string(frame[:FrameHeaderLen]), 0, ""},
+		{"nothing", "", 0, io.EOF.Error()},
+		{"a part", string(frame[:FrameHeaderLen-1]), 0, io.ErrUnexpectedEOF.Error()},
+		{"too large", string(frame), 3, "wire: frame of 4 bytes exceeds the limit of 3"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := bufio.NewReader(strings.NewReader(tt.in))
+			typ, n, err := ReadFrameHeader(r, tt.max)
+			if tt.err != "" {
+				if err == nil || err.Error() != tt.err {
+					t.Errorf("got %v, want %s", err, tt.err)
+				}
+				return
+			}
+			if rest, _ := io.ReadAll(r); typ != FrameMessage || n != 4 || err != nil || string(rest) != tt.in[FrameHeaderLen:] {
+				t.Errorf("got type %d, length %d, %v, and %q is left", typ, n, err, rest)
+			}
+		})
+	}
 }
