@@ -226,7 +226,9 @@ func (r *Consumer) updateHeld(n *nsqd) (held bool, waiting int) {
 
 // ChangeMaxInFlight sets how many messages may be delivered and not answered,
 // over all connections; 0 pauses the consumer. Messages that are in flight
-// already stay so.
+// already stay so. With more connections than messages, one may be in flight that
+// came in an earlier turn, beside those that are asked for: the others do not wait
+// for a slow handler.
 func (r *Consumer) ChangeMaxInFlight(maxInFlight int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

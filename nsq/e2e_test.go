@@ -295,3 +295,52 @@ func TestSlowHandlersSeeEveryMessage(t *testing.T) {
 		return len(seen) == messages
 	})
 }
+
+// Batches from two nsqds, of which some fail: every message is finished once.
+func TestBatches(t *testing.T) {
+	const messages = 500
+	var addrs []string
+	for range 2 {
+		addr := nsqtest.Start(t, nil).TCPAddr()
+		addrs = append(addrs, addr)
+		var bodies [][]byte
+		for i := range messages {
+			bodies = append(bodies, fmt.Append(nil, addr, i))
+		}
+		must(t, newProducer(t, addr).MultiPublish("batches", bodies))
+	}
+	cfg := nsq.NewConfig()
+	cfg.MaxInFlight = 200
+	cfg.MaxAttempts = 0
+	cfg.MaxBackoffDuration = 0
+	cfg.DefaultRequeueDelay = 0
+	r, err := nsq.NewConsumer("batches", "ch", cfg)
+	must(t, err)
+	r.SetLogger(testLog{t}, nsq.LogLevelWarning)
+	var mu sync.Mutex
+	finished, batches, largest := map[string]int{}, 0, 0
+	r.AddBatchHandler(nsq.BatchHandlerFunc(func(batch []*nsq.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		batches++
+		largest = max(largest, len(batch))
+		if batches%5 == 0 {
+			return errors.New("no")
+		}
+		for _, m := range batch {
+			finished[string(m.Body)]++
+		}
+		return nil
+	}), 2, nsq.BatchOptions{MaxMessages: 50, MaxWait: 10 * time.Millisecond})
+	must(t, r.ConnectToNSQDs(addrs))
+	nsqtest.Eventually(t, "every message is finished", func() bool { return r.Stats().MessagesFinished == 2*messages })
+	must(t, r.StopContext(t.Context()))
+	for body, n := range finished {
+		if n != 1 {
+			t.Errorf("message %s was finished %d times", body, n)
+		}
+	}
+	if len(finished) != 2*messages || largest < 10 || largest > 50 {
+		t.Errorf("%d messages in %d batches, the largest of %d", len(finished), batches, largest)
+	}
+}

@@ -146,7 +146,8 @@ func (m *Message) WriteTo(w io.Writer) (int64, error) {
 }
 
 // Handler handles messages. Its method is called from as many goroutines at a
-// time as AddConcurrentHandlers was asked for.
+// time as AddConcurrentHandlers was asked for. A panic in it is not recovered: it
+// ends the program.
 type Handler interface {
 	// HandleMessage handles one message. It is finished when the method returns
 	// nil and requeued when it returns an error, unless it was answered or
