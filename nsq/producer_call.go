@@ -95,8 +95,10 @@ func (p *Producer) submitAsync(ctx context.Context, pb publication, doneChan cha
 // submit queues a publication on the current connection, or on a new one. If it
 // fails, the transaction is not used, and nothing was sent.
 func (p *Producer) submit(ctx context.Context, pb publication, t *ProducerTransaction) error {
-	if strings.IndexByte(pb.topic, '\n') >= 0 {
-		return ErrInvalidTopicName // the rest would be taken for commands
+	if strings.ContainsAny(pb.topic, " \r\n") {
+		// nsqd would take the rest for a parameter it does not know or for other
+		// commands, and what is before for the topic.
+		return ErrInvalidTopicName
 	}
 	c, err := p.begin(ctx)
 	if err != nil {

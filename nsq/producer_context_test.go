@@ -388,10 +388,11 @@ func TestPublishAllocations(t *testing.T) {
 	}
 }
 
-// A line break in a topic is not taken for the end of the command.
+// What is behind a space or a line break in a topic is not taken for something else,
+// and what is before not for the topic.
 func TestTopicIsNoCommand(t *testing.T) {
 	p := newTestProducer(t, "127.0.0.1:1", nil)
-	for _, topic := range []string{"\n", "t\nNOP", "t\n"} {
+	for _, topic := range []string{"\n", "t\nNOP", "t\n", "t\r", "t u", "t "} {
 		if err := p.Publish(topic, []byte("x")); err != ErrInvalidTopicName {
 			t.Errorf("Publish to %q: %v", topic, err)
 		}
