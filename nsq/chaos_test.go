@@ -1,6 +1,8 @@
 package nsq_test
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -23,7 +25,8 @@ type chaos struct {
 	stop      chan struct{} // closed when publishers are to end
 	longest   atomic.Int64  // time a call took, in nanoseconds
 	refused   atomic.Int64  // calls that failed
-	published atomic.Int64  // calls that did not
+	late      atomic.Int64  // of these, because their context ended
+	published atomic.Int64  // calls that did not fail
 
 	mu       sync.Mutex
 	accepted int             // messages that nsqd was said to have
@@ -70,12 +73,25 @@ func (c *chaos) result(err error, bodies ...[]byte) {
 func (c *chaos) HandleMessage(m *nsq.Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.arrivedLocked(m)
+	return nil
+}
+
+func (c *chaos) HandleMessages(messages []*nsq.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range messages {
+		c.arrivedLocked(m)
+	}
+	return nil
+}
+
+func (c *chaos) arrivedLocked(m *nsq.Message) {
 	c.arrived[string(m.Body)]++
 	delete(c.missing, string(m.Body))
 	if m.Attempts == 1 && len(c.arrived)%100 == 0 {
 		m.RequeueWithoutBackoff(0)
 	}
-	return nil
 }
 
 func (c *chaos) allArrived() bool {
@@ -134,6 +150,20 @@ func (c *chaos) deferred(p *nsq.Producer, name string) func(*rand.Rand, int) {
 	}
 }
 
+// impatient gives calls less time than connections may stall.
+func (c *chaos) impatient(p *nsq.Producer, name string) func(*rand.Rand, int) {
+	return func(rnd *rand.Rand, i int) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(50_000))*time.Microsecond)
+		defer cancel()
+		body, start := c.body(rnd, name, i), time.Now()
+		err := p.PublishContext(ctx, "chaos", body)
+		if errors.Is(err, context.DeadlineExceeded) {
+			c.late.Add(1)
+		}
+		c.called(start, err, body)
+	}
+}
+
 // async publishes without waiting, with up to a hundred answers on their way.
 func (c *chaos) async(p *nsq.Producer, name string, seed uint64) {
 	done := make(chan *nsq.ProducerTransaction, 100)
@@ -162,7 +192,7 @@ func (c *chaos) async(p *nsq.Producer, name string, seed uint64) {
 
 // consume starts a consumer through a proxy. The first connection may need
 // several attempts.
-func (c *chaos) consume(addr string, concurrency int) *nsq.Consumer {
+func (c *chaos) consume(addr string, addHandler func(*nsq.Consumer)) *nsq.Consumer {
 	cfg := nsq.NewConfig()
 	cfg.MaxInFlight = 100
 	cfg.MaxAttempts = 0
@@ -171,7 +201,7 @@ func (c *chaos) consume(addr string, concurrency int) *nsq.Consumer {
 	r, err := nsq.NewConsumer("chaos", "ch", cfg)
 	must(c.t, err)
 	r.SetLogger(nil, nsq.LogLevelInfo)
-	r.AddConcurrentHandlers(c, concurrency)
+	addHandler(r)
 	nsqtest.Eventually(c.t, "a consumer's first connection", func() bool { return r.ConnectToNSQD(addr) == nil })
 	return r
 }
@@ -202,7 +232,12 @@ func TestChaos(t *testing.T) {
 	proxy := nsqtest.NewProxy(t, d.TCPAddr(), plan)
 	c := &chaos{t: t, stop: make(chan struct{}), missing: map[string]bool{}, arrived: map[string]int{}}
 
-	consumers := []*nsq.Consumer{c.consume(proxy.Addr, 4), c.consume(proxy.Addr, 1)}
+	consumers := []*nsq.Consumer{
+		c.consume(proxy.Addr, func(r *nsq.Consumer) { r.AddConcurrentHandlers(c, 4) }),
+		c.consume(proxy.Addr, func(r *nsq.Consumer) {
+			r.AddBatchHandler(c, 2, nsq.BatchOptions{MaxMessages: 30, MaxWait: 10 * time.Millisecond})
+		}),
+	}
 	var producers []*nsq.Producer
 	for range 3 {
 		p, err := nsq.NewProducer(proxy.Addr, nsq.NewConfig())
@@ -216,6 +251,7 @@ func TestChaos(t *testing.T) {
 		publishers.Go(func() { c.publish(n, c.sync(p, fmt.Sprint("sync", i))) })
 		publishers.Go(func() { c.publish(n+1, c.multi(p, fmt.Sprint("multi", i))) })
 		publishers.Go(func() { c.publish(n+2, c.deferred(p, fmt.Sprint("deferred", i))) })
+		publishers.Go(func() { c.publish(n+4, c.impatient(p, fmt.Sprint("impatient", i))) })
 		publishers.Go(func() { c.async(p, fmt.Sprint("async", i), n+3) })
 	}
 	over := time.NewTimer(length)
@@ -231,7 +267,7 @@ func TestChaos(t *testing.T) {
 		r.Stop()
 		nsqtest.Receive(t, "StopChan", r.StopChan)
 	}
-	t.Logf("%d calls succeeded with %d messages, %d calls failed, the longest took %v", c.published.Load(), c.accepted, c.refused.Load(), time.Duration(c.longest.Load()))
+	t.Logf("%d calls succeeded with %d messages, %d failed, %d of these by their context, the longest took %v", c.published.Load(), c.accepted, c.refused.Load(), c.late.Load(), time.Duration(c.longest.Load()))
 	t.Logf("%d messages arrived, %d duplicates of them; %v", len(c.arrived), c.duplicates(), proxy)
 	if n := proxy.Cuts(); n < 20 || c.published.Load() < 100 {
 		t.Error("that was no chaos")

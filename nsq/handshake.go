@@ -83,8 +83,11 @@ func millisecondsOrOff(d time.Duration) int64 {
 	return d.Milliseconds()
 }
 
-// handshake does everything that comes before the connection can be served.
+// handshake does everything that comes before the connection can be served, within
+// ReadTimeout: who sends a byte now and then does not keep callers waiting.
 func (c *nsqdConn) handshake() error {
+	c.link.until = time.Now().Add(c.cfg.ReadTimeout)
+	defer func() { c.link.until = time.Time{} }()
 	err := c.identify()
 	if err == nil {
 		err = c.upgrade()

@@ -73,45 +73,61 @@ func publishing(p *Producer) <-chan error {
 	return published
 }
 
+// publishingTo starts a Publish of a new producer that takes only small frames.
+func publishingTo(t *testing.T) (f *nsqtest.Fake, p *Producer, published <-chan error) {
+	f = nsqtest.NewFake(t)
+	p = newTestProducer(t, f.Addr, func(c *Config) { c.MaxMsgSize = 200 })
+	p.SetLogger(nil, LogLevelInfo)
+	return f, p, publishing(p)
+}
+
 // What comes in place of an answer fails the call that waits for it, and the next
 // one succeeds on another connection.
 func TestGarbageForAProducer(t *testing.T) {
-	f := nsqtest.NewFake(t)
-	p := newTestProducer(t, f.Addr, func(c *Config) { c.MaxMsgSize = 200 })
-	p.SetLogger(nil, LogLevelInfo)
-	check := func(name string, c *nsqtest.FakeConn, published <-chan error, bytes []byte, ends bool) {
-		t.Helper()
-		send(c, bytes, ends)
-		if err := nsqtest.Receive(t, "Publish", published); !isLoss(err) {
-			t.Errorf("%s %x: %v", name, bytes, err)
-		}
-	}
 	for _, g := range append(slices.Clip(garbage), []noise{
 		{"message for a producer", wire.AppendMessageFrame(nil, 1, 1, 1, []byte("x")), true},
 		{"unexpected response", wire.AppendFrame(nil, wire.FrameResponse, "KO"), true},
 		{"empty response", wire.AppendFrame(nil, wire.FrameResponse, ""), true},
 		{"unasked CLOSE_WAIT", wire.AppendFrame(nil, wire.FrameResponse, wire.CloseWait), true},
 	}...) {
-		published := publishing(p)
+		f, p, published := publishingTo(t)
 		c := f.Accept()
 		c.Expect("PUB t")
-		check(g.name, c, published, g.bytes, g.ends)
+		send(c, g.bytes, g.ends)
+		if err := nsqtest.Receive(t, "Publish", published); !isLoss(err) {
+			t.Errorf("%s: %v", g.name, err)
+		}
+		published = publishing(p)
+		f.Accept().Publishing()
+		if err := nsqtest.Receive(t, "Publish", published); err != nil {
+			t.Errorf("after %s: %v", g.name, err)
+		}
+		p.Stop()
 	}
+}
+
+func TestGarbageInPlaceOfNegotiation(t *testing.T) {
 	for _, g := range append(slices.Clip(garbage), []noise{
 		{"half of JSON", wire.AppendFrame(nil, wire.FrameResponse, nsqtest.Negotiated[:40]), true},
 		{"a message", wire.AppendMessageFrame(nil, 1, 1, 1, []byte("x")), true},
 	}...) {
-		published := publishing(p)
+		f, p, published := publishingTo(t)
 		c := f.Raw()
 		c.Magic()
 		c.Expect("IDENTIFY")
-		check("in place of the answer to IDENTIFY, "+g.name, c, published, g.bytes, g.ends)
+		send(c, g.bytes, g.ends)
+		if err := nsqtest.Receive(t, "Publish", published); !errors.As(err, new(ErrIdentify)) {
+			t.Errorf("%s: %v", g.name, err)
+		}
+		p.Stop()
 	}
+}
 
+func TestNoiseForAProducer(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for range 50 {
-		published := publishing(p)
+	for range 100 {
+		f, p, published := publishingTo(t)
 		c := f.Accept()
 		c.Expect("PUB t")
 		c.Write(randomBytes(rnd))
@@ -119,11 +135,7 @@ func TestGarbageForAProducer(t *testing.T) {
 		if err := nsqtest.Receive(t, "Publish", published); !isLoss(err) && !errors.As(err, new(ErrProtocol)) {
 			t.Errorf("seed %d: %v", seed, err)
 		}
-	}
-	published := publishing(p)
-	f.Accept().Publishing()
-	if err := nsqtest.Receive(t, "Publish", published); err != nil {
-		t.Errorf("after all that: %v", err)
+		p.Stop()
 	}
 }
 

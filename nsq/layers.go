@@ -21,11 +21,16 @@ const writeStep = 64 << 10
 type link struct {
 	net.Conn
 	cfg      *Config
+	until    time.Time // of all reads together, if it is not zero; for the reader only
 	lastRead time.Time // when the last bytes arrived; for the reader only
 }
 
 func (l *link) Read(p []byte) (int, error) {
-	if err := l.SetReadDeadline(time.Now().Add(l.cfg.ReadTimeout)); err != nil {
+	deadline := time.Now().Add(l.cfg.ReadTimeout)
+	if !l.until.IsZero() && l.until.Before(deadline) {
+		deadline = l.until
+	}
+	if err := l.SetReadDeadline(deadline); err != nil {
 		return 0, err
 	}
 	n, err := l.Conn.Read(p)
