@@ -10,6 +10,10 @@
 // while a write is under way share the next one. PublishAsync and its relatives
 // hand nsqd's answer to a channel, in the order of publishing.
 //
+// A MultiProducer has a Producer for each of several nsqds, which are given or found
+// by nsqlookupds. It shares messages out between them, and publishes to another what
+// one of them could not take. Publisher is the interface that both have.
+//
 // # Consuming
 //
 // A Consumer is given handlers, then addresses. Every message is finished when
@@ -77,8 +81,13 @@
 // everything the producer started. Consumer.Stop does not wait; StopChan is
 // closed when everything ended, or 30 seconds later.
 //
+// A MultiProducer has, beside those of its producers, a goroutine for each nsqd that
+// was published to asynchronously, which takes the answers, and one for each that
+// was never connected to or has just failed with messages for others.
+//
 // Of the locks, that of a consumer may be held while that of a connection, of the
-// message queue or of discovery is taken; none is held over the network or
+// message queue or of discovery is taken, and that of a MultiProducer while that of
+// discovery is; none is held over the network or
 // while code of the program runs: a handler, a filter, a strategy or a logger may
 // call any method that does not wait for it.
 package nsq

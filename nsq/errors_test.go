@@ -163,6 +163,13 @@ func TestErrors(t *testing.T) {
 		{"nobody listens", func() error { return producer(nobody).Ping() }, "", []func(error) bool{as[*net.OpError]}},
 		{"not an address", func() error { return producer("nonsense").Ping() }, "", []func(error) bool{as[*net.OpError], as[*net.AddrError]}},
 		{"stopped", func() error { p := producer(nobody); p.Stop(); return p.Publish("t", nil) }, "stopped", []func(error) bool{bare(nsq.ErrStopped)}},
+		{"no nsqd", func() error {
+			p, err := nsq.NewMultiProducer(nil, nsq.NewConfig())
+			must(t, err)
+			defer p.Stop()
+			p.SetLogger(nil, nsq.LogLevelInfo)
+			return p.Publish("t", nil)
+		}, "no nsqd to publish to", []func(error) bool{bare(nsq.ErrNoNSQD)}},
 		{"a web server", func() error { return producer(web.Listener.Addr().String()).Ping() },
 			"failed to IDENTIFY - unexpected HTTP response, a nsqd TCP endpoint is required",
 			[]func(error) bool{is(nsq.ErrHTTPResponse), as[nsq.ErrIdentify]}},

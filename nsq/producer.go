@@ -61,8 +61,13 @@ func NewProducer(addr string, config *Config) (*Producer, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	return newProducer(addr, config, newLogging("("+addr+")", slog.String("nsqd", addr))), nil
+}
+
+// newProducer returns a producer that logs to log. config must be valid.
+func newProducer(addr string, config *Config, log *logging) *Producer {
 	p := &Producer{
-		logging:      newLogging("("+addr+")", slog.String("nsqd", addr)),
+		logging:      log,
 		addr:         addr,
 		config:       *config,
 		dial:         dial,
@@ -71,7 +76,7 @@ func NewProducer(addr string, config *Config) (*Producer, error) {
 		ended:        make(chan struct{}),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	return p, nil
+	return p
 }
 
 // String returns the address of the nsqd.
