@@ -3,12 +3,14 @@
 //
 // # Publishing
 //
-// A Producer belongs to one nsqd. It connects when it is first used and again
-// after a connection was lost; what was under way at that time fails with
-// ErrNotConnected, and the caller decides whether to publish it again. All
-// methods may be called from any number of goroutines: commands that are queued
-// while a write is under way share the next one. PublishAsync and its relatives
-// hand nsqd's answer to a channel, in the order of publishing.
+// A Producer belongs to one nsqd. It connects when it is first used. When a
+// connection is lost, what was under way fails with ErrNotConnected, and the caller
+// decides whether to publish it again; the connection is made again in the
+// background, with pauses that grow from a tenth of a second to ten, and at most a
+// tenth of a second after a call asks for it. All methods may be called from any
+// number of goroutines: commands that are queued while a write is under way share
+// the next one. PublishAsync and its relatives hand nsqd's answer to a channel, in
+// the order of publishing.
 //
 // A MultiProducer has a Producer for each of several nsqds, which are given or found
 // by nsqlookupds. It shares messages out between them, and publishes to another what
@@ -23,6 +25,8 @@
 // connections. One on which nothing comes for LowRdyIdleTimeout leaves its share but
 // for 1 to others, and gets it back with the next message. With more connections
 // than messages, they take turns.
+//
+// A BatchHandler is given many messages at a time, and one answer for all of them.
 //
 // A requeued message is taken as a sign that what its handler works with is in
 // trouble, unless RequeueWithoutBackoff was called: the consumer backs off. No
@@ -62,6 +66,21 @@
 //     taken up again when it is listed again. While no nsqlookupd can be asked,
 //     none is given up. One that ConnectToNSQD was called for never is.
 //   - That a topic is not known is no error: it is found as soon as it is there.
+//
+// # Contexts, errors, and what can be seen
+//
+// Every method that waits has a variant with a context, whose name ends in Context.
+// A call that its context ends returns at once with an error that is ctx.Err() and
+// its cause; what was sent by then stays sent, and disturbs no other call.
+//
+// Every error can be told with errors.Is or errors.As: ErrNotConnected and the other
+// variables, ErrProtocol and its ErrorCode for what nsqd refuses, ErrIdentify and
+// what it wraps for a connection that could not be agreed on, OptionError for a
+// Config.
+//
+// Log lines go to stderr from Info upwards; SetLogger sends them elsewhere, and
+// SetSlogger makes them records of log/slog. Metrics are the counters of a Producer,
+// a MultiProducer or a Consumer; MetricsHandler shows them to Prometheus.
 //
 // # TLS and compression
 //

@@ -192,7 +192,7 @@ func ExampleMessage_Context() {
 // deadLetters handles orders, and moves those that cannot be handled to a topic of
 // their own.
 type deadLetters struct {
-	producer *nsq.Producer
+	producer nsq.Publisher
 	done     chan struct{}
 }
 

@@ -86,3 +86,26 @@ func ExampleNewMessage() {
 	// requeued for 1m0s
 	// true
 }
+
+// kitchen publishes what it has made.
+type kitchen struct{ out nsq.Publisher }
+
+func (k kitchen) serve(dish string) error { return k.out.Publish("served", []byte(dish)) }
+
+// counter stands for a producer in a test: it has the method that is called.
+type counter struct {
+	nsq.Publisher
+	published int
+}
+
+func (c *counter) Publish(topic string, body []byte) error {
+	c.published++
+	return nil
+}
+
+// What publishes can be tested without an nsqd, too.
+func ExamplePublisher() {
+	out := &counter{}
+	fmt.Println(kitchen{out}.serve("soup"), out.published)
+	// Output: <nil> 1
+}
