@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -67,10 +66,10 @@ func (r *Consumer) discoverNSQD(n *nsqd) {
 // begins as after a lost one.
 func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
 	defer r.unregister(n)
-	pause := firstReconnect
+	attempts := 0 // since a connection was of use
 	for {
 		if c == nil {
-			if c = r.reconnect(n, &pause); c == nil {
+			if c = r.reconnect(n, &attempts); c == nil {
 				return
 			}
 		}
@@ -85,30 +84,24 @@ func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
 		r.counters.losses.Add(1)
 		n.log(eventConnectionLost, err)
 		if c.subscribed {
-			pause = firstReconnect
+			attempts = 0
 		}
 		c = nil
 	}
 }
 
 // reconnect tries to connect until it succeeds, and returns nil once nobody
-// wants to be connected to n any more. The pause before each attempt is doubled
-// for the next, up to LookupdPollInterval; it ends early when an nsqlookupd
-// says that n is there.
-func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
+// wants to be connected to n any more. The pause before each attempt grows up to
+// LookupdPollInterval; it ends early when an nsqlookupd says that n is there.
+func (r *Consumer) reconnect(n *nsqd, attempts *int) *consumerConn {
 	failure := eventReconnectFailed
 	for {
-		*pause = min(*pause, r.config.LookupdPollInterval)
-		// Not all consumers at the same time.
-		timer := time.NewTimer(*pause/2 + rand.N(*pause/2))
-		select {
-		case <-timer.C:
-			*pause *= 2
-		case <-n.retry:
-			timer.Stop()
-			*pause = firstReconnect
-		case <-n.ctx.Done():
-			timer.Stop()
+		*attempts++
+		pause := growing(firstReconnect, *attempts, r.config.LookupdPollInterval)
+		if sleepOrWake(n.ctx, jittered(pause), n.retry) {
+			*attempts = 0
+		}
+		if n.ctx.Err() != nil {
 			return nil
 		}
 		c, err := r.connect(n.ctx, n)
@@ -120,14 +113,6 @@ func (r *Consumer) reconnect(n *nsqd, pause *time.Duration) *consumerConn {
 		}
 		n.log(failure, err)
 		failure = failure.at(LogLevelDebug) // no news
-	}
-}
-
-// retryNow makes n be connected to without waiting any longer.
-func (n *nsqd) retryNow() {
-	select {
-	case n.retry <- struct{}{}:
-	default: // it will
 	}
 }
 

@@ -124,7 +124,7 @@ func (r *Consumer) appeared(addrs []string) {
 	defer r.mu.Unlock()
 	for _, addr := range addrs {
 		if n := r.nsqds[addr]; n != nil && !n.connected {
-			n.retryNow()
+			wake(n.retry)
 		}
 	}
 }

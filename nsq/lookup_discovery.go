@@ -65,12 +65,7 @@ func newDiscovery(ctx context.Context, log *logging, cfg *Config, topic string, 
 }
 
 // notify makes loop look again.
-func (d *discovery) notify() {
-	select {
-	case d.changed <- struct{}{}:
-	default: // it will
-	}
-}
+func (d *discovery) notify() { wake(d.changed) }
 
 func (d *discovery) setClient(client *http.Client) {
 	d.mu.Lock()

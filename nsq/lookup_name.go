@@ -65,13 +65,7 @@ func (d *discovery) followLookupd(l *lookupd) {
 		if !sleep(l.ctx, minResolve) {
 			return
 		}
-		timer := time.NewTimer(pause - minResolve)
-		select {
-		case <-timer.C:
-		case <-l.failed:
-		case <-l.ctx.Done():
-		}
-		timer.Stop()
+		sleepOrWake(l.ctx, pause-minResolve, l.failed)
 	}
 }
 

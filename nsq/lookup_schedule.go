@@ -1,9 +1,6 @@
 package nsq
 
-import (
-	"math/rand/v2"
-	"time"
-)
+import "time"
 
 const (
 	// firstAgain is the pause after a first failure; every further one is twice
@@ -54,7 +51,7 @@ func (s *lookupSchedule) next(now time.Time, outcome lookupOutcome, watchable bo
 	case askFailed:
 		s.failures++
 		pause = growing(firstAgain, s.failures, min(s.interval, maxFailurePause))
-		return pause/2 + rand.N(pause/2), false // not all consumers at the same time
+		return jittered(pause), false
 	case watchRefused:
 		s.refusals++
 		s.watchAfter = now.Add(growing(firstAgain, s.refusals, maxWatchPause))
@@ -82,9 +79,4 @@ func (s *lookupSchedule) begin(now time.Time) time.Duration {
 	}
 	s.paid = s.paid.Add(pause)
 	return max(0, s.paid.Sub(now))
-}
-
-// growing returns the pause before the nth attempt to do something again.
-func growing(first time.Duration, n int, longest time.Duration) time.Duration {
-	return min(first<<min(n-1, 20), longest)
 }

@@ -243,25 +243,7 @@ func (d *discovery) sourceFailed(s *lookupSource, err error) {
 	}
 	s.state = failing
 	d.mu.Unlock()
-	select {
-	case s.lookupd.failed <- struct{}{}:
-	default: // it knows already
-	}
+	wake(s.lookupd.failed)
 	d.log(eventLookupFailed.at(level), s.name, err)
 	d.notify() // after the log: this may make ConnectToNSQLookupd return
-}
-
-// sleep reports whether d went by before ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -27,10 +27,7 @@ func (o *openCalls) enter() error {
 
 func (o *openCalls) leave() {
 	if o.n.Add(-1) == 0 && o.stopping.Load() {
-		select {
-		case o.drained <- struct{}{}:
-		default: // it will be looked at
-		}
+		wake(o.drained)
 	}
 }
 

@@ -2,22 +2,13 @@ package nsq
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-const (
-	// firstAttempt is about the pause after a first attempt to connect to an nsqd
-	// that was never connected; each is twice as long as the one before, up to
-	// longestAttempt, unless a call needs the nsqd.
-	firstAttempt   = 100 * time.Millisecond
-	longestAttempt = 10 * time.Second
-
-	// restTime is how long an nsqd that could not store a message is left alone.
-	restTime = time.Second
-)
+// restTime is how long an nsqd that could not store a message is left alone.
+const restTime = time.Second
 
 // member is an nsqd that a MultiProducer publishes to.
 type member struct {
@@ -111,15 +102,9 @@ func (p *MultiProducer) keepConnecting(m *member) {
 		if !again {
 			return
 		}
-		d := growing(firstAttempt, n, longestAttempt)
-		timer := time.NewTimer(d/2 + rand.N(d/2)) // not all producers at the same time
-		select {
-		case <-timer.C:
-		case <-pause:
+		if sleepOrWake(m.ctx, jittered(growing(attemptInterval, n, maxReconnectPause)), pause) {
 			n = 0
-		case <-m.ctx.Done():
 		}
-		timer.Stop()
 		m.mu.Lock()
 		m.pause = nil
 		m.mu.Unlock()

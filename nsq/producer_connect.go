@@ -3,7 +3,6 @@ package nsq
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 )
 
@@ -39,13 +38,9 @@ func (p *pacing) connectionLost(now, made time.Time, answered bool) {
 	*p = pacing{pause: attemptInterval}
 }
 
-// wait returns how long to wait before the next attempt: if nobody asks, with
-// some jitter, as other producers lost their connections at the same time.
+// wait returns how long to wait before the next attempt if no call asks for it.
 func (p *pacing) wait() time.Duration {
-	if p.pause == 0 {
-		return 0
-	}
-	return p.pause/2 + rand.N(p.pause/2)
+	return jittered(p.pause)
 }
 
 // waitAsked returns how long it is too early for an attempt although a call asks
