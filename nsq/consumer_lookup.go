@@ -40,9 +40,8 @@ func (r *Consumer) ConnectToNSQLookupds(addresses []string) error {
 // ConnectToNSQLookupdContext is to ConnectToNSQLookupd. Nothing is done if ctx has
 // ended before.
 func (r *Consumer) ConnectToNSQLookupdsContext(ctx context.Context, addresses []string) error {
-	const what = "waiting for an nsqlookupd"
 	if ctx.Err() != nil {
-		return interrupted(ctx, what)
+		return interrupted(ctx, awaitingLookupd)
 	}
 	parsed, err := r.discovery.parse(addresses)
 	if err != nil || len(parsed) == 0 {
@@ -53,7 +52,7 @@ func (r *Consumer) ConnectToNSQLookupdsContext(ctx context.Context, addresses []
 		return err
 	}
 	if err := r.discovery.awaitAnswer(ctx, first); err != nil {
-		return interrupted(ctx, what)
+		return err
 	}
 	if r.ctx.Err() != nil {
 		return ErrConsumerStopped

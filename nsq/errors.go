@@ -19,6 +19,9 @@ var (
 	ErrNotConnected = errors.New("not connected")
 	// ErrStopped is what a Producer answers after Stop.
 	ErrStopped = errors.New("stopped")
+	// ErrNoNSQD is what a MultiProducer answers when it was given no nsqd, and found
+	// none.
+	ErrNoNSQD = errors.New("no nsqd to publish to")
 	// ErrClosing says that a connection is being closed and takes no commands.
 	ErrClosing = errors.New("closing")
 	// ErrAlreadyConnected is returned by ConnectToNSQD for an address that is

@@ -150,9 +150,12 @@ func (d *discovery) remove(addr string) error {
 	return nil
 }
 
+// awaitingLookupd is what awaitAnswer does, for the error of a context.
+const awaitingLookupd = "waiting for an nsqlookupd"
+
 // awaitAnswer waits until one of the nsqlookupds has answered, and that was acted
-// on, or all have failed. It also returns when discovery ends. The error is why ctx
-// did.
+// on, or all have failed. It also returns when discovery ends. It fails only if ctx
+// ends before.
 func (d *discovery) awaitAnswer(ctx context.Context, lookupds []*lookupd) error {
 	for {
 		over, done := d.decided(lookupds)
@@ -164,7 +167,7 @@ func (d *discovery) awaitAnswer(ctx context.Context, lookupds []*lookupd) error 
 		case <-d.ctx.Done():
 			return nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return interrupted(ctx, awaitingLookupd)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -17,10 +18,6 @@ const (
 	// to catch up with others.
 	maxBehind = 16
 )
-
-// ErrNoNSQD is what a MultiProducer answers when it was given no nsqd, and found
-// none.
-var ErrNoNSQD = errors.New("no nsqd to publish to")
 
 // choose returns the member that a message is published to after those in tried
 // have failed. While none is connected it waits for one. If it fails, the error
@@ -137,12 +134,7 @@ type failure struct {
 }
 
 func (f failures) has(m *member) bool {
-	for i := range f {
-		if f[i].member == m {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f, func(one failure) bool { return one.member == m })
 }
 
 // join returns the error that consists of all failures and, if it is not nil, of

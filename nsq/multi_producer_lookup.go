@@ -39,8 +39,11 @@ func (p *MultiProducer) ConnectToNSQLookupds(addresses []string) error {
 }
 
 // ConnectToNSQLookupdsContext is ConnectToNSQLookupds, whose waiting ends with ctx.
-// The nsqlookupds are asked all the same.
+// The nsqlookupds are asked all the same, unless ctx has ended before.
 func (p *MultiProducer) ConnectToNSQLookupdsContext(ctx context.Context, addresses []string) error {
+	if ctx.Err() != nil {
+		return interrupted(ctx, awaitingLookupd)
+	}
 	parsed, err := p.discovery.parse(addresses)
 	if err != nil || len(parsed) == 0 {
 		return err

@@ -1,8 +1,10 @@
 package nsq
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,8 +25,9 @@ func TestMultiProducerFindsNSQDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.connectedToListed(t, addrs[:3]...)
-	if len(a.Asked("/nodes")) == 0 || len(b.Asked("/nodes")) == 0 || len(b.Asked("/watch")) > 0 {
-		t.Error("they were not asked for all nsqds")
+	nsqtest.Eventually(t, "both are asked for all nsqds", func() bool { return len(a.Asked("/nodes")) > 0 && len(b.Asked("/nodes")) > 0 })
+	if len(b.Asked("/watch")) > 0 {
+		t.Error("one was asked to be watched")
 	}
 	stop, count := startPublishers(t, 5, func(body []byte) error { return p.Publish("t", body) })
 	atLeast(t, count, 200)
@@ -201,5 +204,24 @@ func TestMultiProducerWithDaemons(t *testing.T) {
 	}
 	for len(missing) > 0 {
 		delete(missing, nsqtest.Receive(t, "a message", bodies))
+	}
+}
+
+// The wait for an nsqlookupd ends with the context, and the error says so.
+func TestMultiProducerWithAHungNSQLookupd(t *testing.T) {
+	f := nsqtest.StartFakeLookupd(t)
+	f.Set(func(f *nsqtest.FakeLookupd) { f.Hangs = true })
+	p := newTestMulti(t, nil, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	connected := make(chan error, 1)
+	go func() { connected <- p.ConnectToNSQLookupdContext(ctx, f.URL) }()
+	nsqtest.Eventually(t, "a question", func() bool { return len(f.Asked("/nodes")) > 0 })
+	cancel(errTooLate)
+	err := nsqtest.Receive(t, "ConnectToNSQLookupdContext", connected)
+	if again := p.ConnectToNSQLookupdContext(ctx, f.URL); err == nil || again == nil || again.Error() != err.Error() {
+		t.Errorf("got %v, and then %v", err, again)
+	}
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, errTooLate) || !strings.HasPrefix(err.Error(), "waiting for an nsqlookupd: ") {
+		t.Errorf("got %v", err)
 	}
 }
