@@ -10,10 +10,6 @@ import (
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
-// firstReconnect is the pause before the first attempt to reconnect; every
-// further one is twice as long as the one before.
-const firstReconnect = 100 * time.Millisecond
-
 // closeWaitTime is how long messages may follow after CLOSE_WAIT: nsqd may have
 // been about to write them when it read CLS. Those that arrive on a closed
 // connection would have to time out first.
@@ -22,99 +18,6 @@ const closeWaitTime = 100 * time.Millisecond
 // maxArrived is how many messages are passed on at once: the first of them waits
 // until the last is read.
 const maxArrived = 64
-
-// connect makes a connection to n, until ctx ends, and takes it into the consumer.
-func (r *Consumer) connect(ctx context.Context, n *nsqd) (*consumerConn, error) {
-	r.counters.dials.Add(1)
-	nc, err := dial(ctx, n.addr, &r.config)
-	if err != nil && ctx.Err() == nil {
-		r.counters.dialFailures.Add(1)
-	}
-	if r.ctx.Err() != nil && err != nil {
-		err = ErrConsumerStopped
-	}
-	if err != nil {
-		return nil, err
-	}
-	c := &consumerConn{nsqdConn: nc, consumer: r, nsqd: n, made: time.Now()}
-	maxInFlight, err := r.add(c)
-	if err != nil {
-		nc.close(err)
-		return nil, err
-	}
-	n.log(eventConnected)
-	nc.logAuth(n.logging)
-	if c.maxRDY() < maxInFlight {
-		n.log(eventMaxRDYTruncates, c.maxRDY(), maxInFlight)
-	}
-	return c, nil
-}
-
-// discoverNSQD connects to an nsqd that an nsqlookupd found, and keeps it
-// connected.
-func (r *Consumer) discoverNSQD(n *nsqd) {
-	c, err := r.connect(n.ctx, n)
-	close(n.tried)
-	if err != nil && n.ctx.Err() == nil {
-		n.log(eventConnectFailed, err)
-	}
-	r.keepConnected(n, c)
-}
-
-// keepConnected serves a connection, and those that replace it when it is lost,
-// until nobody wants to be connected to n any more. Without a connection, nil, it
-// begins as after a lost one.
-func (r *Consumer) keepConnected(n *nsqd, c *consumerConn) {
-	defer r.unregister(n)
-	attempts := 0 // since a connection was of use
-	for {
-		if c == nil {
-			if c = r.reconnect(n, &attempts); c == nil {
-				return
-			}
-		}
-		err := c.serve(c)
-		c.ended(err)
-		r.remove(c)
-		r.discovery.askNow()
-		if n.ctx.Err() != nil {
-			n.log(eventConnectionClosed)
-			return
-		}
-		r.counters.losses.Add(1)
-		n.log(eventConnectionLost, err)
-		if c.subscribed {
-			attempts = 0
-		}
-		c = nil
-	}
-}
-
-// reconnect tries to connect until it succeeds, and returns nil once nobody
-// wants to be connected to n any more. The pause before each attempt grows up to
-// LookupdPollInterval; it ends early when an nsqlookupd says that n is there.
-func (r *Consumer) reconnect(n *nsqd, attempts *int) *consumerConn {
-	failure := eventReconnectFailed
-	for {
-		*attempts++
-		pause := growing(firstReconnect, *attempts, r.config.LookupdPollInterval)
-		if sleepOrWake(n.ctx, jittered(pause), n.retry) {
-			*attempts = 0
-		}
-		if n.ctx.Err() != nil {
-			return nil
-		}
-		c, err := r.connect(n.ctx, n)
-		if err == nil {
-			return c
-		}
-		if n.ctx.Err() != nil {
-			return nil
-		}
-		n.log(failure, err)
-		failure = failure.at(LogLevelDebug) // no news
-	}
-}
 
 // consumerConn is a subscribed connection. It is the delegate of the messages
 // that arrive on it.

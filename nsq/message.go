@@ -144,26 +144,3 @@ func (m *Message) WriteTo(w io.Writer) (int64, error) {
 	n, err := w.Write(b)
 	return int64(n), err
 }
-
-// Handler handles messages. Its method is called from as many goroutines at a
-// time as AddConcurrentHandlers was asked for. A panic in it is not recovered: it
-// ends the program.
-type Handler interface {
-	// HandleMessage handles one message. It is finished when the method returns
-	// nil and requeued when it returns an error, unless it was answered or
-	// automatic answers were switched off before.
-	HandleMessage(message *Message) error
-}
-
-// HandlerFunc is a function used as a Handler.
-type HandlerFunc func(message *Message) error
-
-// HandleMessage calls f.
-func (f HandlerFunc) HandleMessage(message *Message) error { return f(message) }
-
-// FailedMessageLogger may be implemented by a Handler. LogFailedMessage is
-// called in place of HandleMessage for a message that was attempted more than
-// MaxAttempts times; the message is finished afterwards.
-type FailedMessageLogger interface {
-	LogFailedMessage(message *Message)
-}

@@ -209,3 +209,31 @@ func (q *messageQueue) abandon() {
 	}
 	q.ready.Broadcast()
 }
+
+// announceLocked tells who waits that there is a message of c: first of all those
+// who have a batch begun.
+func (q *messageQueue) announceLocked(c *consumerConn) {
+	switch {
+	case q.collecting == 0:
+		q.ready.Signal()
+	case c.full(): // other batches may have messages of c, too
+		q.more.Broadcast()
+	default:
+		q.more.Signal()
+	}
+}
+
+// stopCollecting makes those who collect a batch look again whether to wait.
+func (q *messageQueue) stopCollecting() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.more.Broadcast()
+}
+
+// hurry makes batches wait for nothing from now on.
+func (q *messageQueue) hurry() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hurried = true
+	q.more.Broadcast()
+}
