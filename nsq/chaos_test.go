@@ -125,14 +125,14 @@ func (c *chaos) publish(seed uint64, f func(rnd *rand.Rand, i int)) {
 	}
 }
 
-func (c *chaos) sync(p *nsq.Producer, name string) func(*rand.Rand, int) {
+func (c *chaos) sync(p nsq.Publisher, name string) func(*rand.Rand, int) {
 	return func(rnd *rand.Rand, i int) {
 		body, start := c.body(rnd, name, i), time.Now()
 		c.called(start, p.Publish("chaos", body), body)
 	}
 }
 
-func (c *chaos) multi(p *nsq.Producer, name string) func(*rand.Rand, int) {
+func (c *chaos) multi(p nsq.Publisher, name string) func(*rand.Rand, int) {
 	return func(rnd *rand.Rand, i int) {
 		var bodies [][]byte
 		for j := range 1 + rnd.IntN(5) {
@@ -143,7 +143,7 @@ func (c *chaos) multi(p *nsq.Producer, name string) func(*rand.Rand, int) {
 	}
 }
 
-func (c *chaos) deferred(p *nsq.Producer, name string) func(*rand.Rand, int) {
+func (c *chaos) deferred(p nsq.Publisher, name string) func(*rand.Rand, int) {
 	return func(rnd *rand.Rand, i int) {
 		body, start := c.body(rnd, name, i), time.Now()
 		c.called(start, p.DeferredPublish("chaos", time.Duration(rnd.IntN(100))*time.Millisecond, body), body)
@@ -151,7 +151,7 @@ func (c *chaos) deferred(p *nsq.Producer, name string) func(*rand.Rand, int) {
 }
 
 // impatient gives calls less time than connections may stall.
-func (c *chaos) impatient(p *nsq.Producer, name string) func(*rand.Rand, int) {
+func (c *chaos) impatient(p nsq.Publisher, name string) func(*rand.Rand, int) {
 	return func(rnd *rand.Rand, i int) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(50_000))*time.Microsecond)
 		defer cancel()
@@ -165,7 +165,7 @@ func (c *chaos) impatient(p *nsq.Producer, name string) func(*rand.Rand, int) {
 }
 
 // async publishes without waiting, with up to a hundred answers on their way.
-func (c *chaos) async(p *nsq.Producer, name string, seed uint64) {
+func (c *chaos) async(p nsq.Publisher, name string, seed uint64) {
 	done := make(chan *nsq.ProducerTransaction, 100)
 	open := make(chan struct{}, cap(done))
 	var results sync.WaitGroup
@@ -206,6 +206,18 @@ func (c *chaos) consume(addr string, addHandler func(*nsq.Consumer)) *nsq.Consum
 	return r
 }
 
+// chaosProxy returns a proxy that cuts every connection, some only after long, so
+// that large messages come through.
+func chaosProxy(t *testing.T, d *nsqtest.NSQD, seed uint64) *nsqtest.Proxy {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	return nsqtest.NewProxy(t, d.TCPAddr(), func() nsqtest.Cut {
+		if rnd.IntN(16) == 0 {
+			return nsqtest.RandomCut(rnd, 2<<20)
+		}
+		return nsqtest.RandomCut(rnd, 1<<14)
+	})
+}
+
 // While connections are cut at random bytes, in both directions and in many
 // manners, every message arrives that a call or a transaction said nsqd has; no
 // call lasts, and nothing is left at the end.
@@ -222,14 +234,7 @@ func TestChaos(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.Logger = slog.New(slog.DiscardHandler) // every cut is a warning
 	d := nsqtest.Start(t, opts)
-	rnd := rand.New(rand.NewPCG(seed, 0))
-	plan := func() nsqtest.Cut {
-		if rnd.IntN(16) == 0 {
-			return nsqtest.RandomCut(rnd, 2<<20) // so that large messages come through
-		}
-		return nsqtest.RandomCut(rnd, 1<<14)
-	}
-	proxy := nsqtest.NewProxy(t, d.TCPAddr(), plan)
+	proxy, other := chaosProxy(t, d, seed), chaosProxy(t, d, seed+1)
 	c := &chaos{t: t, stop: make(chan struct{}), missing: map[string]bool{}, arrived: map[string]int{}}
 
 	consumers := []*nsq.Consumer{
@@ -238,7 +243,10 @@ func TestChaos(t *testing.T) {
 			r.AddBatchHandler(c, 2, nsq.BatchOptions{MaxMessages: 30, MaxWait: 10 * time.Millisecond})
 		}),
 	}
-	var producers []*nsq.Producer
+	multi, err := nsq.NewMultiProducer([]string{proxy.Addr, other.Addr}, nsq.NewConfig())
+	must(t, err)
+	multi.SetLogger(nil, nsq.LogLevelInfo)
+	producers := []nsq.Publisher{multi}
 	for range 3 {
 		p, err := nsq.NewProducer(proxy.Addr, nsq.NewConfig())
 		must(t, err)
@@ -259,6 +267,7 @@ func TestChaos(t *testing.T) {
 	close(c.stop)
 	nsqtest.Within(t, "the publishers' last calls", publishers.Wait)
 	proxy.Heal()
+	other.Heal()
 	nsqtest.EventuallyWithin(t, 3*nsqtest.Patience, "every message that was taken", c.allArrived)
 	for _, p := range producers {
 		nsqtest.Within(t, "Producer.Stop", p.Stop)
@@ -268,8 +277,8 @@ func TestChaos(t *testing.T) {
 		nsqtest.Receive(t, "StopChan", r.StopChan)
 	}
 	t.Logf("%d calls succeeded with %d messages, %d failed, %d of these by their context, the longest took %v", c.published.Load(), c.accepted, c.refused.Load(), c.late.Load(), time.Duration(c.longest.Load()))
-	t.Logf("%d messages arrived, %d duplicates of them; %v", len(c.arrived), c.duplicates(), proxy)
-	if n := proxy.Cuts(); n < 20 || c.published.Load() < 100 {
+	t.Logf("%d messages arrived, %d duplicates of them; %v; %v", len(c.arrived), c.duplicates(), proxy, other)
+	if n := min(proxy.Cuts(), other.Cuts()); n < 20 || c.published.Load() < 100 {
 		t.Error("that was no chaos")
 	}
 }
