@@ -61,10 +61,12 @@ func (p *MultiProducer) try(ctx context.Context, do func(*member) error) error {
 			return err
 		}
 		err = do(m)
-		if err == nil {
+		switch {
+		case err == nil:
 			return nil
-		}
-		if !elsewhere(err) {
+		case err == errUnsent: //nolint:errorlint // it is not wrapped
+			continue // that member is not connected any more
+		case !elsewhere(err):
 			return err
 		}
 		tried = append(tried, p.failedAt(m, err))
@@ -132,8 +134,11 @@ func (p *MultiProducer) launch(ctx context.Context, f *flight) error {
 func (p *MultiProducer) launchAt(ctx context.Context, m *member, f *flight) (again bool, err error) {
 	m.collecting.Do(func() { p.loops.Go(func() { p.collect(m) }) })
 	err = m.producer.submitAsync(ctx, f.pb, m.answers, f.self[:])
-	if err == nil {
+	switch err {
+	case nil:
 		return false, nil
+	case errUnsent: // it is not connected any more
+		return true, nil
 	}
 	f.tried = append(f.tried, p.failedAt(m, err))
 	return ctx.Err() == nil, f.tried.join(nil)

@@ -46,6 +46,7 @@ func (p *MultiProducer) newMember(addr string) *member {
 		answers:  make(chan *ProducerTransaction, 128),
 		ended:    make(chan struct{}),
 	}
+	m.producer.member = true
 	m.ctx, m.cancel = context.WithCancel(p.ctx)
 	return m
 }

@@ -32,6 +32,7 @@ type Producer struct {
 	config  Config
 	dial    func(context.Context, string, *Config) (*nsqdConn, error)
 	results *results
+	member  bool // of a MultiProducer: it publishes on the connection it has, or fails with errUnsent
 
 	ctx     context.Context // ends dialling when the producer stops
 	cancel  context.CancelFunc

@@ -2,6 +2,7 @@ package nsq
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -100,7 +101,11 @@ func (p *Producer) submit(ctx context.Context, pb publication, t *ProducerTransa
 		// commands, and what is before for the topic.
 		return ErrInvalidTopicName
 	}
-	c, err := p.begin(ctx)
+	begin := p.begin
+	if p.member {
+		begin = p.beginConnected
+	}
+	c, err := begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -129,4 +134,22 @@ func (p *Producer) begin(ctx context.Context) (*producerConn, error) {
 		p.forget(c) // nothing of this call was sent: connect anew
 	}
 	return nil, interrupted(ctx, "not sent to "+p.addr)
+}
+
+// errUnsent says that there is no connection, and that nothing was sent.
+var errUnsent = errors.New("not connected any more")
+
+// beginConnected is begin that fails with errUnsent where that would wait for a
+// connection.
+func (p *Producer) beginConnected(ctx context.Context) (*producerConn, error) {
+	c := p.conn.Load()
+	if c == nil {
+		return nil, errUnsent
+	}
+	err := c.beginWhenRoom(ctx)
+	if err == ErrClosing { //nolint:errorlint // a context may end with any cause
+		p.forget(c)
+		return nil, errUnsent
+	}
+	return c, err
 }
