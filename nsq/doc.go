@@ -1,5 +1,6 @@
 // Package nsq is a client library for nsqd: a Producer publishes messages, a
-// Consumer receives those of a channel and gives them to handlers.
+// Consumer receives those of a channel and gives them to handlers. A Conn is for
+// programs that send the commands of the protocol themselves.
 //
 // # Publishing
 //
@@ -91,22 +92,44 @@
 //
 // # Goroutines
 //
-// A connection has two goroutines. Its reader, which is the Producer's router or
-// the Consumer's loop for that nsqd, starts the writer and waits for it. A
-// handler has as many goroutines as it was added with. Every nsqlookupd has its
-// own, so that one that hangs delays no other; a name has one more, which starts
-// and stops those of its addresses. What they hear is acted on by one goroutine,
-// the only one that calls the DiscoveryFilter. Producer.Stop waits for
-// everything the producer started. Consumer.Stop does not wait; StopChan is
-// closed when everything ended, or 30 seconds later.
+// Who starts a goroutine waits for it.
 //
-// A MultiProducer has, beside those of its producers, a goroutine for each nsqd that
-// was published to asynchronously, which takes the answers, and one for each that
-// was never connected to or has just failed with messages for others.
+//   - A connection has two. The reader is the Producer's router, the Consumer's loop
+//     for that nsqd, or that of a Conn; it starts the writer and waits for it. The
+//     writer takes all commands that are queued with one write. When these were
+//     several of late, it lets other goroutines run before it takes them, as who is
+//     about to queue one more does so then.
+//   - A Producer has one more for each attempt to connect, from when a call asks for
+//     it or the connection is lost; and one for each doneChan that has no room for an
+//     answer. Stop waits for all of them.
+//   - A MultiProducer has those of its Producers, and for each nsqd up to three: one
+//     takes the answers to asynchronous calls, one sees to the first connection, one
+//     publishes to others what this nsqd could not take. An nsqd that is not listed
+//     any more has one that drains it. Stop waits for all of them.
+//   - A Consumer has one that gives connections their turns, ends pauses of back-off
+//     and reports what was dropped; a handler has as many as it was added with. Those
+//     of a BatchHandler collect their batches one after the other, and handle them
+//     side by side. Stop does not wait; StopChan is closed when all have ended, or 30
+//     seconds later, and only then a handler that does not return may be left.
+//   - Every nsqlookupd has its own, so that one that hangs delays no other; a name has
+//     one more, which starts and stops those of its addresses. What they hear is acted
+//     on by one goroutine, the only one that calls the DiscoveryFilter.
+//   - A Conn has a third, which tells the delegate of the answers to messages and then
+//     sends them. OnClose is the last thing that its goroutines do.
 //
-// Of the locks, that of a consumer may be held while that of a connection, of the
-// message queue or of discovery is taken, and that of a MultiProducer while that of
-// discovery is; none is held over the network or
-// while code of the program runs: a handler, a filter, a strategy or a logger may
-// call any method that does not wait for it.
+// # Locks
+//
+// A lock is taken while another is held only in this order:
+//
+//	Consumer           → messageQueue → nsqdConn
+//	                   → discovery
+//	Producer           → nsqdConn
+//	MultiProducer      → discovery
+//	Conn: reading → mu → nsqdConn
+//
+// Those of a member of a MultiProducer, of results that wait to be received and of
+// where to log to are taken alone. None is held over the network, but for that of a
+// Conn with which its reader and Read take turns, nor while code of the program runs:
+// a handler, a delegate, a filter, a strategy or a logger may call any method that
+// does not wait for it.
 package nsq
