@@ -222,6 +222,7 @@ func chaosProxy(t *testing.T, d *nsqtest.NSQD, seed uint64) *nsqtest.Proxy {
 // manners, every message arrives that a call or a transaction said nsqd has; no
 // call lasts, and nothing is left at the end.
 func TestChaos(t *testing.T) {
+	nsqtest.Parallel(t)
 	length := 20 * time.Second
 	if testing.Short() {
 		length = 3 * time.Second

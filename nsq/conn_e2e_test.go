@@ -46,6 +46,7 @@ func (w *worker) OnClose(*nsq.Conn)                             { close(w.closed
 // A program that has nothing but Conn publishes and consumes, whatever is put
 // around the bytes.
 func TestConnWithNSQD(t *testing.T) {
+	nsqtest.Parallel(t)
 	d := startTLS(t, certstest.NewCA(t), nil)
 	for name, change := range map[string]func(*nsq.Config){
 		"plain":   func(*nsq.Config) {},
@@ -58,6 +59,7 @@ func TestConnWithNSQD(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cfg := nsq.NewConfig()
 			cfg.HeartbeatInterval = time.Second
 			change(cfg)

@@ -337,6 +337,7 @@ func TestConnCloseDoesNotWaitForEver(t *testing.T) {
 
 // A silent nsqd does not keep a connection open.
 func TestConnCloseDoesNotWaitForNSQD(t *testing.T) {
+	t.Parallel()
 	f := nsqtest.NewFake(t)
 	s := newSpy()
 	c, server := connectTo(t, f, s)

@@ -563,6 +563,7 @@ func TestDisconnectFromNSQLookupd(t *testing.T) {
 // A name with several addresses stands for as many nsqlookupds, and for other
 // ones later.
 func TestLookupdNames(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has more than one loopback address without being asked to")
 	}

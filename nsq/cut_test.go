@@ -117,7 +117,7 @@ func cutEverywhere(t *testing.T, h *healthyNSQD, run func(name, addr string) err
 		} {
 			var position, cuts atomic.Int64
 			var workers sync.WaitGroup
-			for range 32 {
+			for range 100 {
 				workers.Go(func() {
 					for wasCut := true; wasCut && !t.Failed(); {
 						n := position.Add(1) - 1

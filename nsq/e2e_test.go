@@ -260,6 +260,7 @@ func TestStopLosesNothing(t *testing.T) {
 // Handlers that are far too slow for what is in flight use up the attempts of
 // messages that only waited, but see every one of them.
 func TestSlowHandlersSeeEveryMessage(t *testing.T) {
+	nsqtest.Parallel(t)
 	opts := nsqtest.Options(t)
 	opts.MsgTimeout = 150 * time.Millisecond
 	d := nsqtest.Start(t, opts)

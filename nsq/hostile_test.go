@@ -84,25 +84,28 @@ func publishingTo(t *testing.T) (f *nsqtest.Fake, p *Producer, published <-chan 
 // What comes in place of an answer fails the call that waits for it, and the next
 // one succeeds on another connection.
 func TestGarbageForAProducer(t *testing.T) {
+	t.Parallel()
 	for _, g := range append(slices.Clip(garbage), []noise{
 		{"message for a producer", wire.AppendMessageFrame(nil, 1, 1, 1, []byte("x")), true},
 		{"unexpected response", wire.AppendFrame(nil, wire.FrameResponse, "KO"), true},
 		{"empty response", wire.AppendFrame(nil, wire.FrameResponse, ""), true},
 		{"unasked CLOSE_WAIT", wire.AppendFrame(nil, wire.FrameResponse, wire.CloseWait), true},
 	}...) {
-		f, p, published := publishingTo(t)
-		c := f.Accept()
-		c.Expect("PUB t")
-		send(c, g.bytes, g.ends)
-		if err := nsqtest.Receive(t, "Publish", published); !isLoss(err) {
-			t.Errorf("%s: %v", g.name, err)
-		}
-		published = publishing(p)
-		f.Accept().Publishing()
-		if err := nsqtest.Receive(t, "Publish", published); err != nil {
-			t.Errorf("after %s: %v", g.name, err)
-		}
-		p.Stop()
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			f, p, published := publishingTo(t)
+			c := f.Accept()
+			c.Expect("PUB t")
+			send(c, g.bytes, g.ends)
+			if err := nsqtest.Receive(t, "Publish", published); !isLoss(err) {
+				t.Errorf("got %v", err)
+			}
+			published = publishing(p)
+			f.Accept().Publishing()
+			if err := nsqtest.Receive(t, "Publish", published); err != nil {
+				t.Errorf("and on the next connection %v", err)
+			}
+		})
 	}
 }
 

@@ -82,6 +82,7 @@ func TestBrokenUpgrades(t *testing.T) {
 
 // Deadlines, losses and the end come through the layers.
 func TestLayeredConnectionsEnd(t *testing.T) {
+	t.Parallel()
 	ca := certstest.NewCA(t)
 	server := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t).Certificate}}
 	f := nsqtest.NewFake(t)

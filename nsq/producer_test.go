@@ -159,6 +159,7 @@ func TestRepliesAreMatchedInOrder(t *testing.T) {
 
 // load tells of a connection and of what nsqd has yet to answer on it.
 func TestLoad(t *testing.T) {
+	t.Parallel()
 	f := nsqtest.NewFake(t)
 	p := newTestProducer(t, f.Addr, nil)
 	expect := func(pending int, connected bool) {
@@ -239,6 +240,7 @@ func TestBodyMayBeReused(t *testing.T) {
 }
 
 func TestUndrainedDoneChanBlocksNobody(t *testing.T) {
+	t.Parallel()
 	f := nsqtest.NewFake(t)
 	p := newTestProducer(t, f.Addr, nil)
 	go func() { f.Accept().Publishing() }()
@@ -392,6 +394,7 @@ func TestRefusedWhileWriting(t *testing.T) {
 }
 
 func TestFrozenNSQD(t *testing.T) {
+	t.Parallel()
 	f := nsqtest.NewFake(t)
 	p := newTestProducer(t, f.Addr, func(c *Config) {
 		c.HeartbeatInterval = 100 * time.Millisecond
@@ -441,6 +444,7 @@ func TestStopSendsWhatIsQueued(t *testing.T) {
 }
 
 func TestStopEndsWhatIsPending(t *testing.T) {
+	t.Parallel()
 	f := nsqtest.NewFake(t)
 	p := newTestProducer(t, f.Addr, nil)
 	published := make(chan error, 1)

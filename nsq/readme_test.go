@@ -16,6 +16,7 @@ import (
 
 // The Go programs of the README compile, and what one publishes the other prints.
 func TestReadmePrograms(t *testing.T) {
+	nsqtest.Parallel(t)
 	readme, err := os.ReadFile(filepath.Join(nsqtest.Root(), "README.md"))
 	if err != nil {
 		t.Fatal(err)

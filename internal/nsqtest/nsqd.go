@@ -60,7 +60,8 @@ func Start(tb testing.TB, opts *nsqd.Options) *NSQD {
 	return d
 }
 
-// checked holds the tests whose goroutines are checked at their end.
+// checked holds the tests whose goroutines are checked at their end, or that said
+// that they need not be.
 var checked sync.Map // of testing.TB
 
 // checkLeaks has the end of the test fail if it leaves goroutines behind that
@@ -77,6 +78,15 @@ func checkLeaks(tb testing.TB) {
 			goleak.VerifyNone(tb, before)
 		}
 	})
+}
+
+// Parallel makes a test run beside others that call it or t.Parallel. Their
+// goroutines are not told from its own, so that those that are left behind are for
+// TestMain to find: it must look for them. It is called before Start.
+func Parallel(t *testing.T) {
+	checked.Store(testing.TB(t), true)
+	t.Cleanup(func() { checked.Delete(testing.TB(t)) })
+	t.Parallel()
 }
 
 // Stop stops the broker and waits. Calling it again does nothing.
