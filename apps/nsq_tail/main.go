@@ -45,7 +45,7 @@ func newOptions(fs *flag.FlagSet) *options {
 	fs.BoolVar(&o.printTopic, "print-topic", false, "print the topic before each message")
 	fs.IntVar(&o.maxInFlight, "max-in-flight", 200, "how many messages of a topic nsqd may send ahead")
 	o.sources = tool.SourceFlags(fs)
-	fs.Var(&nsq.ConfigFlag{Config: o.consumer}, "consumer-opt", "`option,value` of the client library (may be given several times)")
+	tool.ConsumerOptFlag(fs, &nsq.ConfigFlag{Config: o.consumer})
 	return o
 }
 

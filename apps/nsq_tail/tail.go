@@ -48,7 +48,7 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	connected := connectAll(consumers, o.sources)
+	connected := tool.ConnectAll(consumers, o.sources)
 
 	p := newPrinter(stdout, o)
 	stop := ctx.Done()
@@ -64,7 +64,7 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 				return err
 			}
 			if p.full && stopped == nil {
-				stopped = stopAll(consumers)
+				stopped = tool.StopAll(consumers)
 			}
 		case err := <-connected:
 			if err != nil && stopped == nil {
@@ -73,7 +73,7 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 		case <-stop:
 			stop = nil
 			if stopped == nil {
-				stopped = stopAll(consumers)
+				stopped = tool.StopAll(consumers)
 			}
 		case <-stopped:
 			return nil
@@ -97,32 +97,6 @@ func newConsumers(o *options, messages chan<- received) ([]*nsq.Consumer, error)
 		consumers = append(consumers, c)
 	}
 	return consumers, nil
-}
-
-// connectAll connects every consumer, so that one that has to wait delays no
-// other. What that ends with arrives in the channel.
-func connectAll(consumers []*nsq.Consumer, sources *tool.Sources) <-chan error {
-	connected := make(chan error, len(consumers))
-	for _, c := range consumers {
-		go func() { connected <- sources.Connect(c) }() // ends with the consumer
-	}
-	return connected
-}
-
-// stopAll makes the consumers stop. The channel it returns is closed when they
-// have: messages must be taken and answered until then.
-func stopAll(consumers []*nsq.Consumer) <-chan struct{} {
-	for _, c := range consumers {
-		c.Stop()
-	}
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for _, c := range consumers {
-			<-c.StopChan
-		}
-	}()
-	return stopped
 }
 
 // printer writes messages through a buffer and finishes them once they are out

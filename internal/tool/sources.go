@@ -30,12 +30,6 @@ func (s *Sources) Check() error {
 	return nil
 }
 
-// Consumer is what connects to sources.
-type Consumer interface {
-	ConnectToNSQDs(addresses []string) error
-	ConnectToNSQLookupds(addresses []string) error
-}
-
 // Connect connects c to the sources. That an nsqd cannot be reached is an error;
 // an nsqlookupd that cannot is asked again by c. It may wait for an answer of
 // either, until c is stopped.

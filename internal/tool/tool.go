@@ -30,7 +30,8 @@ var ErrSilent = errors.New("failed, and nobody needs to be told")
 // return nil. A second signal kills the process.
 //
 // The exit code is 0, 2 after a mistake in the flags' syntax, and 1 after an
-// error, which is logged.
+// error, which is logged. Arguments that belong to no flag are an error: what
+// follows them, as in "-gzip true -rate 5", would be ignored otherwise.
 func Main(name string, define func(*flag.FlagSet) func(context.Context) error) {
 	os.Exit(run(name, define, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -52,18 +53,23 @@ func run(name string, define func(*flag.FlagSet) func(context.Context) error, ar
 		fmt.Fprintf(stdout, "%s v%s\n", name, version.Binary)
 		return 0
 	}
+	failed := func(err error) int {
+		if !errors.Is(err, ErrSilent) {
+			log.New(stderr, "", log.LstdFlags).Print(err)
+		}
+		return 1
+	}
+	if fs.NArg() > 0 { // flags behind them were not looked at
+		return failed(fmt.Errorf("unknown arguments: %s", fs.Args()))
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	err := do(ctx)
-	if err == nil {
-		return 0
+	if err := do(ctx); err != nil {
+		return failed(err)
 	}
-	if !errors.Is(err, ErrSilent) {
-		log.New(stderr, "", log.LstdFlags).Print(err)
-	}
-	return 1
+	return 0
 }
 
 // UserAgent is how a tool introduces itself to nsqd; library is the version of

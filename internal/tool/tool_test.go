@@ -32,6 +32,21 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+func TestArgumentsThatBelongToNoFlagAreRefused(t *testing.T) {
+	var stdout, stderr strings.Builder
+	define := func(fs *flag.FlagSet) func(context.Context) error {
+		fs.Bool("gzip", false, "")
+		return func(context.Context) error {
+			t.Error("the tool ran")
+			return nil
+		}
+	}
+	code := run("test", define, []string{"-gzip", "true", "-x"}, &stdout, &stderr)
+	if code != 1 || stdout.String() != "" || !strings.HasSuffix(stderr.String(), " unknown arguments: [true -x]\n") {
+		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+	}
+}
+
 func TestListHoldsEveryValueOnce(t *testing.T) {
 	fs := flag.NewFlagSet("test", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
@@ -49,6 +64,7 @@ type asked struct{ nsqds, lookupds []string }
 
 func (a *asked) ConnectToNSQDs(addresses []string) error       { a.nsqds = addresses; return nil }
 func (a *asked) ConnectToNSQLookupds(addresses []string) error { a.lookupds = addresses; return nil }
+func (a *asked) StopContext(context.Context) error             { return nil }
 
 func TestSources(t *testing.T) {
 	const nsqd1, nsqd2, lookupd1, lookupd2 = "-nsqd-tcp-address=n1", "-nsqd-tcp-address=n2", "-lookupd-http-address=l1", "-lookupd-http-address=l2"
