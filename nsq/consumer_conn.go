@@ -144,8 +144,8 @@ func (c *consumerConn) onPause() error {
 	c.lastRecv.Store(int64(received.Sub(c.made)))
 	c.inFlight.Add(int64(n))
 	var expires time.Time
-	if ms := c.identity.MsgTimeout; ms > 0 && ms < math.MaxInt64/int64(time.Millisecond) {
-		expires = received.Add(time.Duration(ms) * time.Millisecond)
+	if timeout := c.Timeout(nil); timeout > 0 {
+		expires = received.Add(timeout)
 	}
 	if c.idle.Load() {
 		c.consumer.woken(c)
@@ -200,6 +200,15 @@ func (c *consumerConn) OnRequeue(m *Message, delay time.Duration, backoff bool) 
 	delay = c.cfg.requeueDelay(m, delay)
 	c.send(func(b []byte) []byte { return wire.AppendReq(b, m.ID, delay) })
 	c.answered()
+}
+
+// Timeout implements TimeoutDelegate: it is the same for all messages.
+func (c *consumerConn) Timeout(*Message) time.Duration {
+	ms := c.identity.MsgTimeout
+	if ms <= 0 || ms >= math.MaxInt64/int64(time.Millisecond) {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 // OnTouch sends TOUCH.

@@ -46,6 +46,27 @@ func addPipe(t *testing.T, r *Consumer, addr string) *nsqtest.FakeConn {
 	return nsqtest.NewFakeConn(t, server)
 }
 
+// A handler can find out by when nsqd wants to hear of it.
+func TestMessageTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := make(chan time.Duration, 1)
+		r, s := pipeConsumer(t, func(m *Message) error { got <- m.Timeout(); return nil })
+		s.Message(1, 1, "x")
+		if timeout := <-got; timeout != 10*time.Second {
+			t.Errorf("the time-out is %v, nsqd said 10s", timeout)
+		}
+		s.Expect("FIN " + nsqtest.ID(1))
+		r.Stop()
+		s.Expect("CLS")
+		s.Respond(wire.CloseWait)
+		<-r.StopChan
+		drainCommands(s)
+	})
+	if timeout := NewMessage(MessageID{}, nil).Timeout(); timeout != 0 {
+		t.Errorf("the time-out of a message that nobody delivered is %v", timeout)
+	}
+}
+
 func TestStopDoesNotWaitForHangingHandlers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		entered, release := make(chan struct{}), make(chan struct{})

@@ -57,6 +57,12 @@ type ContextDelegate interface {
 	Context(m *Message) context.Context
 }
 
+// TimeoutDelegate may be implemented by a MessageDelegate, for Message.Timeout.
+type TimeoutDelegate interface {
+	// Timeout returns how long nsqd waits for an answer to m.
+	Timeout(m *Message) time.Duration
+}
+
 // NewMessage returns a message with the current time as its timestamp. Body is
 // kept, not copied.
 func NewMessage(id MessageID, body []byte) *Message {
@@ -122,6 +128,16 @@ func (m *Message) Context() context.Context {
 		return d.Context(m)
 	}
 	return context.Background()
+}
+
+// Timeout returns how long nsqd waits for an answer before it delivers the message
+// again, from the delivery or the last Touch: what was agreed on with the nsqd that
+// delivered it. It is 0 if that is not known, as without a TimeoutDelegate.
+func (m *Message) Timeout() time.Duration {
+	if d, ok := m.Delegate.(TimeoutDelegate); ok {
+		return d.Timeout(m)
+	}
+	return 0
 }
 
 // HasResponded reports whether the message was finished or requeued.
