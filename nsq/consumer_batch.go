@@ -34,9 +34,9 @@ type BatchOptions struct {
 
 	// MaxWait is how long to wait for more messages after the first; 0 means to
 	// take those that are there. It is cut short when nsqd sends no more before it
-	// has an answer, as a connection has all in flight that it may or is to be
-	// closed, or the consumer stops, and when half the time is over that nsqd gives
-	// for an answer.
+	// has an answer, because a connection has as many in flight as it may, or is
+	// being closed, or the consumer stops; and when half of the time is over that
+	// nsqd gives for an answer.
 	MaxWait time.Duration
 }
 

@@ -39,7 +39,7 @@ func (r *Consumer) ConnectToNSQD(addr string) error {
 }
 
 // ConnectToNSQDContext is ConnectToNSQD, except that it gives up when ctx ends.
-// Once it has returned, ctx is of no matter to the connection.
+// Once it has returned, ctx does not matter to the connection.
 func (r *Consumer) ConnectToNSQDContext(ctx context.Context, addr string) error {
 	what := "connecting to nsqd " + addr
 	if ctx.Err() != nil {

@@ -96,7 +96,7 @@ func (r *Consumer) discovered() (all []*nsqd) {
 	return all
 }
 
-// DisconnectFromNSQLookupd asks the nsqlookupd at addr no more. Connections to
+// DisconnectFromNSQLookupd stops asking the nsqlookupd at addr. Connections to
 // nsqds stay. The error is ErrNotConnected for an address that is not in use; the
 // last one cannot be removed.
 func (r *Consumer) DisconnectFromNSQLookupd(addr string) error {

@@ -48,7 +48,7 @@ func (r *Consumer) metrics() []Metric {
 		gauge("connections", "Connections to nsqds.", float64(now.connections)),
 		gauge("handlers", "How many calls of handlers may run at a time.", float64(now.handlers)),
 		gauge("backoff_level", "The level of back-off; 0 outside of it.", float64(now.backoffLevel)),
-		gauge("starved", "1 if a connection has about as many messages in flight as it may, else 0.", oneIf(now.starved)),
+		gauge("starved", "Consumers of which a connection has about as many messages in flight as it may.", oneIf(now.starved)),
 	}
 }
 

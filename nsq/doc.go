@@ -23,18 +23,18 @@
 // its handler returns nil and requeued when it returns an error; a handler that
 // wants to answer itself calls Message.DisableAutoResponse. At most MaxInFlight
 // messages are delivered and unanswered at a time, shared out between the
-// connections. One on which nothing comes for LowRdyIdleTimeout leaves its share but
-// for 1 to others, and gets it back with the next message. With more connections
-// than messages, they take turns.
+// connections. One on which nothing arrives for LowRdyIdleTimeout leaves all but 1 of
+// its share to others, and gets it back with the next message. With more connections
+// than MaxInFlight, they take turns.
 //
 // A BatchHandler is given many messages at a time, and one answer for all of them.
 //
 // A requeued message is taken as a sign that what its handler works with is in
-// trouble, unless RequeueWithoutBackoff was called: the consumer backs off. No
-// connection is asked for messages for a while, then one of them for a single
-// one, and another only if its handler takes longer than LowRdyTimeout. If that
-// fails, too, the next pause is longer, up to MaxBackoffDuration; for every one
-// that succeeds it is shorter, until messages are shared out as before. The
+// trouble, unless RequeueWithoutBackoff was called: the consumer backs off. For a
+// while it asks for no messages, then one of the connections for a single one, and
+// another connection only if the handler takes longer than LowRdyTimeout. If that
+// message fails, too, the next pause is longer, up to MaxBackoffDuration; with every
+// one that succeeds it is shorter, until messages are shared out as before. The
 // BackoffStrategy says how long. New connections, changes of MaxInFlight and Stop
 // go on as usual. What is answered during a pause does not change it.
 //
@@ -43,8 +43,7 @@
 // is dropped, as nsqd delivers it again. That counts as an attempt, and the last
 // of MaxAttempts is given to a handler however late, so that no message is given
 // up for having waited here; when too many of those wait, no more are asked for.
-// A message may therefore be handled more than once, and a handler must be able
-// to bear that.
+// A message may therefore be handled more than once: handlers must allow for that.
 //
 // A connection that is lost is made again, first after a tenth of a second, then
 // at growing intervals up to LookupdPollInterval.
@@ -60,7 +59,8 @@
 //     connection to an nsqd ends, and after failures at growing intervals, from a
 //     quarter of a second to ten, or to LookupdPollInterval.
 //   - All addresses of a name are asked, as each may be another nsqlookupd. The
-//     name is resolved again every LookupdPollInterval, but within 1 to 30 seconds.
+//     name is resolved again every LookupdPollInterval, but not before 1 second, and
+//     after 30 seconds at the latest.
 //   - A listed nsqd is tried until it can be reached or is not listed any more. One
 //     that is connected stays so even when it is not listed: an nsqlookupd knows
 //     nothing after a restart. When its connection is lost then, it is given up, and
@@ -70,25 +70,27 @@
 //
 // # Contexts, errors, and what can be seen
 //
-// Every method that waits has a variant with a context, whose name ends in Context.
-// A call that its context ends returns at once with an error that is ctx.Err() and
-// its cause; what was sent by then stays sent, and disturbs no other call.
+// Every method of a Producer, a MultiProducer or a Consumer that waits has a variant
+// with a context, whose name ends in Context; so has Conn.Connect. When the context
+// of a call ends, the call returns at once with an error in which errors.Is finds
+// ctx.Err() and its cause; what was sent by then stays sent, and disturbs no other
+// call.
 //
-// Every error can be told with errors.Is or errors.As: ErrNotConnected and the other
-// variables, ErrProtocol and its ErrorCode for what nsqd refuses, ErrIdentify and
-// what it wraps for a connection that could not be agreed on, OptionError for a
-// Config.
+// All errors can be told apart with errors.Is and errors.As: ErrNotConnected and the
+// other variables, ErrProtocol and its ErrorCode for what nsqd refuses, ErrIdentify
+// and what it wraps for an nsqd with which no connection could be agreed on,
+// OptionError for a Config.
 //
-// Log lines go to stderr from Info upwards; SetLogger sends them elsewhere, and
-// SetSlogger makes them records of log/slog. Metrics are the counters of a Producer,
-// a MultiProducer or a Consumer; MetricsHandler shows them to Prometheus.
+// Log lines of level Info and above go to stderr; SetLogger sends them elsewhere, and
+// SetSlogger makes them records of log/slog. Metrics are the counters and gauges of a
+// Producer, a MultiProducer or a Consumer; MetricsHandler shows them to Prometheus.
 //
 // # TLS and compression
 //
-// Config.TlsV1 asks nsqd for TLS, Snappy or Deflate for compression, which then
-// goes inside TLS. Secret and messages follow when everything is agreed on. TLS
-// is never given up silently: an nsqd that does not offer it cannot be connected
-// to. One that does not offer a compression is talked to without.
+// Config.TlsV1 asks nsqd for TLS, Config.Snappy or Config.Deflate for compression,
+// which then goes inside TLS. The secret and messages are sent only when everything is
+// agreed on. TLS is never given up silently: an nsqd that does not offer it is not
+// connected to. One that does not offer the compression is talked to without.
 //
 // # Goroutines
 //

@@ -40,7 +40,10 @@ var (
 	ErrAbandoned = errors.New("stopped without waiting any longer for handlers")
 	// ErrNoHandlers says that a Consumer was told to connect before it had one.
 	ErrNoHandlers = errors.New("no handlers")
-	// ErrInvalidTopicName and ErrInvalidChannelName are those of NewConsumer.
+	// ErrInvalidTopicName and ErrInvalidChannelName are those of NewConsumer. A
+	// Producer sends other invalid names to nsqd, which refuses them with
+	// CodeBadTopic, but none with a space or a line break: it returns
+	// ErrInvalidTopicName.
 	ErrInvalidTopicName   = errors.New("invalid topic name")
 	ErrInvalidChannelName = errors.New("invalid channel name")
 	// ErrMissingPort and ErrInvalidAddress refuse the address of an nsqlookupd:
@@ -147,10 +150,10 @@ const (
 	CodeMPubFailed     ErrorCode = wire.MPubFailed     // nor several
 	CodeDPubFailed     ErrorCode = wire.DPubFailed     // nor a deferred one
 	CodeAuthFirst      ErrorCode = wire.AuthFirst      // a secret must be shown before
-	CodeAuthFailed     ErrorCode = wire.AuthFailed     // who decides about secrets could not be asked
-	CodeAuthDisabled   ErrorCode = wire.AuthDisabled   // there are no secrets
+	CodeAuthFailed     ErrorCode = wire.AuthFailed     // no auth server could be asked about the secret
+	CodeAuthDisabled   ErrorCode = wire.AuthDisabled   // nsqd asks for no secrets
 	CodeAuthError      ErrorCode = wire.AuthError      // the answer about a secret could not be sent
-	CodeUnauthorized   ErrorCode = wire.Unauthorized   // not with this secret
+	CodeUnauthorized   ErrorCode = wire.Unauthorized   // the secret does not allow it
 	CodeFinFailed      ErrorCode = wire.FinFailed      // the message is not in flight any more
 	CodeReqFailed      ErrorCode = wire.ReqFailed      // the message is not in flight any more
 	CodeTouchFailed    ErrorCode = wire.TouchFailed    // the message is not in flight any more

@@ -53,7 +53,7 @@ func ExampleMetricsHandler() {
 	// # HELP nsq_consumer_max_in_flight How many messages may be in flight.
 	// # TYPE nsq_consumer_max_in_flight gauge
 	// nsq_consumer_max_in_flight{channel="kitchen",topic="orders"} 1
-	// # HELP nsq_producer_connected 1 if there is a connection to nsqd, else 0.
+	// # HELP nsq_producer_connected Producers that have a connection to nsqd.
 	// # TYPE nsq_producer_connected gauge
 	// nsq_producer_connected{nsqd="127.0.0.1:4150"} 0
 }

@@ -16,9 +16,8 @@ import (
 // metricsContentType is that of version 0.0.4 of the Prometheus text format.
 const metricsContentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// MetricsHandler returns a handler for a path such as /metrics, from which
-// Prometheus and what understands its text format collects the metrics of all
-// sources.
+// MetricsHandler returns a handler for a path such as /metrics, from which Prometheus,
+// or whatever else reads its text format, collects the metrics of all sources.
 func MetricsHandler(sources ...MetricSource) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		var text bytes.Buffer

@@ -92,22 +92,23 @@ func NewMultiProducer(addrs []string, config *Config) (*MultiProducer, error) {
 // needed.
 func (p *MultiProducer) Ping() error { return p.PingContext(context.Background()) }
 
-// PingContext is Ping until ctx ends.
+// PingContext is Ping that waits no longer than until ctx ends.
 func (p *MultiProducer) PingContext(ctx context.Context) error {
 	return p.try(ctx, func(m *member) error { return m.producer.PingContext(ctx) })
 }
 
-// Publish publishes a message to one of the nsqds and waits until that has it. The
+// Publish publishes a message to one of the nsqds and waits until it has it. The
 // error is an ErrProtocol if an nsqd refused the message, ErrStopped after Stop,
-// ErrNoNSQD if there is none, or it names every nsqd that was tried and what each
+// ErrInvalidTopicName for a topic that cannot be sent, ErrNoNSQD if there is no nsqd,
+// or it names every nsqd that was tried and what each
 // of them failed with, which errors.Is and errors.As find. If that is
 // ErrNotConnected for one of them, it may have the message.
 func (p *MultiProducer) Publish(topic string, body []byte) error {
 	return p.PublishContext(context.Background(), topic, body)
 }
 
-// PublishContext is Publish until ctx ends. The nsqd that was being waited for may
-// have the message then.
+// PublishContext is Publish that waits no longer than until ctx ends. The nsqd whose
+// answer it was waiting for may have the message then.
 func (p *MultiProducer) PublishContext(ctx context.Context, topic string, body []byte) error {
 	return p.call(ctx, publication{verb: pub, topic: topic, body: body})
 }

@@ -70,13 +70,13 @@ func (p *MultiProducer) addLookupds(addresses []*lookupAddress) (first []*lookup
 	return p.discovery.add(addresses), nil
 }
 
-// DisconnectFromNSQLookupd asks the nsqlookupd at addr no more. The error is
+// DisconnectFromNSQLookupd stops asking the nsqlookupd at addr. The error is
 // ErrNotConnected for an address that is not in use; the last one cannot be removed.
 func (p *MultiProducer) DisconnectFromNSQLookupd(addr string) error {
 	return p.discovery.remove(addr)
 }
 
-// SetLookupdHttpClient is that of a Consumer.
+// SetLookupdHttpClient does what Consumer.SetLookupdHttpClient does.
 //
 //nolint:revive // the name programs know
 func (p *MultiProducer) SetLookupdHttpClient(httpclient *http.Client) {

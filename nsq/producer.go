@@ -109,9 +109,10 @@ func (p *Producer) PingContext(ctx context.Context) error {
 }
 
 // Publish publishes a message and waits until nsqd has it. The error is that of
-// connecting, ErrStopped, an ErrProtocol if nsqd refused the message, or
-// ErrNotConnected if the connection was lost before nsqd answered: then nsqd may
-// or may not have the message.
+// connecting, ErrStopped, an ErrProtocol if nsqd refused the message,
+// ErrInvalidTopicName for a topic that cannot be sent, or ErrNotConnected if the
+// connection was lost before nsqd answered: then nsqd may or may not have the
+// message.
 func (p *Producer) Publish(topic string, body []byte) error {
 	return p.PublishContext(context.Background(), topic, body)
 }

@@ -115,7 +115,7 @@ func (p *Producer) metrics() []Metric {
 		counter("dials_total", "Attempts to connect to nsqd.", n.dials.Load()),
 		counter("dial_failures_total", "Attempts to connect to nsqd that failed.", n.dialFailures.Load()),
 		counter("connections_lost_total", "Connections that ended before Stop.", n.losses.Load()),
-		gauge("connected", "1 if there is a connection to nsqd, else 0.", oneIf(p.conn.Load() != nil)),
+		gauge("connected", "Producers that have a connection to nsqd.", oneIf(p.conn.Load() != nil)),
 		gauge("publishes_pending", "Publish calls that nsqd has not answered.", float64(now.pending)),
 		gauge("queued_bytes", "Bytes of commands that wait to be written to nsqd.", float64(now.queued)),
 		gauge("results_undelivered", "Results of asynchronous calls that wait to be received from their doneChan.", float64(p.results.kept.Load())),
