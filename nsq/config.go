@@ -58,9 +58,10 @@ type Config struct {
 	MaxBackoffDuration time.Duration   `opt:"max_backoff_duration" min:"0" max:"60m" default:"2m"`
 	BackoffMultiplier  time.Duration   `opt:"backoff_multiplier" min:"0" max:"60m" default:"1s"`
 
-	// MaxAttempts is how often a message is delivered before it is dropped; 0
-	// means without limit. Of those that arrive here, the last is given to a
-	// handler even after its time-out.
+	// MaxAttempts is how often a message is delivered to be handled: one that is
+	// delivered once more is finished without, see FailedMessageLogger. 0 means
+	// without limit. The last of these deliveries is given to a handler even after
+	// its time-out.
 	MaxAttempts uint16 `opt:"max_attempts" min:"0" max:"65535" default:"5"`
 
 	// With more connections than MaxInFlight, they take turns with a RDY of 1.

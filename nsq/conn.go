@@ -271,9 +271,10 @@ func (c *nsqdConn) flushed() error {
 	return c.ending
 }
 
-// SetLogger makes l receive the log lines of level lvl and above. In each of them,
-// format stands before what happened, with the address in the place of its verb; an
-// empty one is "(%s)". A nil logger means silence, as it is at first.
+// SetLogger makes l, a *log.Logger or what has its method Output, receive the log
+// lines of level lvl and above. In each of them, format stands before what happened,
+// with the address in the place of its verb; an empty one is "(%s)". A nil logger
+// means silence, as it is at first.
 func (c *Conn) SetLogger(l logger, lvl LogLevel, format string) {
 	c.log.to.change(func(t *targets) { t.setAll(c.target(l, format), lvl) })
 }

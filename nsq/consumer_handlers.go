@@ -16,9 +16,9 @@ type HandlerFunc func(message *Message) error
 // HandleMessage calls f.
 func (f HandlerFunc) HandleMessage(message *Message) error { return f(message) }
 
-// FailedMessageLogger may be implemented by a Handler. LogFailedMessage is
-// called in place of HandleMessage for a message that was attempted more than
-// MaxAttempts times; the message is finished afterwards.
+// FailedMessageLogger may be implemented by a Handler or a BatchHandler.
+// LogFailedMessage is called in place of its method for a message that was attempted
+// more than MaxAttempts times; the message is finished afterwards.
 type FailedMessageLogger interface {
 	LogFailedMessage(message *Message)
 }

@@ -95,8 +95,8 @@ func silentLogging(addr string) *logging {
 	return g
 }
 
-// SetLogger makes l receive the log lines of level lvl and above. A nil logger
-// means silence.
+// SetLogger makes l, a *log.Logger or what has its method Output, receive the log
+// lines of level lvl and above. A nil logger means silence.
 func (g *logging) SetLogger(l logger, lvl LogLevel) {
 	g.to.change(func(t *targets) { t.setAll(target{lines: l}, lvl) })
 }
@@ -108,8 +108,8 @@ func (g *logging) SetSlogger(l *slog.Logger) {
 	g.to.change(func(t *targets) { t.setAll(target{records: l}, LogLevelDebug) })
 }
 
-// SetLoggerForLevel makes l receive the log lines of exactly the level lvl. A
-// nil logger means silence.
+// SetLoggerForLevel makes l receive the log lines of exactly the level lvl, as
+// SetLogger does. A nil logger means silence.
 func (g *logging) SetLoggerForLevel(l logger, lvl LogLevel) {
 	if lvl >= 0 && lvl <= LogLevelMax {
 		g.to.change(func(t *targets) { t.of[lvl] = target{lines: l} })
