@@ -535,7 +535,6 @@ func TestBatchesDoNotAllocate(t *testing.T) {
 			m := &messages[i]
 			m.Delegate = c
 			m.responded.Store(false)
-			c.inFlight.Add(1)
 			arrived[i] = delivery{m: m, c: c}
 		}
 		if err := r.queue.push(arrived, time.Time{}, len(messages)); err != nil {

@@ -132,8 +132,7 @@ func (c *consumerConn) onMessage(m *Message) error {
 
 // onPause passes on what has arrived.
 func (c *consumerConn) onPause() error {
-	n := len(c.arrived)
-	if n == 0 {
+	if len(c.arrived) == 0 {
 		return nil
 	}
 	defer func() {
@@ -142,7 +141,6 @@ func (c *consumerConn) onPause() error {
 	}()
 	received := c.link.lastRead
 	c.lastRecv.Store(int64(received.Sub(c.made)))
-	c.inFlight.Add(int64(n))
 	var expires time.Time
 	if timeout := c.Timeout(nil); timeout > 0 {
 		expires = received.Add(timeout)

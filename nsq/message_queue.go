@@ -62,11 +62,13 @@ func (q *messageQueue) init() { q.ready.L, q.more.L = &q.mu, &q.mu }
 
 var errTooMany = errors.New("nsqd sends more messages than it was asked for")
 
-// push appends messages of a connection. It fails when limit messages of the
-// connection wait already; those before that are in the queue.
+// push appends messages that arrived on a connection, which are in flight from then
+// on: who collects a batch finds a message that fills it in the queue. It fails when
+// limit messages of the connection wait already; those before that are in the queue.
 func (q *messageQueue) push(arrived []delivery, now time.Time, limit int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	arrived[0].c.inFlight.Add(int64(len(arrived)))
 	for {
 		first, ok := q.waiting.first()
 		if !ok || !first.stale(now) {

@@ -13,8 +13,7 @@ func TestMessageQueue(t *testing.T) {
 	c := &consumerConn{nsqdConn: newNSQDConn(nil, "", nil), nsqd: &nsqd{}}
 	start := time.Now()
 	add := func(d delivery, limit int) error {
-		c.inFlight.Add(1)
-		d.m, d.c = &Message{Attempts: uint16(c.inFlight.Load())}, c
+		d.m, d.c = &Message{Attempts: uint16(c.inFlight.Load() + 1)}, c
 		return q.push([]delivery{d}, start, limit)
 	}
 
@@ -23,6 +22,9 @@ func TestMessageQueue(t *testing.T) {
 		if err := add(delivery{}, 10); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if n := c.inFlight.Load(); n != 10 {
+		t.Errorf("%d messages in flight, want the 10 that are in the queue", n)
 	}
 	next := uint16(1)
 	take := func() {
