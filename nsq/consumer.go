@@ -27,6 +27,7 @@ type Consumer struct {
 	backingOff atomic.Bool // the level of backoff is not 0; changed under mu
 
 	queue     messageQueue
+	freed     chan struct{} // has room for one: slots may be free that others wait for
 	discovery *discovery
 	handlers  sync.WaitGroup
 	loops     sync.WaitGroup // one for every nsqd, and tickLoop
@@ -46,7 +47,7 @@ type Consumer struct {
 	maxInFlight  int
 	backoff      backoff
 	backoffs     uint64      // how many pauses there were
-	rotation     *time.Timer // when a turn, or the pause of backoff, ends
+	rotation     *time.Timer // when a turn, the wait for an answer, or the pause of backoff ends
 	stopped      bool
 }
 
@@ -79,6 +80,7 @@ func NewConsumer(topic, channel string, config *Config) (*Consumer, error) {
 		nsqds:       map[string]*nsqd{},
 		avoided:     map[string]bool{},
 		maxInFlight: config.MaxInFlight,
+		freed:       make(chan struct{}, 1),
 		rotation:    time.NewTimer(config.RDYRedistributeInterval),
 	}
 	r.config.BackoffStrategy = strategyFor(config.BackoffStrategy, &r.config)
@@ -114,6 +116,8 @@ func (r *Consumer) tickLoop() {
 			now := time.Now()
 			r.resume(now)
 			r.rotate(now)
+		case <-r.freed:
+			r.handOn()
 		case <-report.C:
 			r.logDropped()
 		case <-r.ctx.Done():

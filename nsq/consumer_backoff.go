@@ -66,8 +66,8 @@ func (r *Consumer) resume(now time.Time) {
 	}
 }
 
-// endPause reports whether a pause is over, and which connection is asked for a
-// message first; nil if there is none that may be asked.
+// endPause reports whether a pause is over, and which connection was asked for a
+// message; nil if none may be asked yet.
 func (r *Consumer) endPause(now time.Time) (first *consumerConn, resumed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,5 +81,8 @@ func (r *Consumer) endPause(now time.Time) (first *consumerConn, resumed bool) {
 		r.moveToFrontLocked(first)
 	}
 	r.balanceLocked()
+	if first != nil && first.rdy.Load() == 0 {
+		first = nil // what is in flight comes first
+	}
 	return first, true
 }

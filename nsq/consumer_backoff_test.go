@@ -237,8 +237,8 @@ func totalRDY(r *Consumer) (sum int64) {
 // hangs.
 func TestOneMessageAtATimeInBackoff(t *testing.T) {
 	for body, want := range map[string][]string{
-		"fail after 29s": nil,
-		"fail after 31s": {"RDY 1", "RDY 0"},
+		"fail after 32s": nil,
+		"fail after 33s": {"RDY 1", "RDY 0"}, // LowRdyTimeout after the turn of 2.5s
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r, conns := backoffConsumer(t, 2, func(c *Config) { c.MaxInFlight = 6 })
@@ -251,7 +251,7 @@ func TestOneMessageAtATimeInBackoff(t *testing.T) {
 			}
 			other.drained()
 			asked.Message(2, 1, body)
-			after(32 * time.Second)
+			after(34 * time.Second)
 			other.sends(want...)
 			if level := r.backoff.level; level != 2 {
 				t.Errorf("%s: the level is %d", body, level)

@@ -240,17 +240,20 @@ func (c *consumerConn) answerBatch(deliveries []delivery, err error) {
 		} else {
 			c.consumer.counters.finished.Add(uint64(n))
 		}
-		c.inFlight.Add(int64(-n))
-		c.drainIfDone()
+		c.answered()
 	}
 }
 
-// sendAnswers returns how many messages it has answered.
+// sendAnswers returns how many messages it has answered. They are out of flight
+// before nsqd knows; see answer.
 func (c *consumerConn) sendAnswers(deliveries []delivery, err error) (n int) {
 	open := c.begin() == nil
-	if open {
-		defer c.commit()
-	}
+	defer func() {
+		c.inFlight.Add(int64(-n))
+		if open {
+			c.commit()
+		}
+	}()
 	for i := range deliveries {
 		m := deliveries[i].m
 		if deliveries[i].c != c || m.IsAutoResponseDisabled() || !m.responded.CompareAndSwap(false, true) {

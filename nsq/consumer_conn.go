@@ -27,13 +27,19 @@ type consumerConn struct {
 	nsqd       *nsqd
 	subscribed bool // SUB was answered; for the goroutine that serves
 
-	rdy      atomic.Int64 // what the last RDY said; changed under consumer.mu
-	since    time.Time    // when the turn began, for rdy > 0; guarded by consumer.mu
-	idle     atomic.Bool  // its share is 1, so that busy ones get more; set under consumer.mu
-	lastRecv atomic.Int64 // when the last message came, in nanoseconds after made
-	made     time.Time
-	inFlight atomic.Int64 // received and not answered
-	queued   int          // of these, waiting for a handler; guarded by the messageQueue
+	rdy         atomic.Int64 // what the last RDY said; changed under consumer.mu
+	since       time.Time    // when the turn began, for rdy > 0; guarded by consumer.mu
+	interrupted time.Time    // when the slot for this turn was given to a late message; zero if it was not; guarded by consumer.mu
+	idle        atomic.Bool  // its share is 1, so that busy ones get more; set under consumer.mu
+	lastRecv    atomic.Int64 // when the last message came, in nanoseconds after made
+	made        time.Time
+	inFlight    atomic.Int64 // received and not answered
+
+	writtenOff atomic.Int64 // how many of inFlight take up no slots any more; changed under consumer.mu
+	watched    atomic.Bool  // an answer may make a slot free for others; set under consumer.mu
+	releaseBy  time.Time    // when what is in flight above rdy is written off; zero if nothing is above; guarded by consumer.mu
+
+	queued int // of these, waiting for a handler; guarded by the messageQueue
 
 	closing atomic.Bool // CLS was sent; changed under consumer.mu
 	quiet   atomic.Bool // and answered a while ago: nothing more arrives
@@ -52,8 +58,11 @@ func (c *consumerConn) subscribe(topic, channel string) {
 }
 
 func (c *consumerConn) setRDY(n int) {
-	if c.rdy.Load() == 0 {
-		c.since = time.Now()
+	switch now := time.Now(); {
+	case n == 0:
+		c.interrupted = now
+	case c.rdy.Load() == 0:
+		c.since = now.Add(-c.turnUsed(now))
 	}
 	lowered := int64(n) < c.rdy.Swap(int64(n))
 	c.nsqd.highestRDY.Store(max(c.nsqd.highestRDY.Load(), int64(n)))
@@ -159,6 +168,9 @@ func (c *consumerConn) onPause() error {
 	if err := c.consumer.queue.push(c.arrived, received, int(limit)); err != nil {
 		return err
 	}
+	if c.overrun() {
+		c.consumer.rebalance()
+	}
 	if last {
 		c.consumer.holdIfBehind(c.nsqd)
 	}
@@ -183,8 +195,7 @@ func (c *consumerConn) Context(m *Message) context.Context {
 func (c *consumerConn) OnFinish(m *Message) {
 	c.consumer.counters.finished.Add(1)
 	c.consumer.noteOutcome(succeeded)
-	c.send(func(b []byte) []byte { return wire.AppendFin(b, m.ID) })
-	c.answered()
+	c.answer(func(b []byte) []byte { return wire.AppendFin(b, m.ID) })
 }
 
 // OnRequeue sends REQ.
@@ -196,8 +207,7 @@ func (c *consumerConn) OnRequeue(m *Message, delay time.Duration, backoff bool) 
 		c.consumer.noteOutcome(undecided)
 	}
 	delay = c.cfg.requeueDelay(m, delay)
-	c.send(func(b []byte) []byte { return wire.AppendReq(b, m.ID, delay) })
-	c.answered()
+	c.answer(func(b []byte) []byte { return wire.AppendReq(b, m.ID, delay) })
 }
 
 // Timeout implements TimeoutDelegate: it is the same for all messages.
@@ -215,8 +225,26 @@ func (c *consumerConn) OnTouch(m *Message) {
 	c.send(func(b []byte) []byte { return wire.AppendTouch(b, m.ID) })
 }
 
-func (c *consumerConn) answered() {
+// answer sends the answer to a message. That is out of flight before nsqd knows, so
+// that what nsqd sends in its place is not taken for one too many.
+func (c *consumerConn) answer(appendAnswer func([]byte) []byte) {
+	err := c.begin()
+	if err == nil {
+		c.nsqdConn.queued = appendAnswer(c.nsqdConn.queued)
+	}
 	c.inFlight.Add(-1)
+	if err == nil {
+		c.commit()
+	}
+	c.answered()
+}
+
+// answered is called when messages are out of flight. It may be called with the
+// lock of the queue held.
+func (c *consumerConn) answered() {
+	if c.watched.Load() {
+		c.consumer.slotFreed()
+	}
 	c.drainIfDone()
 }
 

@@ -64,6 +64,15 @@ func (c *consumerConn) turnEnds(turn time.Duration) time.Time {
 	return end
 }
 
+// turnUsed returns how long c had its turn before that was interrupted. After an
+// interruption that was not short, the turn begins anew.
+func (c *consumerConn) turnUsed(now time.Time) time.Duration {
+	if c.interrupted.IsZero() || now.Sub(c.interrupted) > minTurn {
+		return 0
+	}
+	return c.interrupted.Sub(c.since)
+}
+
 // idleSince returns when no message will have come for LowRdyIdleTimeout, although
 // nsqd could have sent one.
 func (c *consumerConn) idleSince() time.Time {
@@ -72,16 +81,6 @@ func (c *consumerConn) idleSince() time.Time {
 		active = c.since
 	}
 	return active.Add(c.cfg.LowRdyIdleTimeout)
-}
-
-// turnEndsLocked is turnEnds of c, except that in back-off the turn goes on while
-// a message is handled, though not for ever: how that goes decides what follows,
-// and no other message is to be asked for meanwhile.
-func (r *Consumer) turnEndsLocked(c *consumerConn, turn time.Duration) time.Time {
-	if r.backoff.level > 0 && c.inFlight.Load() > 0 {
-		return c.since.Add(r.config.LowRdyTimeout)
-	}
-	return c.turnEnds(turn)
 }
 
 // openLocked returns the connections that take part in sharing out.
@@ -105,47 +104,46 @@ func (r *Consumer) moveToFrontLocked(c *consumerConn) {
 	r.conns[0] = c
 }
 
-// balanceLocked sends every connection its share of what may be in flight.
-// Those that get less are told first.
+// balanceLocked sends every connection its share of what may be in flight, as far
+// as slots are free. Those that get less are told first.
 func (r *Consumer) balanceLocked() {
-	for _, c := range r.conns {
-		if c.nsqd.held && !c.closing.Load() && c.rdy.Load() > 0 {
-			c.setRDY(0)
-		}
-	}
-	open := r.openLocked()
-	idle := make([]bool, len(open))
-	for i, c := range open {
-		idle[i] = c.idle.Load()
-	}
-	all := shares(idle, r.limitLocked())
-	for i, c := range open {
-		all[i] = min(all[i], c.maxRDY())
-		if all[i] < int(c.rdy.Load()) {
+	now := time.Now()
+	claims := r.claimsLocked(now)
+	all := grants(claims, r.limitLocked())
+	for i, c := range r.conns {
+		if !c.closing.Load() && all[i] < claims[i].rdy {
 			c.setRDY(all[i])
 		}
 	}
-	for i, c := range open {
-		if all[i] > int(c.rdy.Load()) {
+	for i, c := range r.conns {
+		if !c.closing.Load() && all[i] > claims[i].rdy {
 			c.setRDY(all[i])
 		}
+		if claims[i].want == 0 {
+			c.interrupted = time.Time{} // the turn is over
+		}
+		c.watch(claims[i].inFlight, now)
 	}
-	r.planRotationLocked(open)
+	r.planRotationLocked()
 }
 
-// planRotationLocked sets the timer for the next turn that ends, or for the end
-// of the pause, in which there are none.
-func (r *Consumer) planRotationLocked(open []*consumerConn) {
+// planRotationLocked sets the timer for the next turn that ends, or messages that
+// are written off, or for the end of the pause, in which there are no turns.
+func (r *Consumer) planRotationLocked() {
+	open := r.openLocked()
+	limit := r.limitLocked()
 	next := r.config.RDYRedistributeInterval
 	for _, c := range open {
 		if c.mayBecomeIdle() {
 			next = min(next, time.Until(c.idleSince()))
 		}
+		if len(open) > limit && c.rdy.Load() > 0 {
+			next = min(next, time.Until(c.turnEnds(turnTime(&r.config, len(open), limit))))
+		}
 	}
-	if limit := r.limitLocked(); len(open) > limit {
-		turn := turnTime(&r.config, len(open), limit)
-		for _, c := range open[:limit] {
-			next = min(next, time.Until(r.turnEndsLocked(c, turn)))
+	for _, c := range r.conns {
+		if !c.releaseBy.IsZero() {
+			next = min(next, time.Until(c.releaseBy))
 		}
 	}
 	if r.backoff.paused() {
@@ -183,7 +181,7 @@ func (r *Consumer) rotate(now time.Time) {
 		turn := turnTime(&r.config, n, limit)
 		var over []*consumerConn
 		r.conns = slices.DeleteFunc(r.conns, func(c *consumerConn) bool {
-			end := c.rdy.Load() > 0 && !r.turnEndsLocked(c, turn).After(now)
+			end := c.rdy.Load() > 0 && !c.turnEnds(turn).After(now)
 			if end {
 				c.since = now // of the next turn, if that follows at once
 				over = append(over, c)
@@ -226,9 +224,8 @@ func (r *Consumer) updateHeld(n *nsqd) (held bool, waiting int) {
 
 // ChangeMaxInFlight sets how many messages may be delivered and not answered,
 // over all connections; 0 pauses the consumer. Messages that are in flight
-// already stay so. With more connections than messages, one may be in flight that
-// came in an earlier turn, beside those that are asked for: the others do not wait
-// for a slow handler.
+// already stay so, and count: when there are as many as that or more, no other is
+// asked for until enough are answered, or LowRdyTimeout has passed.
 func (r *Consumer) ChangeMaxInFlight(maxInFlight int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

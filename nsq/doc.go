@@ -27,12 +27,19 @@
 // its share to others, and gets it back with the next message. With more connections
 // than MaxInFlight, they take turns.
 //
+// Whose turn is over, or whose share is lowered, is told at once, but what it has
+// in flight counts until it is answered: nobody else is asked for messages in its
+// place before that, or for LowRdyTimeout, so that a handler that never answers does
+// not stop the others. With slow handlers, turns are as long as these take; who has
+// waited longest is next. Only what nsqd has sent before it reads that its turn is
+// over may come in addition, and others are asked for less then.
+//
 // A BatchHandler is given many messages at a time, and one answer for all of them.
 //
 // A requeued message is taken as a sign that what its handler works with is in
 // trouble, unless RequeueWithoutBackoff was called: the consumer backs off. For a
 // while it asks for no messages, then one of the connections for a single one, and
-// another connection only if the handler takes longer than LowRdyTimeout. If that
+// another connection only if that is not answered LowRdyTimeout after its turn. If that
 // message fails, too, the next pause is longer, up to MaxBackoffDuration; with every
 // one that succeeds it is shorter, until messages are shared out as before. The
 // BackoffStrategy says how long. New connections, changes of MaxInFlight and Stop

@@ -218,6 +218,59 @@ func TestFewerMessagesThanConnections(t *testing.T) {
 	nsqtest.Eventually(t, "a message from each", func() bool { return handled.Load() == 3 })
 }
 
+// However slow handlers are and however often turns change, no more than
+// MaxInFlight messages are asked for at a time, not one of each nsqd.
+func TestSlowHandlersKeepMaxInFlight(t *testing.T) {
+	const nsqds, each = 6, 4
+	var addrs []string
+	for range nsqds {
+		addr := nsqtest.Start(t, nil).TCPAddr()
+		p := newProducer(t, addr)
+		for range each {
+			must(t, p.Publish("slow1", []byte("x")))
+			must(t, p.Publish("slow3", []byte("x")))
+		}
+		addrs = append(addrs, addr)
+	}
+	for _, maxInFlight := range []int{1, 3} {
+		var mu sync.Mutex
+		current, highest, handled := 0, 0, map[string]int{}
+		counted := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			current += n
+			highest = max(highest, current)
+		}
+		handler := func(m *nsq.Message) error {
+			counted(1)
+			<-time.After(30 * time.Millisecond) // several turns of 10 ms
+			mu.Lock()
+			handled[m.NSQDAddress]++
+			mu.Unlock()
+			counted(-1)
+			return nil
+		}
+		all := func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			n := 0
+			for _, of := range handled {
+				n += of
+			}
+			return n == nsqds*each
+		}
+		r := newConsumer(t, fmt.Sprint("slow", maxInFlight), maxInFlight, nsqds*each, handler, addrs...)
+		nsqtest.Eventually(t, "all messages", all)
+		r.Stop()
+		<-r.StopChan
+		t.Logf("max-in-flight %d: at most %d in flight", maxInFlight, highest)
+		// Now and then nsqd sends one before it has read that its turn is over.
+		if highest < maxInFlight || highest > maxInFlight+2 {
+			t.Errorf("%d messages were in flight with a limit of %d", highest, maxInFlight)
+		}
+	}
+}
+
 func TestStopLosesNothing(t *testing.T) {
 	d := nsqtest.Start(t, nil)
 	p := newProducer(t, d.TCPAddr())

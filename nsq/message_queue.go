@@ -171,6 +171,7 @@ func (q *messageQueue) takeLocked(from *ring[delivery]) (delivery, bool) {
 // to.
 func (q *messageQueue) dropLocked(d delivery) {
 	q.counts.dropped++
+	d.c.inFlight.Add(-1)
 	d.c.answered()
 }
 
