@@ -3,11 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log"
-	"syscall"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/tool"
@@ -140,11 +137,8 @@ func (p *printer) print(m received, more bool) error {
 }
 
 func (p *printer) flush() error {
-	switch err := p.out.Flush(); {
-	case errors.Is(err, syscall.EPIPE):
-		return tool.ErrSilent // whoever read stdout has seen enough
-	case err != nil:
-		return fmt.Errorf("ERROR: failed to write to os.Stdout - %w", err)
+	if err := p.out.Flush(); err != nil {
+		return tool.StdoutError(err)
 	}
 	for i, m := range p.buffered {
 		m.Finish()
