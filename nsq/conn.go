@@ -222,7 +222,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 // Write sends bytes, which must be whole commands, and returns when they are
 // written. p is not kept.
 func (c *Conn) Write(p []byte) (int, error) {
-	if err := c.write(func(b []byte) []byte { return append(b, p...) }); err != nil {
+	if err := c.write(context.Background(), func(b []byte) []byte { return append(b, p...) }); err != nil {
 		return 0, err
 	}
 	return len(p), nil
@@ -232,36 +232,46 @@ func (c *Conn) Write(p []byte) (int, error) {
 // goroutines share writes. The error is ErrNotConnected before Connect, ErrClosing
 // on a connection that takes no more, or why it could not be written.
 func (c *Conn) WriteCommand(cmd *Command) error {
-	return c.write(func(b []byte) []byte { return wire.AppendCommand(b, cmd.Name, cmd.Params, cmd.Body) })
+	return c.WriteCommandContext(context.Background(), cmd)
+}
+
+// WriteCommandContext is WriteCommand, whose waiting ends with ctx. The command may
+// have been written, or be written later, then.
+func (c *Conn) WriteCommandContext(ctx context.Context, cmd *Command) error {
+	return c.write(ctx, func(b []byte) []byte { return wire.AppendCommand(b, cmd.Name, cmd.Params, cmd.Body) })
 }
 
 // Flush returns when everything before it is written; nothing is kept back, so that
 // it is needed only to wait for what other goroutines send.
-func (c *Conn) Flush() error {
+func (c *Conn) Flush() error { return c.FlushContext(context.Background()) }
+
+// FlushContext is Flush, whose waiting ends with ctx.
+func (c *Conn) FlushContext(ctx context.Context) error {
 	nc := c.connection()
 	if nc == nil {
 		return ErrNotConnected
 	}
-	return nc.flushed()
+	return nc.flushed(ctx)
 }
 
-func (c *Conn) write(appendCommand func([]byte) []byte) error {
+func (c *Conn) write(ctx context.Context, appendCommand func([]byte) []byte) error {
 	nc := c.connection()
 	if nc == nil {
 		return ErrNotConnected
 	}
-	if err := nc.beginWhenRoom(context.Background()); err != nil {
+	if err := nc.beginWhenRoom(ctx); err != nil {
 		return err
 	}
 	nc.queued = appendCommand(nc.queued)
 	nc.commit()
-	return nc.flushed()
+	return nc.flushed(ctx)
 }
 
 // flushed is flush with the reason why the connection ended.
-func (c *nsqdConn) flushed() error {
-	if c.flush(context.Background()) == nil {
-		return nil
+func (c *nsqdConn) flushed(ctx context.Context) error {
+	err := c.flush(ctx)
+	if err != ErrNotConnected { //nolint:errorlint // a context may end with any cause
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

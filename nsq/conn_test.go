@@ -406,6 +406,28 @@ func TestConnWriteFails(t *testing.T) {
 	})
 }
 
+// An nsqd that does not read holds up no call for longer than its context.
+func TestConnWriteContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConn("pipe", NewConfig(), newSpy())
+		server := connectPipe(t, c)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		for name, call := range map[string]func() error{
+			"WriteCommandContext": func() error { return c.WriteCommandContext(ctx, Nop()) },
+			"FlushContext":        func() error { return c.FlushContext(ctx) },
+		} {
+			if err := call(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if c.IsClosing() {
+			t.Error("the connection is closing")
+		}
+		server.Conn.Close()
+	})
+}
+
 func TestConnConcurrentUse(t *testing.T) {
 	f := nsqtest.NewFake(t)
 	s := newSpy()

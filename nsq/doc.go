@@ -77,9 +77,9 @@
 //
 // # Contexts, errors, and what can be seen
 //
-// Every method of a Producer, a MultiProducer or a Consumer that waits has a variant
-// with a context, whose name ends in Context; so has Conn.Connect. When the context
-// of a call ends, the call returns at once with an error in which errors.Is finds
+// Every method that waits has a variant with a context, whose name ends in Context,
+// but for Read and Write of a Conn, whose names are those of package io. When the
+// context of a call ends, the call returns at once with an error in which errors.Is finds
 // ctx.Err() and its cause; what was sent by then stays sent, and disturbs no other
 // call.
 //
