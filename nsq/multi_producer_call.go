@@ -61,6 +61,7 @@ func (p *MultiProducer) try(ctx context.Context, do func(*member) error) error {
 			return err
 		}
 		err = do(m)
+		m.chosen.Add(-1)
 		switch {
 		case err == nil:
 			return nil
@@ -134,6 +135,7 @@ func (p *MultiProducer) launch(ctx context.Context, f *flight) error {
 func (p *MultiProducer) launchAt(ctx context.Context, m *member, f *flight) (again bool, err error) {
 	m.collecting.Do(func() { p.loops.Go(func() { p.collect(m) }) })
 	err = m.producer.submitAsync(ctx, f.pb, m.answers, f.self[:])
+	m.chosen.Add(-1)
 	switch err {
 	case nil:
 		return false, nil

@@ -31,6 +31,7 @@ func (p *MultiProducer) choose(ctx context.Context, tried failures) (*member, er
 
 // pick returns the connected member with the fewest unanswered messages, of those
 // that are about equal the one that got fewest, or nil if none is connected.
+// The caller takes it off chosen when its producer has been called.
 func (p *MultiProducer) pick(tried failures) *member {
 	members := *p.members.Load()
 	if len(members) == 0 {
@@ -45,7 +46,10 @@ func (p *MultiProducer) pick(tried failures) *member {
 		if !connected || tried.has(m) {
 			continue
 		}
-		c := candidate{m, m.resting.Load(), bits.Len(uint(pending)), m.got.Load()}
+		// Those that are about to be sent count as well: many calls at once would
+		// choose an nsqd that hangs before the first of them is pending.
+		busy := bits.Len64(uint64(int64(pending) + m.chosen.Load()))
+		c := candidate{m, m.resting.Load(), busy, m.got.Load()}
 		most = max(most, c.got)
 		if best.member == nil || c.better(&best) {
 			best = c
@@ -54,10 +58,15 @@ func (p *MultiProducer) pick(tried failures) *member {
 			break
 		}
 	}
-	if m := best.member; m != nil && m.got.Add(1) < most-maxBehind {
+	m := best.member
+	if m == nil {
+		return nil
+	}
+	m.chosen.Add(1)
+	if m.got.Add(1) < most-maxBehind {
 		m.got.Store(most - maxBehind)
 	}
-	return best.member
+	return m
 }
 
 // candidate is a member that may get a message.

@@ -17,6 +17,7 @@ type member struct {
 	ctx      context.Context // ends connecting
 	cancel   context.CancelFunc
 	resting  atomic.Bool  // only if there is no other
+	chosen   atomic.Int64 // calls that pick gave it to, and that have not returned from the producer
 	got      atomic.Int64 // messages that it was chosen for, and those it is not to catch up with
 
 	collecting sync.Once

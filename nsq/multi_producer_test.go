@@ -390,3 +390,19 @@ func TestMultiProducerTellsOfRefusals(t *testing.T) {
 		t.Errorf("nsqds were asked %d times for 2 messages", refused)
 	}
 }
+
+// Calls that come to a standstill before they are pending count as well: not all
+// follow each other there.
+func TestMultiProducerDoesNotQueueUp(t *testing.T) {
+	_, addrs := startStores(t, 2)
+	p := newTestMulti(t, addrs, nil)
+	stop, count := startPublishers(t, 8, func(body []byte) error { return p.Publish("t", body) })
+	p.connectedTo(t, addrs...)
+	stuck := findMember(*p.members.Load(), addrs[0]).producer.conn.Load()
+	func() {
+		stuck.mu.Lock() // so that nobody queues a command
+		defer stuck.mu.Unlock()
+		atLeast(t, count, 1000)
+	}()
+	stop()
+}
