@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -14,8 +13,11 @@ import (
 // far less than the time after which nsqd delivers a lost message again.
 const receiveTimeout = 20 * time.Second
 
+// Broker is an nsqd, inside the test or not.
+type Broker interface{ TCPAddr() string }
+
 // Publish publishes messages, in order.
-func Publish(tb testing.TB, d *nsqtest.NSQD, topic string, bodies ...string) {
+func Publish(tb testing.TB, d Broker, topic string, bodies ...string) {
 	tb.Helper()
 	c := dial(tb, d)
 	defer c.nc.Close()
@@ -33,7 +35,7 @@ func Publish(tb testing.TB, d *nsqtest.NSQD, topic string, bodies ...string) {
 
 // Receive waits for n messages of a channel, which may not be more than 2500,
 // and takes exactly those.
-func Receive(tb testing.TB, d *nsqtest.NSQD, topic, channel string, n int) []string {
+func Receive(tb testing.TB, d Broker, topic, channel string, n int) []string {
 	tb.Helper()
 	c := dial(tb, d)
 	defer c.nc.Close()
@@ -54,7 +56,7 @@ func Receive(tb testing.TB, d *nsqtest.NSQD, topic, channel string, n int) []str
 
 // Drain takes all messages of a channel, which nothing else may write to. They
 // must not be so many that some of them are on disk.
-func Drain(tb testing.TB, d *nsqtest.NSQD, topic, channel string) []string {
+func Drain(tb testing.TB, d Broker, topic, channel string) []string {
 	tb.Helper()
 	const end = "the end of the channel"
 	Publish(tb, d, topic, end)
@@ -80,7 +82,7 @@ type client struct {
 	br *bufio.Reader
 }
 
-func dial(tb testing.TB, d *nsqtest.NSQD) *client {
+func dial(tb testing.TB, d Broker) *client {
 	tb.Helper()
 	nc, err := net.Dial("tcp", d.TCPAddr())
 	if err != nil {

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"log"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/hostpool"
+	"github.com/seed893f581e/nsq/internal/tool"
+	"github.com/seed893f581e/nsq/nsq"
+)
+
+// forwarder publishes messages to destinations and answers them: it finishes what
+// a destination has, in the mode all what every destination has, and requeues what
+// none took.
+//
+// Every destination has a goroutine that publishes and one that takes its answers,
+// so that one that hangs does not hold up the others. One more goroutine looks for
+// those that hang. stop ends them all.
+type forwarder struct {
+	pool         *hostpool.Pool
+	all          bool // every message goes to every destination
+	most         int  // messages that may be on their way, over all topics
+	status       *tool.Status
+	destinations []*destination
+
+	ctx     context.Context // ends with stop
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex // what follows, and what is said to be guarded by it
+	room     sync.Cond  // a destination may have room again, or ctx has ended
+	stopping bool       // no more messages come
+}
+
+// delivery is a message on its way.
+type delivery struct {
+	message *nsq.Message
+	topic   string // to publish to
+	body    []byte
+	untouch func() // ends touching the message
+
+	// Guarded by the forwarder's mu:
+	missing int            // destinations that are yet to take it
+	tried   []*destination // that failed to
+	done    bool           // the message is answered, or needs no answer any more
+}
+
+// doneLocked ends a delivery.
+func (d *delivery) doneLocked() {
+	d.done = true
+	d.untouch()
+}
+
+// newForwarder starts a forwarder, which connects nowhere before it is used.
+func newForwarder(o *options) (*forwarder, error) {
+	addrs := *o.destinations
+	pool, err := hostpool.New(o.mode, len(addrs))
+	if err != nil {
+		return nil, err
+	}
+	f := &forwarder{
+		pool:   pool,
+		all:    o.mode == hostpool.All,
+		most:   o.maxInFlight * len(*o.topics),
+		status: tool.NewStatus(o.statusEvery, addrs, log.Default()),
+	}
+	f.room.L = &f.mu
+	for i, addr := range addrs {
+		producer, err := nsq.NewProducer(addr, o.producer)
+		if err != nil {
+			return nil, err // as for the first: nothing to stop yet
+		}
+		f.destinations = append(f.destinations, newDestination(i, producer))
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	for _, to := range f.destinations {
+		f.running.Go(func() { f.publish(to) })
+		f.running.Go(func() { f.collect(to) })
+	}
+	f.running.Go(f.watch)
+	return f, nil
+}
+
+// startStopping says that no more messages come: from now on, nobody waits for
+// a destination once it is known to hang.
+func (f *forwarder) startStopping() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopping = true
+}
+
+// stop ends the connections and everything that the forwarder started. Messages
+// that are still on their way then are not answered.
+func (f *forwarder) stop() {
+	var all sync.WaitGroup
+	for _, to := range f.destinations {
+		all.Go(to.producer.Stop)
+	}
+	all.Wait()
+	f.cancel()
+	f.mu.Lock()
+	f.room.Broadcast()
+	f.mu.Unlock()
+	f.running.Wait()
+}
+
+// forward has a message published, and answered afterwards. It waits while more
+// messages are on their way than there should be, as when a source has delivered
+// them again.
+func (f *forwarder) forward(m *nsq.Message, topic string, body []byte) {
+	d := &delivery{
+		message: m,
+		topic:   topic,
+		body:    body,
+		missing: 1,
+		untouch: tool.KeepTouched(m.Timeout(), m.Touch),
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for !f.beginLocked(d, time.Now()) {
+		if f.ctx.Err() != nil {
+			d.untouch()
+			return
+		}
+		f.room.Wait()
+	}
+}
+
+// beginLocked gives a delivery to the destinations that are to have it. It returns
+// false if there is no room.
+func (f *forwarder) beginLocked(d *delivery, now time.Time) bool {
+	if f.all {
+		if slices.ContainsFunc(f.destinations, func(to *destination) bool { return len(to.open) >= f.most }) {
+			return false
+		}
+		d.missing = len(f.destinations)
+		for _, to := range f.destinations {
+			to.addLocked(d, now)
+		}
+		return true
+	}
+	share := f.shareLocked(now)
+	to := f.chooseLocked(now, func(to *destination) bool {
+		if share == 0 { // none is worse than the others
+			return len(to.open) < f.most
+		}
+		return len(to.open) < to.limitLocked(now, share)
+	})
+	if to == nil {
+		return false
+	}
+	to.addLocked(d, now)
+	return true
+}
+
+// shareLocked returns how many messages a destination may have on their way, so
+// that enough are left for the others if it hangs. It is 0 if none is healthy.
+func (f *forwarder) shareLocked(now time.Time) int {
+	healthy := 0
+	for _, to := range f.destinations {
+		if to.healthyLocked(now) {
+			healthy++
+		}
+	}
+	if healthy == 0 {
+		return 0
+	}
+	return (f.most + healthy - 1) / healthy
+}
+
+// chooseLocked returns the destination that the mode calls for among those that fit,
+// nil if none does.
+func (f *forwarder) chooseLocked(now time.Time, fits func(*destination) bool) *destination {
+	if !slices.ContainsFunc(f.destinations, fits) {
+		return nil
+	}
+	for range f.destinations {
+		if to := f.destinations[f.pool.Choose(now)[0]]; fits(to) {
+			return to
+		}
+	}
+	return f.destinations[slices.IndexFunc(f.destinations, fits)]
+}
+
+// failOverLocked gives a delivery to a destination that it was not given to. It
+// returns false if there is none that may work.
+func (f *forwarder) failOverLocked(d *delivery, from *destination, now time.Time) bool {
+	if f.all {
+		return false
+	}
+	if !slices.Contains(d.tried, from) {
+		d.tried = append(d.tried, from)
+	}
+	to := f.chooseLocked(now, func(to *destination) bool { return !slices.Contains(d.tried, to) && to.healthyLocked(now) })
+	if to == nil {
+		to = f.chooseLocked(now, func(to *destination) bool { return !slices.Contains(d.tried, to) && !to.hangsLocked(now) })
+	}
+	if to == nil {
+		return false
+	}
+	to.addLocked(d, now)
+	return true
+}
+
+// next is what is to be done after an attempt.
+type next int
+
+const (
+	nothing next = iota
+	finish
+	requeue
+)
+
+// answer takes the outcome of an attempt, and answers the message if it is clear
+// what to.
+func (f *forwarder) answer(a *attempt, err error) {
+	now := time.Now()
+	if err == nil {
+		f.status.Took(a.to.number, now.Sub(a.began))
+	}
+	f.mu.Lock()
+	next := f.settleLocked(a, err, now)
+	f.mu.Unlock()
+	switch next {
+	case finish:
+		a.message.Finish()
+	case requeue:
+		log.Printf("ERROR: failed to publish message %s to nsqd %s - %v", a.message.ID[:], a.to.producer, err)
+		a.message.Requeue(-1)
+	}
+}
+
+// settleLocked is answer without what is done to the message.
+func (f *forwarder) settleLocked(a *attempt, err error, now time.Time) next {
+	f.room.Broadcast()
+	outcome := a.to.endLocked(a, err, now)
+	if outcome != disturbed {
+		f.pool.Report(a.to.number, now, now.Sub(a.began), outcome == failed)
+	}
+	switch {
+	case a.done:
+		return nothing
+	case outcome == taken:
+		if a.missing--; a.missing > 0 {
+			return nothing
+		}
+		a.doneLocked()
+		return finish
+	case a.abandoned:
+		return nothing
+	case a.message.Context().Err() != nil:
+		a.doneLocked() // the source is gone, and delivers it again
+		return nothing
+	case outcome == disturbed:
+		a.to.addLocked(a.delivery, now)
+		return nothing
+	case outcome == failed && f.failOverLocked(a.delivery, a.to, now):
+		return nothing
+	}
+	a.doneLocked()
+	return requeue
+}
+
+// refused reports whether an nsqd answered that it does not want a message, which
+// it would not be rid of elsewhere.
+func refused(err error) bool {
+	answer, ok := err.(nsq.ErrProtocol) //nolint:errorlint // inside another error it is about the connection
+	return ok && answer.Code() != nsq.CodePubFailed
+}
