@@ -154,12 +154,20 @@ func isLoss(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) // while it was dialed
 }
 
+// cutConfig has time for connections: with so many at once, the network drops
+// attempts, which are repeated after a second.
+func cutConfig() *Config {
+	cfg := NewConfig()
+	cfg.DialTimeout = nsqtest.Patience
+	return cfg
+}
+
 // Wherever a producer's connection is cut, one call fails at most, what did not
 // fail is there, and Stop returns.
 func TestProducerIsCutAtEveryByte(t *testing.T) {
 	h := newHealthyNSQD(t)
 	cutEverywhere(t, h, func(name, addr string) error {
-		p, err := NewProducer(addr, NewConfig())
+		p, err := NewProducer(addr, cutConfig())
 		if err != nil {
 			return err
 		}
@@ -209,7 +217,7 @@ func TestProducerIsCutAtEveryByte(t *testing.T) {
 func TestConsumerIsCutAtEveryByte(t *testing.T) {
 	h := newHealthyNSQD(t)
 	cutEverywhere(t, h, func(name, addr string) error {
-		cfg := NewConfig()
+		cfg := cutConfig()
 		cfg.LookupdPollInterval = 10 * time.Millisecond // between attempts to connect again
 		r, err := NewConsumer(name, "c", cfg)
 		if err != nil {
