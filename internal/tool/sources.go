@@ -30,6 +30,12 @@ func (s *Sources) Check() error {
 	return nil
 }
 
+// NSQDs returns the addresses of nsqds.
+func (s *Sources) NSQDs() []string { return *s.nsqds }
+
+// Lookupds returns the addresses or URLs of nsqlookupds.
+func (s *Sources) Lookupds() []string { return *s.lookupds }
+
 // Connect connects c to the sources. That an nsqd cannot be reached is an error;
 // an nsqlookupd that cannot is asked again by c. It may wait for an answer of
 // either, until c is stopped.
