@@ -106,13 +106,13 @@ func TestExpiredWhileWaiting(t *testing.T) {
 		push(time.Second)
 		pop("1s")
 		push(3*time.Second, time.Second, 4*time.Second)
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		pop("3s")
 		pop("4s") // as that of 1s has expired
 		push(time.Second, 5*time.Second)
 		pop("1s")
 		push(time.Second)
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		pop("5s")
 		q.close()
 		if d, ok := q.pop(); ok {
