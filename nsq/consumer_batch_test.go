@@ -494,18 +494,19 @@ func TestBatchHandlerIsOneOfTheHandlers(t *testing.T) {
 	r.ChangeMaxInFlight(100)
 	go r.ConnectToNSQD(f.Addr)
 	c := f.Subscribed(100)
+	const messages = 500 // more than were asked for, but not so many that it is an offence
 	go func() {
-		for i := range 1000 {
+		for i := range messages {
 			c.Message(uint64(i), 1, fmt.Sprint(i))
 		}
 	}()
-	for range 1000 {
+	for range messages {
 		if line, _ := c.Next(); !strings.HasPrefix(line, "FIN ") {
 			t.Errorf("got %q", line)
 		}
 	}
-	if len(handled) != 1000 {
-		t.Errorf("%d of 1000 messages were handled", len(handled))
+	if len(handled) != messages {
+		t.Errorf("%d of %d messages were handled", len(handled), messages)
 	}
 	func() {
 		defer func() {
