@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ type batch struct {
 	data    []byte // what bodies are parts of
 	bodies  [][]byte
 	numbers []int // of the records in the input
+	end     int64 // of what was read for it, empty records too
 }
 
 // add adds a copy of a record.
@@ -46,6 +48,8 @@ func (b *batch) reset() {
 type fanOut struct {
 	topic        string
 	destinations []*destination
+	progress     *progress
+	logger       *log.Logger
 	hurry        func()      // gives nsqds tool.StopTimeout from now to answer, once
 	gaveUp       atomic.Bool // that is over
 }
@@ -57,7 +61,7 @@ type destination struct {
 }
 
 func newFanOut(o *options) (*fanOut, error) {
-	f := &fanOut{topic: o.topic}
+	f := &fanOut{topic: o.topic, logger: log.Default()}
 	f.hurry = sync.OnceFunc(func() {
 		time.AfterFunc(tool.StopTimeout, func() {
 			f.gaveUp.Store(true)
@@ -86,13 +90,31 @@ func (f *fanOut) connect(ctx context.Context) error {
 	return nil
 }
 
+// show has what is published counted by p, and log lines go through it.
+func (f *fanOut) show(p *progress) {
+	if p == nil {
+		return
+	}
+	f.progress, f.logger = p, log.New(p, "", log.Flags())
+	for _, d := range f.destinations {
+		d.SetLogger(f.logger, nsq.LogLevelInfo)
+	}
+}
+
 // publish empties the batch and returns when every nsqd has its records, or has
 // failed to take them; after an error it must not be called again.
 func (f *fanOut) publish(b *batch) error {
-	if len(b.bodies) == 0 {
-		return nil
+	if len(b.bodies) > 0 {
+		if err := f.publishToAll(b); err != nil {
+			return err
+		}
 	}
-	defer b.reset()
+	f.progress.done(len(b.bodies), b.end)
+	b.reset()
+	return nil
+}
+
+func (f *fanOut) publishToAll(b *batch) error {
 	errs := make([]error, len(f.destinations))
 	var all sync.WaitGroup
 	for i, d := range f.destinations {

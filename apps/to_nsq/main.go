@@ -20,6 +20,7 @@ type options struct {
 	nsqds     *tool.List
 	delimiter string
 	rate      int64 // messages per second; 0 means without limit
+	progress  bool
 	producer  *nsq.Config
 }
 
@@ -29,6 +30,7 @@ func define(fs *flag.FlagSet) func(context.Context) error {
 	o.nsqds = tool.ListFlag(fs, "nsqd-tcp-address", "`host:port` of an nsqd that gets every message")
 	fs.StringVar(&o.delimiter, "delimiter", "\n", "the single `byte` that ends a message and is not part of it, as in --delimiter=, or --delimiter=$'\\t'; empty messages are skipped")
 	fs.Int64Var(&o.rate, "rate", 0, "messages per second, 0 for as many as possible")
+	fs.BoolVar(&o.progress, "progress", false, "show messages, bytes, rate and elapsed time if stderr is a terminal")
 	tool.ProducerOptFlag(fs, &nsq.ConfigFlag{Config: o.producer})
 	return func(ctx context.Context) error {
 		if err := o.validate(); err != nil {

@@ -112,7 +112,7 @@ func TestVersionAndHelp(t *testing.T) {
 	if want := `as in --delimiter=, or --delimiter=$'\t'; empty messages are skipped`; !strings.Contains(r.Stderr, want) {
 		t.Errorf("-h does not say %q:\n%s", want, r.Stderr)
 	}
-	for _, flag := range []string{"delimiter", "nsqd-tcp-address", "producer-opt", "rate", "topic", "version"} {
+	for _, flag := range []string{"delimiter", "nsqd-tcp-address", "producer-opt", "progress", "rate", "topic", "version"} {
 		if !strings.Contains(r.Stderr, "\n  -"+flag) {
 			t.Errorf("-h does not mention -%s", flag)
 		}

@@ -5,18 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"os"
 	"time"
 )
 
 // run publishes the records of stdin until its end, or until ctx ends. It
 // returns nil if every nsqd has every record that was read.
-func run(ctx context.Context, o *options, stdin io.Reader) error {
+func run(ctx context.Context, o *options, stdin *os.File) error {
 	out, err := newFanOut(o)
 	if err != nil {
 		return err
 	}
 	defer out.stop()
+	if o.progress {
+		out.show(startProgress(stdin, os.Stderr))
+		defer out.progress.stop()
+	}
 	err = out.connect(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -28,7 +32,7 @@ func run(ctx context.Context, o *options, stdin io.Reader) error {
 
 	var limit *bucket
 	if o.rate > 0 {
-		log.Printf("Throttling messages rate to max:%d/second", o.rate)
+		out.logger.Printf("Throttling messages rate to max:%d/second", o.rate)
 		limit = newBucket(o.rate, time.Now())
 	}
 	reading, stopReading := context.WithCancel(ctx)
@@ -52,10 +56,11 @@ func publishAll(ctx context.Context, in *records, limit *bucket, out *fanOut) er
 		record, err := in.next() // if it was not ready, the batch is empty
 		switch {
 		case errors.Is(err, io.EOF), err != nil && ctx.Err() != nil:
-			return nil
+			return out.publish(&b) // empty records that came last
 		case err != nil:
 			return fmt.Errorf("failed to read record %d - %w", number, err)
 		case len(record) == 0:
+			b.end = in.offset
 			continue
 		}
 		if wait := limit.take(time.Now()); wait > 0 {
@@ -64,6 +69,7 @@ func publishAll(ctx context.Context, in *records, limit *bucket, out *fanOut) er
 			}
 			sleep(ctx, wait)
 		}
+		b.end = in.offset
 		b.add(record, number) // even if ctx has ended: it was read
 	}
 }

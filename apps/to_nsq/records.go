@@ -20,6 +20,7 @@ type records struct {
 	br        *bufio.Reader
 	delimiter byte
 	long      []byte // a record that is longer than the buffer of br
+	offset    int64  // of what comes next in the input
 }
 
 func newRecords(r io.Reader, delimiter byte) *records {
@@ -44,6 +45,7 @@ func (r *records) next() ([]byte, error) {
 	r.long = r.long[:0]
 	for {
 		part, err := r.br.ReadSlice(r.delimiter)
+		r.offset += int64(len(part))
 		switch {
 		case err == nil && len(r.long) == 0:
 			return part[:len(part)-1], nil
