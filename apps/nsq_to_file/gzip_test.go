@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"testing"
 )
@@ -10,16 +11,31 @@ import (
 // gunzip returns what a file of whole gzip members holds.
 func gunzip(t *testing.T, b []byte) []byte {
 	t.Helper()
-	if len(b) == 0 {
-		return nil
-	}
-	z, err := gzip.NewReader(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
+	text, err := readMembers(b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// wholeMembers returns what a file holds that may end with part of a gzip member, as
+// after a kill.
+func wholeMembers(t *testing.T, b []byte) []byte {
+	t.Helper()
+	text, err := readMembers(b)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func readMembers(b []byte) ([]byte, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }

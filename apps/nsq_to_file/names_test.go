@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -10,10 +11,11 @@ import (
 // fileOptions returns options for files in dir.
 func fileOptions(t *testing.T, dir string, args ...string) *options {
 	t.Helper()
-	o, err := parse(append([]string{"-topic=t", "-nsqd-tcp-address=x", "-host-identifier=h", "-log-level=fatal", "-output-dir=" + dir}, args...)...)
+	o, err := parse(append([]string{"-topic=t", "-nsqd-tcp-address=x", "-host-identifier=h", "-output-dir=" + dir}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.log = &logger{slog.New(slog.DiscardHandler)}
 	return o
 }
 

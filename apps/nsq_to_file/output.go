@@ -339,12 +339,15 @@ func (w *output) move() error {
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("cannot move a file out of the work directory: %w", err)
 		}
-		if err := errors.Join(w.disk.SyncDir(filepath.Dir(target)), w.unlink()); err != nil {
+		if err := w.disk.SyncDir(filepath.Dir(target)); err != nil {
+			return err
+		}
+		if err := w.disk.Remove(w.path); err != nil {
 			return err
 		}
 		w.unmoved = false
 		w.log.infof("%s moved %s to %s", w.label, w.path, target)
-		return nil
+		return w.disk.SyncDir(filepath.Dir(w.path))
 	}
 }
 
