@@ -156,8 +156,10 @@ func (f *forwarder) beginLocked(d *delivery, now time.Time) bool {
 	return true
 }
 
-// shareLocked returns how many messages a destination may have on their way, so
-// that enough are left for the others if it hangs. It is 0 if none is healthy.
+// shareLocked returns how many messages a healthy destination may have on their
+// way: more than its part, so that the order of the mode can be kept when one is
+// slower for a while, but not so many that nothing is left for the others if it
+// hangs. It is 0 if none is healthy.
 func (f *forwarder) shareLocked(now time.Time) int {
 	healthy := 0
 	for _, to := range f.destinations {
@@ -168,7 +170,7 @@ func (f *forwarder) shareLocked(now time.Time) int {
 	if healthy == 0 {
 		return 0
 	}
-	return (f.most + healthy - 1) / healthy
+	return max(1, f.most*(healthy+1)/(2*healthy))
 }
 
 // chooseLocked returns the destination that the mode calls for among those that fit,

@@ -165,8 +165,8 @@ func TestManyMessages(t *testing.T) {
 
 func TestStatusOfEachDestination(t *testing.T) {
 	from, a, b := nsqtest.Start(t, nil), nsqtest.Start(t, nil), nsqtest.Start(t, nil)
-	tooltest.Publish(t, from, "t", numbers(400)...)
-	p := forwarding(t, from, []tooltest.Broker{a, b}, "-topic=t", "-mode=round-robin", "-status-every=200")
+	tooltest.Publish(t, from, "t", numbers(200)...)
+	p := forwarding(t, from, []tooltest.Broker{a, b}, "-topic=t", "-mode=all", "-status-every=200")
 	for _, d := range []*nsqtest.NSQD{a, b} {
 		want := regexp.MustCompile(`(?m) \[` + d.TCPAddr() + `\]: finished 200 - 99th: \d+\.\d\dms - 95th: \d+\.\d\dms - avg: \d+\.\d\dms$`)
 		nsqtest.Eventually(t, want.String(), func() bool { return want.MatchString(p.Errors.String()) })
