@@ -103,6 +103,9 @@ type flight struct {
 }
 
 func (p *MultiProducer) callAsync(ctx context.Context, pb publication, doneChan chan *ProducerTransaction, args []any) error {
+	if err := pb.check(); err != nil {
+		return err // before so much is copied
+	}
 	if err := p.open.enter(); err != nil {
 		return err
 	}
@@ -242,11 +245,7 @@ func (p publication) clone() publication {
 	if p.bodies == nil {
 		return p
 	}
-	size := 0
-	for _, body := range p.bodies {
-		size += len(body)
-	}
-	all, bodies := make([]byte, 0, size), make([][]byte, len(p.bodies))
+	all, bodies := make([]byte, 0, p.bytes()), make([][]byte, len(p.bodies))
 	for i, body := range p.bodies {
 		all = append(all, body...)
 		bodies[i] = all[len(all)-len(body):]

@@ -2,6 +2,8 @@ package nsq
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"errors"
 	"strings"
 	"sync"
@@ -38,6 +40,29 @@ func (p *publication) appendTo(b []byte) []byte {
 		return wire.AppendDPub(b, p.topic, p.delay, p.body)
 	}
 	return wire.AppendPub(b, p.topic, p.body)
+}
+
+// check refuses what no command can say. The rest is for nsqd to judge.
+func (p *publication) check() error {
+	if strings.ContainsAny(p.topic, " \r\n") {
+		// nsqd would take the rest for a parameter it does not know or for other
+		// commands, and what is before for the topic.
+		return ErrInvalidTopicName
+	}
+	if p.bytes()+int64(4+4*len(p.bodies)) > math.MaxInt32 {
+		// The size would be cut, and what follows taken for commands.
+		return ErrProtocol{fmt.Sprintf("%s %s message too big %d > %d", CodeBadMessage, strings.ToUpper(p.verb.String()), p.bytes(), math.MaxInt32)}
+	}
+	return nil
+}
+
+// bytes returns the size of all bodies.
+func (p *publication) bytes() int64 {
+	n := int64(len(p.body))
+	for _, body := range p.bodies {
+		n += int64(len(body))
+	}
+	return n
 }
 
 // waiters holds transactions of calls that wait, with room for the answer in
@@ -96,10 +121,8 @@ func (p *Producer) submitAsync(ctx context.Context, pb publication, doneChan cha
 // submit queues a publication on the current connection, or on a new one. If it
 // fails, the transaction is not used, and nothing was sent.
 func (p *Producer) submit(ctx context.Context, pb publication, t *ProducerTransaction) error {
-	if strings.ContainsAny(pb.topic, " \r\n") {
-		// nsqd would take the rest for a parameter it does not know or for other
-		// commands, and what is before for the topic.
-		return ErrInvalidTopicName
+	if err := pb.check(); err != nil {
+		return err
 	}
 	begin := p.begin
 	if p.member {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -398,6 +399,23 @@ func TestTopicIsNoCommand(t *testing.T) {
 		}
 		if err := p.PublishAsync(topic, []byte("x"), nil); err != ErrInvalidTopicName {
 			t.Errorf("PublishAsync to %q: %v", topic, err)
+		}
+	}
+}
+
+// Nothing that is too big for the size in a command is sent, as nsqd would take its
+// end for commands.
+func TestTooBigForACommand(t *testing.T) {
+	p := newTestProducer(t, "127.0.0.1:1", nil)
+	multi := newTestMulti(t, []string{"127.0.0.1:1"}, nil)
+	bodies := slices.Repeat([][]byte{make([]byte, 64<<20)}, 32)
+	for name, err := range map[string]error{
+		"MultiPublish":      p.MultiPublish("t", bodies),
+		"MultiPublishAsync": p.MultiPublishAsync("t", bodies, nil),
+		"of MultiProducer":  multi.MultiPublishAsync("t", bodies, nil),
+	} {
+		if want := (ErrProtocol{"E_BAD_MESSAGE MPUB message too big 2147483648 > 2147483647"}); err != want {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

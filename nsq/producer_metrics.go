@@ -34,12 +34,9 @@ type pendingPublication struct {
 
 // pending returns what is kept of p until there is an answer to it.
 func (p *publication) pending(t *ProducerTransaction) pendingPublication {
-	pp := pendingPublication{t: t, verb: p.verb, messages: 1, bytes: int64(len(p.body))}
+	pp := pendingPublication{t: t, verb: p.verb, messages: 1, bytes: p.bytes()}
 	if p.verb == mpub {
 		pp.messages = int32(len(p.bodies))
-		for _, body := range p.bodies {
-			pp.bytes += int64(len(body))
-		}
 	}
 	return pp
 }
