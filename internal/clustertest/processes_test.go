@@ -9,7 +9,9 @@ import (
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 )
 
-func TestMain(m *testing.M) { tooltest.Main(m, "apps/nsqd", "apps/nsqlookupd") }
+func TestMain(m *testing.M) {
+	tooltest.Main(m, "apps/nsqd", "apps/nsqlookupd", "apps/to_nsq", "apps/nsq_to_nsq", "apps/nsq_to_file")
+}
 
 // processes makes real ones.
 type processes struct{}
