@@ -33,12 +33,12 @@ func (d *delivery) OnRequeue(_ *nsq.Message, _ time.Duration, backoff bool) {
 }
 
 // deliver makes f handle a message, and returns what it did and how long it took.
-func deliver(f *forwarder, d *delivery) (err error, took time.Duration) {
+func deliver(f *forwarder, d *delivery) (took time.Duration, err error) {
 	m := nsq.NewMessage(nsq.MessageID{}, []byte("x"))
 	m.Delegate = d
 	d.start = time.Now()
 	err = f.HandleMessage(m)
-	return err, time.Since(d.start)
+	return time.Since(d.start), err
 }
 
 // transport answers requests on a fake clock.
@@ -83,7 +83,7 @@ func TestHandling(t *testing.T) {
 		status  int
 		lost    time.Duration // when nsqd is, if it is
 		touched []time.Duration
-		err     string // "" for none
+		err     string // how it begins; "" for none
 		answer  string // given by the handler itself
 		took    time.Duration
 	}{
@@ -92,7 +92,7 @@ func TestHandling(t *testing.T) {
 		"slow":                             {takes: 12 * time.Second, status: 200, touched: []time.Duration{5 * time.Second, 10 * time.Second}, took: 12 * time.Second},
 		"failed":                           {takes: 6 * time.Second, status: 500, touched: []time.Duration{5 * time.Second}, err: "http://a/: got status code 500", took: 6 * time.Second},
 		"too slow": {takes: time.Hour, touched: []time.Duration{5 * time.Second, 10 * time.Second, 15 * time.Second},
-			err: "http://a/: context deadline exceeded (Client.Timeout exceeded while awaiting headers)", took: 18 * time.Second},
+			err: "http://a/: context deadline exceeded", took: 18 * time.Second},
 		"nobody waits for the answer any more": {takes: time.Hour, lost: 7 * time.Second, touched: []time.Duration{5 * time.Second}, answer: "REQ", took: 7 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -104,9 +104,9 @@ func TestHandling(t *testing.T) {
 					defer cancel()
 					d.ctx = ctx
 				}
-				err, took := deliver(f, d)
+				took, err := deliver(f, d)
 				synctest.Wait()
-				if err == nil && c.err != "" || err != nil && err.Error() != c.err {
+				if (err == nil) != (c.err == "") || err != nil && !strings.HasPrefix(err.Error(), c.err) {
 					t.Errorf("the error is %v, want %q", err, c.err)
 				}
 				if took != c.took || d.answer != c.answer || !slices.Equal(d.touched, c.touched) {
@@ -128,7 +128,7 @@ func TestWaitingForTheTurn(t *testing.T) {
 		third.ctx = ctx
 		took := make([]time.Duration, 3)
 		for i, d := range []*delivery{first, second, third} {
-			go func() { _, took[i] = deliver(f, d) }()
+			go func() { took[i], _ = deliver(f, d) }()
 			synctest.Wait()
 		}
 		<-time.After(time.Minute)
@@ -175,7 +175,7 @@ func TestAllAtOnce(t *testing.T) {
 			}
 			return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 		}), "-mode=all", "-post=http://u:p@bad/", "-post=http://good/", "-post=http://worse/")
-		err, took := deliver(f, &delivery{ctx: t.Context()})
+		took, err := deliver(f, &delivery{ctx: t.Context()})
 		if want := "http://u:xxxxx@bad/: out of order\nhttp://worse/: out of order"; err == nil || err.Error() != want || took != 3*time.Second {
 			t.Errorf("after %v: %v, want %s", took, err, want)
 		}

@@ -108,8 +108,8 @@ func TestHeaders(t *testing.T) {
 
 // Messages that are not in the sample are finished.
 func TestSample(t *testing.T) {
-	const n = 1000
-	for sample, want := range map[float64]float64{0: 0, 0.3: 300, 1: n} {
+	const n = 500
+	for sample, want := range map[float64]float64{0: 0, 0.3: 150, 1: n} {
 		t.Run(fmt.Sprint(sample), func(t *testing.T) {
 			d, s := nsqtest.Start(t, nil), newServer(t)
 			tooltest.Publish(t, d, "t", numbers(n)...)
@@ -139,8 +139,9 @@ func TestConcurrency(t *testing.T) {
 		close(release)
 		finished(t, d, 20)
 		stop(t, p)
-		if conns := s.connections(); conns > n {
-			t.Errorf("%d connections were made for 20 requests, want %d", conns, n)
+		// One may be made just before another is free.
+		if conns := s.connections(); conns > n+5 {
+			t.Errorf("%d connections were made for 20 requests, want about %d", conns, n)
 		}
 		d.Stop()
 	}
@@ -181,7 +182,7 @@ func TestStatusLines(t *testing.T) {
 		"one address":       {10, 1, 25, map[string]int{"aggregate": 2, "A": 0}, true},
 		"several addresses": {10, 2, 40, map[string]int{"aggregate": 4, "A": 2}, true},
 		"the default":       {-1, 1, 500, map[string]int{"aggregate": 2}, false},
-		"off":               {0, 2, 500, map[string]int{"aggregate": 0, "A": 0}, false},
+		"off":               {0, 2, 300, map[string]int{"aggregate": 0, "A": 0}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, s := nsqtest.Start(t, nil), newServer(t)
@@ -326,7 +327,7 @@ func TestLookupd(t *testing.T) {
 
 // Which of several servers gets a message.
 func TestModes(t *testing.T) {
-	const n = 300
+	const n = 150
 	for name, c := range map[string]struct {
 		args []string
 		ok   func(counts []int) bool

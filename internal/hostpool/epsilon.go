@@ -70,6 +70,7 @@ const (
 type times struct {
 	began time.Time   // the latest part
 	parts [parts]part // the latest first
+	rate  float64     // what follows from them: messages in a second, 0 if that is not known
 }
 
 // part is a sum of times.
@@ -83,14 +84,20 @@ func (t *times) add(now time.Time, took time.Duration) {
 	t.moveOn(now)
 	t.parts[0].sum += max(took, 1)
 	t.parts[0].count++
+	t.rate = t.newRate()
 }
 
-// speed returns how many messages there are in a second, one after the other,
-// 0 if that is not known. A part counts the more the younger it is, and however
-// many messages were in it: so a host that becomes slow, and gets less done from
-// then on, is soon found out.
+// speed returns how many messages there are in a second, one after the other, 0 if
+// that is not known.
 func (t *times) speed(now time.Time) float64 {
 	t.moveOn(now)
+	return t.rate
+}
+
+// newRate works out the rate. A part counts the more the younger it is, and however
+// many messages were in it: so a host that becomes slow, and gets less done from
+// then on, is soon found out.
+func (t *times) newRate() float64 {
 	var seconds, weights float64
 	for age, p := range t.parts {
 		if p.count > 0 {
@@ -113,6 +120,7 @@ func (t *times) moveOn(now time.Time) {
 	}
 	copy(t.parts[n:], t.parts[:parts-n])
 	clear(t.parts[:n])
+	t.rate = t.newRate()
 	if n == parts {
 		t.began = now
 	} else {
