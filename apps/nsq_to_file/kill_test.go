@@ -4,12 +4,14 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
@@ -205,5 +207,36 @@ func TestSignal(t *testing.T) {
 			t.Errorf("%v: these come again: %q", s, left)
 		}
 		d.Stop()
+	}
+}
+
+// Whatever it waits for, the program obeys.
+func TestSignalWhileNobodyAnswers(t *testing.T) {
+	hung, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hung.Close()
+	lookupd := "-lookupd-http-address=" + hung.Addr().String()
+	for _, args := range [][]string{
+		{"-topic=t", "-nsqd-tcp-address=" + tooltest.ClosedPort(t)},
+		{"-topic=t", lookupd},
+		{"-topic-pattern=.", lookupd},
+	} {
+		p := tooltest.Start(t, "nsq_to_file", append(args, "-output-dir="+t.TempDir())...)
+		if slices.Contains(args, lookupd) {
+			nc, err := hung.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+		} else {
+			nsqtest.Eventually(t, "an attempt", func() bool { return strings.Contains(p.Errors.String(), "cannot connect to nsqd") })
+		}
+		start := time.Now()
+		p.Signal(syscall.SIGTERM)
+		if ended(t, p); time.Since(start) > 3*time.Second {
+			t.Errorf("%q: ended after %v", args, time.Since(start))
+		}
 	}
 }

@@ -141,10 +141,10 @@ func (o *options) checkSources() error {
 	if err := o.http.Check(); err != nil {
 		return err
 	}
-	if len(o.sources.NSQDs()) == 0 && len(o.sources.Lookupds()) == 0 {
-		return errors.New("--nsqd-tcp-address or --lookupd-http-address required.") //nolint:staticcheck,revive // the text that is known
-	}
 	if err := o.sources.Check(); err != nil {
+		if len(o.sources.NSQDs())+len(o.sources.Lookupds()) == 0 {
+			return errors.New(err.Error() + ".") // as scripts know it from this program
+		}
 		return err
 	}
 	switch {
