@@ -27,7 +27,7 @@ func underWay(t *testing.T, d *nsqtest.NSQD, all int) {
 
 func TestDestinationRestart(t *testing.T) {
 	from, to := nsqtest.Start(t, large(t)), fixed(nsqtest.Start(t, large(t)))
-	bodies := numbers(30_000)
+	bodies := numbers(10_000)
 	tooltest.Publish(t, from, "t", bodies...)
 	p := forwarding(t, from, []tooltest.Broker{to}, persistent...)
 	underWay(t, to, len(bodies))
@@ -41,7 +41,7 @@ func TestDestinationRestart(t *testing.T) {
 
 func TestSourceRestart(t *testing.T) {
 	from, to := fixed(nsqtest.Start(t, large(t))), nsqtest.Start(t, large(t))
-	bodies := numbers(30_000)
+	bodies := numbers(10_000)
 	tooltest.Publish(t, from, "t", bodies...)
 	forwarding(t, from, []tooltest.Broker{to}, persistent...)
 	underWay(t, to, len(bodies))
@@ -55,7 +55,7 @@ func TestDestinationGoesAway(t *testing.T) {
 	for _, mode := range []string{"hostpool", "round-robin", "epsilon-greedy"} {
 		t.Run(mode, func(t *testing.T) {
 			from, a, b := nsqtest.Start(t, large(t)), nsqtest.Start(t, large(t)), nsqtest.Start(t, large(t))
-			bodies := numbers(10_000)
+			bodies := numbers(5_000)
 			tooltest.Publish(t, from, "t", bodies...)
 			p := forwarding(t, from, []tooltest.Broker{a, b}, "-topic=t", "-mode="+mode)
 			underWay(t, a, len(bodies))

@@ -31,8 +31,8 @@ type forwarder struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex // what follows, and what is said to be guarded by it
-	room     sync.Cond  // a destination may have room again, or ctx has ended
-	stopping bool       // no more messages come
+	room     sync.Cond  // a destination may have room again, or stopping is set
+	stopping bool       // soon no more messages come
 }
 
 // delivery is a message on its way.
@@ -54,7 +54,7 @@ func (d *delivery) doneLocked() {
 	d.untouch()
 }
 
-// newForwarder starts a forwarder, which connects nowhere before it is used.
+// newForwarder returns a forwarder that is yet to be started.
 func newForwarder(o *options) (*forwarder, error) {
 	addrs := *o.destinations
 	pool, err := hostpool.New(o.mode, len(addrs))
@@ -76,20 +76,25 @@ func newForwarder(o *options) (*forwarder, error) {
 		f.destinations = append(f.destinations, newDestination(i, producer))
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f, nil
+}
+
+// start starts the forwarder. It connects nowhere before there is a message.
+func (f *forwarder) start() {
 	for _, to := range f.destinations {
 		f.running.Go(func() { f.publish(to) })
 		f.running.Go(func() { f.collect(to) })
 	}
 	f.running.Go(f.watch)
-	return f, nil
 }
 
-// startStopping says that no more messages come: from now on, nobody waits for
-// a destination once it is known to hang.
+// startStopping says that soon no more messages come: from now on, none waits for
+// room, or for a destination once that is known to hang.
 func (f *forwarder) startStopping() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stopping = true
+	f.room.Broadcast()
 }
 
 // stop ends the connections and everything that the forwarder started. Messages
@@ -101,9 +106,6 @@ func (f *forwarder) stop() {
 	}
 	all.Wait()
 	f.cancel()
-	f.mu.Lock()
-	f.room.Broadcast()
-	f.mu.Unlock()
 	f.running.Wait()
 }
 
@@ -118,19 +120,27 @@ func (f *forwarder) forward(m *nsq.Message, topic string, body []byte) {
 		missing: 1,
 		untouch: tool.KeepTouched(m.Timeout(), m.Touch),
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for !f.beginLocked(d, time.Now()) {
-		if f.ctx.Err() != nil {
-			d.untouch()
-			return
-		}
-		f.room.Wait()
+	if !f.begin(d) {
+		d.untouch()
+		m.RequeueWithoutBackoff(0) // for others on the channel
 	}
 }
 
-// beginLocked gives a delivery to the destinations that are to have it. It returns
-// false if there is no room.
+// begin gives a delivery to the destinations that are to have it, once there is
+// room. It returns false if there is none and the program is about to end.
+func (f *forwarder) begin(d *delivery) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for !f.beginLocked(d, time.Now()) {
+		if f.stopping {
+			return false
+		}
+		f.room.Wait()
+	}
+	return true
+}
+
+// beginLocked is begin that does not wait: it returns false if there is no room.
 func (f *forwarder) beginLocked(d *delivery, now time.Time) bool {
 	if f.all {
 		if slices.ContainsFunc(f.destinations, func(to *destination) bool { return len(to.open) >= f.most }) {

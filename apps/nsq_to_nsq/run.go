@@ -15,11 +15,12 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	defer f.stop()
 	consumers, err := newConsumers(o, f)
 	if err != nil {
 		return err
 	}
+	f.start()
+	defer f.stop()
 	err = awaitEnd(ctx, tool.ConnectAll(consumers, o.sources))
 	f.startStopping()
 	<-tool.StopAll(consumers)

@@ -146,3 +146,22 @@ func exact(t *testing.T, b []byte) any {
 	}
 	return v
 }
+
+func BenchmarkSelection(b *testing.B) {
+	body := []byte(`{"id":12345678901234567890,"name":"somebody","tags":["a","b"],"price":12.50,"address":{"street":"<unknown>","number":7.0}}`)
+	for name, s := range map[string]selection{
+		"field":  {field: "name"},
+		"value":  {field: "price", value: "12.5"},
+		"fields": {fields: []string{"id", "address"}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				if _, v, err := s.apply(body); v != pass || err != nil {
+					b.Fatal(v, err)
+				}
+			}
+		})
+	}
+}

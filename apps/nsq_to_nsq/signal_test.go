@@ -19,7 +19,7 @@ import (
 func TestSignalInTheMiddle(t *testing.T) {
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		from, a, b := nsqtest.Start(t, large(t)), nsqtest.Start(t, large(t)), nsqtest.Start(t, large(t))
-		bodies := numbers(30_000)
+		bodies := numbers(10_000)
 		tooltest.Publish(t, from, "t", bodies...)
 		p := forwarding(t, from, []tooltest.Broker{a, b}, "-topic=t")
 		underWay(t, a, len(bodies))
