@@ -19,7 +19,7 @@ type options struct {
 	topic     string
 	nsqds     *tool.List
 	delimiter string
-	rate      int64 // messages per second; 0 means without limit
+	rate      int64 // messages per second; below 1 means without limit
 	progress  bool
 	producer  *nsq.Config
 }
@@ -29,7 +29,7 @@ func define(fs *flag.FlagSet) func(context.Context) error {
 	fs.StringVar(&o.topic, "topic", "", "topic to publish to")
 	o.nsqds = tool.ListFlag(fs, "nsqd-tcp-address", "`host:port` of an nsqd that gets every message")
 	fs.StringVar(&o.delimiter, "delimiter", "\n", "the single `byte` that ends a message and is not part of it, as in --delimiter=, or --delimiter=$'\\t'; empty messages are skipped")
-	fs.Int64Var(&o.rate, "rate", 0, "messages per second, 0 for as many as possible")
+	fs.Int64Var(&o.rate, "rate", 0, "messages per second, below 1 for as many as possible")
 	fs.BoolVar(&o.progress, "progress", false, "show messages, bytes, rate and elapsed time if stderr is a terminal")
 	tool.ProducerOptFlag(fs, &nsq.ConfigFlag{Config: o.producer})
 	return func(ctx context.Context) error {
@@ -49,8 +49,6 @@ func (o *options) validate() error {
 		return errors.New("--delimiter must be a single byte")
 	case len(*o.nsqds) == 0:
 		return tool.ErrNoNSQD
-	case o.rate < 0:
-		return errors.New("--rate must not be below 0")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 	"github.com/seed893f581e/nsq/internal/wire"
+	"github.com/seed893f581e/nsq/nsq"
 )
 
 func TestMain(m *testing.M) { tooltest.Main(m, "apps/to_nsq") }
@@ -47,6 +48,7 @@ func TestEveryDestinationGetsEveryRecord(t *testing.T) {
 		"nothing":                      {"", nil, nil},
 		"a rate":                       {"one\ntwo\n", []string{"--rate=1000"}, []string{"one", "two"}},
 		"no rate":                      {"one\ntwo\n", []string{"--rate=0"}, []string{"one", "two"}},
+		"a rate below 0":               {"one\ntwo\n", []string{"--rate=-1"}, []string{"one", "two"}},
 		"an option of the library":     {"one\n", []string{"--producer-opt=client_id,me", "--producer-opt", "dial-timeout,5s"}, []string{"one"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,7 +149,6 @@ func TestFailuresExitWith1(t *testing.T) {
 		{[]string{"-topic=t", here, `-delimiter=\n`}, "", `--delimiter must be a single byte`},
 		{[]string{"-topic=t", here, `-delimiter=`}, "", `--delimiter must be a single byte`},
 		{[]string{"-topic=t", here, `-delimiter=é`}, "", `--delimiter must be a single byte`},
-		{[]string{"-topic=t", here, "-rate=-1"}, "", `--rate must not be below 0`},
 		{[]string{"-topic=t", here, "-producer-opt=heartbeat_interval,2m"}, "", `HeartbeatInterval 2m0s must be less than ReadTimeout 1m0s`},
 		{[]string{"-topic=t", here, "-nsqd-tcp-address=" + nowhere}, "a\n", `failed to connect to nsqd ` + nowhere + ` - dial tcp ` + nowhere + `: .*`},
 		{[]string{"-topic=bad$", here}, "a\nb\n", `failed to publish record 1 to nsqd ` + d.TCPAddr() + ` - E_BAD_TOPIC PUB topic name "bad\$" is not valid; 1 record was not confirmed: nsqd has everything before record 1 and nothing after record 1`},
@@ -245,6 +246,95 @@ func TestLostConnectionExitsWith1(t *testing.T) {
 	if got := r.LastLine(); r.Code != 1 || !regexp.MustCompile(want).MatchString(got) {
 		t.Errorf("exit code %d, error %q, want %q", r.Code, got, want)
 	}
+}
+
+// What to_nsq says when nsqd goes away is enough to publish all of the input.
+func TestGoesOnWhereItSaidAfterARestart(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 100_000
+	d := nsqtest.Start(t, opts)
+	p := tooltest.Start(t, "to_nsq", "-topic=t", "-rate=10000", "-nsqd-tcp-address="+d.TCPAddr())
+	go func() {
+		for i := 1; ; i++ {
+			if _, err := fmt.Fprintln(p.Input, i); err != nil {
+				return
+			}
+		}
+	}()
+	arrived := map[string]int{}
+	for _, body := range tooltest.Receive(t, d, "t", "c", 100) {
+		arrived[body]++
+	}
+	d = d.Restart()
+	r := p.End()
+	said := regexp.MustCompile(`; (\d+) records? w.* not confirmed: nsqd has everything before record (\d+) and nothing after record (\d+)$`).FindStringSubmatch(r.LastLine())
+	if r.Code != 1 || said == nil {
+		t.Fatalf("exit code %d, stderr:\n%s", r.Code, r.Stderr)
+	}
+	var unconfirmed, from, to int
+	if _, err := fmt.Sscan(strings.Join(said[1:], " "), &unconfirmed, &from, &to); err != nil {
+		t.Fatal(err)
+	}
+
+	var rest strings.Builder
+	last := to + 1000
+	for i := from; i <= last; i++ {
+		fmt.Fprintln(&rest, i)
+	}
+	if r := toNSQ(t, rest.String(), []*nsqtest.NSQD{d}, "-topic=t"); r.Code != 0 {
+		t.Fatalf("exit code %d, stderr:\n%s", r.Code, r.Stderr)
+	}
+	for body, n := range consume(t, d, last-len(arrived)) {
+		arrived[body] += n
+	}
+	twice := 0
+	for i := 1; i <= last; i++ {
+		switch n := arrived[fmt.Sprint(i)]; n {
+		case 0:
+			t.Errorf("record %d is missing", i)
+		default:
+			twice += n - 1
+		}
+	}
+	if twice > unconfirmed {
+		t.Errorf("%d records came twice, want only some of the %d that were not confirmed", twice, unconfirmed)
+	}
+}
+
+// consume takes messages of channel t/c until there are so many different ones,
+// and returns how often each came.
+func consume(t *testing.T, d *nsqtest.NSQD, want int) map[string]int {
+	t.Helper()
+	config := nsq.NewConfig()
+	config.MaxInFlight = 1000
+	c, err := nsq.NewConsumer("t", "c", config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetLogger(nil, nsq.LogLevelError)
+	count := map[string]int{}
+	done := make(chan struct{})
+	c.AddHandler(nsq.HandlerFunc(func(m *nsq.Message) error {
+		count[string(m.Body)]++
+		if len(count) == want {
+			select {
+			case <-done:
+			default:
+				close(done)
+			}
+		}
+		return nil
+	}))
+	if err := c.ConnectToNSQD(d.TCPAddr()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(patience):
+	}
+	c.Stop()
+	<-c.StopChan
+	return count
 }
 
 // endless is a reader of lines without end.

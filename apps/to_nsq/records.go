@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -13,6 +14,10 @@ const (
 
 	// maxKept is how large a buffer for long records is kept for the next one.
 	maxKept = 1 << 20
+
+	// maxRecord is far more than any nsqd takes as a message. Without a limit,
+	// input in which the delimiter does not occur would be held in memory whole.
+	maxRecord = 256 << 20
 )
 
 // records splits what it reads at a delimiter.
@@ -21,10 +26,11 @@ type records struct {
 	delimiter byte
 	long      []byte // a record that is longer than the buffer of br
 	offset    int64  // of what comes next in the input
+	limit     int    // of the length of a record
 }
 
 func newRecords(r io.Reader, delimiter byte) *records {
-	return &records{br: bufio.NewReaderSize(r, readBufferSize), delimiter: delimiter}
+	return &records{br: bufio.NewReaderSize(r, readBufferSize), delimiter: delimiter, limit: maxRecord}
 }
 
 // ready reports whether next has a record without reading.
@@ -53,6 +59,9 @@ func (r *records) next() ([]byte, error) {
 			r.long = append(r.long, part[:len(part)-1]...)
 			return r.long, nil
 		case errors.Is(err, bufio.ErrBufferFull):
+			if len(r.long)+len(part) > r.limit {
+				return nil, fmt.Errorf("longer than %d bytes", r.limit)
+			}
 			r.long = append(r.long, part...)
 		case errors.Is(err, io.EOF) && len(r.long)+len(part) > 0:
 			return r.last(append(r.long, part...)), nil

@@ -90,6 +90,26 @@ func TestHalfARecordIsNone(t *testing.T) {
 	}
 }
 
+// zeros is input without a delimiter and without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestARecordWithoutAnEndIsRefused(t *testing.T) {
+	const limit = 3 * readBufferSize
+	in := newRecords(io.MultiReader(io.LimitReader(zeros{}, limit), strings.NewReader("\n"), zeros{}), '\n')
+	in.limit = limit
+	if record, err := in.next(); len(record) != limit || err != nil {
+		t.Errorf("got %d bytes, %v, want %d", len(record), err, limit)
+	}
+	if record, err := in.next(); record != nil || err == nil || err.Error() != "longer than 786432 bytes" {
+		t.Errorf("got %d bytes, %v, want an error", len(record), err)
+	}
+}
+
 // Only a whole record that was read already is ready.
 func TestReady(t *testing.T) {
 	in := newRecords(io.MultiReader(strings.NewReader("a\nb\n"), strings.NewReader("c")), '\n')
