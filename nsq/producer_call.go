@@ -2,9 +2,9 @@ package nsq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
-	"errors"
 	"strings"
 	"sync"
 	"time"
