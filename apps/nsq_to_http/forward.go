@@ -6,6 +6,7 @@ import (
 	"log"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -110,7 +111,10 @@ func (f *forwarder) forward(ctx context.Context, message []byte) error {
 		all.Go(func() { errs[i] = f.sendTo(ctx, target, message) })
 	}
 	all.Wait()
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) // one line in the log
+	}
+	return nil
 }
 
 func (f *forwarder) sendTo(ctx context.Context, i int, message []byte) error {

@@ -176,7 +176,7 @@ func TestAllAtOnce(t *testing.T) {
 			return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 		}), "-mode=all", "-post=http://u:p@bad/", "-post=http://good/", "-post=http://worse/")
 		took, err := deliver(f, &delivery{ctx: t.Context()})
-		if want := "http://u:xxxxx@bad/: out of order\nhttp://worse/: out of order"; err == nil || err.Error() != want || took != 3*time.Second {
+		if want := "http://u:xxxxx@bad/: out of order; http://worse/: out of order"; err == nil || err.Error() != want || took != 3*time.Second {
 			t.Errorf("after %v: %v, want %s", took, err, want)
 		}
 	})

@@ -106,7 +106,7 @@ func TestPausesAfterFailure(t *testing.T) {
 	// This mode does not try at the first opportunity, but soon.
 	got := tries(t, newPool(t, EpsilonGreedy, 3), 1, 50*time.Minute)
 	if len(got) < len(want)-2 || len(got) > len(want) {
-		t.Errorf("%s: a host that fails is tried after %v, want about %v", EpsilonGreedy, got, want)
+		t.Fatalf("%s: a host that fails is tried after %v, want about %v", EpsilonGreedy, got, want)
 	}
 	for i := 1; i < len(got); i++ {
 		if least := want[i] - want[i-1]; got[i]-got[i-1] < least {
@@ -199,6 +199,24 @@ func TestSlowedDownHost(t *testing.T) {
 	got := simulate(t, p, now.Add(time.Minute), 1000, time.Second, 10*time.Millisecond)
 	if got[0] > 200 {
 		t.Errorf("one minute after it became slow, a host gets %d of 1000 messages", got[0])
+	}
+}
+
+// A host that nothing is known of is taken for a fast one, so that more becomes
+// known of it.
+func TestUnknownHostCountsAsTheFastest(t *testing.T) {
+	p := newPool(t, EpsilonGreedy, 3)
+	p.Report(0, start, 10*time.Millisecond, false)
+	p.Report(1, start, 20*time.Millisecond, false)
+	counts := make([]float64, 3)
+	const n = 10_000
+	for range n {
+		counts[chooseOne(t, p, start)]++
+	}
+	for i, want := range []float64{0.4, 0.2, 0.4} {
+		if share := counts[i] / n; share < want-0.05 || share > want+0.05 {
+			t.Errorf("host %d got %v of the messages, want about %v", i, share, want)
+		}
 	}
 }
 
