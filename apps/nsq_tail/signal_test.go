@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -115,4 +116,49 @@ func TestReconnects(t *testing.T) {
 	nsqtest.Eventually(t, "another", func() bool { // the first may have come again
 		return strings.HasSuffix(p.Output.String(), "\ntwo\n")
 	})
+}
+
+// A broker that restarts while it has much to deliver costs nothing, and brings
+// again no more than was in flight.
+func TestRestartInTheMiddle(t *testing.T) {
+	const inFlight = 50
+	opts := nsqtest.Options(t)
+	opts.MemQueueSize = 100_000
+	d := nsqtest.Start(t, opts)
+	opts.TCPAddress = d.TCPAddr()
+	bodies := numbers(20_000)
+	tooltest.Publish(t, d, "t", bodies...)
+	p := tail(t, d, "-topic=t", "-channel=c", fmt.Sprint("-max-in-flight=", inFlight))
+	nsqtest.Eventually(t, "a line", func() bool { return p.Output.String() != "" })
+	d = d.Restart()
+
+	times := func(output string) map[string]int {
+		count := map[string]int{}
+		for line := range strings.Lines(output) {
+			count[strings.TrimSuffix(line, "\n")]++
+		}
+		return count
+	}
+	nsqtest.EventuallyWithin(t, 2*nsqtest.Patience, "every message is printed", func() bool {
+		return len(times(p.Output.String())) == len(bodies)
+	})
+	p.Signal(syscall.SIGTERM)
+	r := p.End()
+	if r.Code != 0 {
+		t.Errorf("exit code %d, stderr:\n%s", r.Code, r.Stderr)
+	}
+	count := times(r.Stdout)
+	twice := 0
+	for _, body := range bodies {
+		if count[body] == 0 {
+			t.Errorf("%q was not printed", body)
+		}
+		twice += count[body] - 1
+	}
+	if twice > inFlight {
+		t.Errorf("%d messages were printed twice, want at most the %d in flight", twice, inFlight)
+	}
+	if left := tooltest.Drain(t, d, "t", "c"); len(left) != 0 {
+		t.Errorf("%d messages come again", len(left))
+	}
 }
