@@ -192,12 +192,12 @@ func channel(t *testing.T, d *nsqtest.NSQD) nsqd.ChannelStats {
 	return stats.Topics[0].Channels[0]
 }
 
-// finished waits until the channel is empty after n messages.
+// finished waits until the program has finished n messages.
 func finished(t *testing.T, d *nsqtest.NSQD, n uint64) {
 	t.Helper()
 	nsqtest.EventuallyWithin(t, 20*time.Second, fmt.Sprint(n, " messages are finished"), func() bool {
-		c := channel(t, d)
-		return c.Messages == n && c.Depth == 0 && c.InFlight == 0 && c.Deferred == 0
+		clients := channel(t, d).Clients
+		return len(clients) == 1 && clients[0].Finished == n
 	})
 }
 
