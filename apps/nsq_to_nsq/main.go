@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/seed893f581e/nsq/internal/hostpool"
 	"github.com/seed893f581e/nsq/internal/tool"
@@ -48,7 +46,7 @@ func define(fs *flag.FlagSet) func(context.Context) error {
 
 	o.destinations = tool.ListFlag(fs, "destination-nsqd-tcp-address", "`host:port` of an nsqd to publish to")
 	fs.StringVar(&o.topic, "destination-topic", "", "`topic` to publish to (default that of the source)")
-	fs.StringVar(&o.mode, "mode", hostpool.FailOver, "which destination gets a message: "+strings.Join(hostpool.Modes, ", "))
+	fs.StringVar(&o.mode, "mode", hostpool.FailOver, "which of several destinations gets a message: round-robin (in turn), hostpool (in turn, without those that failed lately), epsilon-greedy (the faster ones more often) or all (every destination gets every message)")
 	fs.IntVar(&o.statusEvery, "status-every", 250, "log how long publishing took after so many messages, 0 for never")
 	tool.ProducerOptFlag(fs, &nsq.ConfigFlag{Config: o.producer})
 	return func(ctx context.Context) error {
@@ -85,8 +83,6 @@ func (o *options) complete() error {
 		return errors.New("--status-every must not be below 0")
 	case o.selection.value != "" && o.selection.field == "":
 		return errors.New("--require-json-value needs --require-json-field")
-	case !slices.Contains(hostpool.Modes, o.mode):
-		return fmt.Errorf("--mode %s is unknown: must be one of %s", o.mode, strings.Join(hostpool.Modes, ", "))
 	}
 	agent := tool.UserAgent("nsq_to_nsq", nsq.VERSION)
 	o.consumer.MaxInFlight, o.consumer.UserAgent = o.maxInFlight, agent

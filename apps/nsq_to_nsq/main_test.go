@@ -233,7 +233,7 @@ func TestFailuresExitWith1(t *testing.T) {
 		{[]string{topic, to}, `--nsqd-tcp-address or --lookupd-http-address required`},
 		{[]string{topic, here, lookupd, to}, `use --nsqd-tcp-address or --lookupd-http-address not both`},
 		{[]string{topic, here}, `--destination-nsqd-tcp-address required`},
-		{[]string{topic, here, to, "-mode=some"}, `--mode some is unknown: must be one of round-robin, hostpool, epsilon-greedy, all`},
+		{[]string{topic, here, to, "-mode=some"}, `unknown mode "some": must be one of round-robin, hostpool, epsilon-greedy, all`},
 		{[]string{topic, here, to, "-max-in-flight=0"}, `--max-in-flight must be at least 1`},
 		{[]string{topic, here, to, "-status-every=-1"}, `--status-every must not be below 0`},
 		{[]string{topic, here, to, "-require-json-value=1"}, `--require-json-value needs --require-json-field`},
