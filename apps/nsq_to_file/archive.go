@@ -83,6 +83,7 @@ func (a *archive) hangUp() {
 // in the same way, with an error that will not go away.
 func (a *archive) run(ctx context.Context) error {
 	defer close(a.ended)
+	a.out.recover(time.Now())
 	tick := time.NewTicker(a.o.syncInterval)
 	defer tick.Stop()
 	var stopped <-chan struct{} // nil until we stop

@@ -22,6 +22,9 @@ type disk interface {
 	// Same reports whether both names are of one file.
 	Same(a, b string) bool
 	Link(from, to string) error
+	// Walk calls f with the names of all files below a directory but those below
+	// another.
+	Walk(dir, except string, f func(name string)) error
 	Remove(name string) error
 	// SyncDir makes the names in a directory last.
 	SyncDir(dir string) error
@@ -38,7 +41,13 @@ type file interface {
 	// the file locked. Where files cannot be locked it does nothing.
 	Lock() error
 	Unlock() error
+	// TryLock is Lock that does not wait: the error is errInUse then.
+	TryLock() error
+	// Is reports whether the file has this name.
+	Is(name string) bool
 }
+
+var errInUse = errors.New("somebody else uses the file")
 
 // osDisk is the disk of the operating system.
 type osDisk struct{}
@@ -92,6 +101,22 @@ func (osDisk) Same(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
+func (osDisk) Walk(dir, except string, f func(name string)) error {
+	return filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it was moved meanwhile
+			return nil
+		case err != nil:
+			return err
+		case e.IsDir() && name == except:
+			return fs.SkipDir
+		case e.Type().IsRegular():
+			f(name)
+		}
+		return nil
+	})
+}
+
 func (osDisk) Link(from, to string) error { return os.Link(from, to) }
 func (osDisk) Remove(name string) error   { return os.Remove(name) }
 func (osDisk) SyncDir(dir string) error   { return durable.SyncDir(dir) }
@@ -104,6 +129,12 @@ func (f osFile) Size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+func (f osFile) Is(name string) bool {
+	open, err := f.Stat()
+	named, nameErr := os.Lstat(name)
+	return err == nil && nameErr == nil && os.SameFile(open, named)
 }
 
 func (f osFile) Truncate(size int64) error {

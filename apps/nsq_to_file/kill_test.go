@@ -84,6 +84,19 @@ func TestKill(t *testing.T) {
 				wholeRecords(t, dir, sent)
 				size = len(contentsOrLess(t, dir))
 			}
+			if name != "plain" {
+				work := filepath.Join(dir, "work")
+				abandoned := namesIn(t, work)
+				p := toFile(t, d, filepath.Join(dir, "out"), args...)
+				nsqtest.Eventually(t, "what was left in the work directory is moved", func() bool {
+					return !slices.ContainsFunc(namesIn(t, work), func(n string) bool { return slices.Contains(abandoned, n) })
+				})
+				p.Signal(syscall.SIGTERM)
+				ended(t, p)
+				if left := namesIn(t, work); left != nil {
+					t.Errorf("left in the work directory: %q", left)
+				}
+			}
 			have := wholeRecords(t, dir, sent)
 			left := tooltest.Drain(t, d, "t", "c")
 			t.Logf("of %d records, %d are in the files and %d with the broker", len(sent), len(have), len(left))

@@ -2,5 +2,8 @@
 
 package main
 
-func (f osFile) Lock() error   { return nil }
-func (f osFile) Unlock() error { return nil }
+const canLock = false
+
+func (f osFile) Lock() error    { return nil }
+func (f osFile) Unlock() error  { return nil }
+func (f osFile) TryLock() error { return nil }

@@ -7,7 +7,18 @@ import (
 	"syscall"
 )
 
+// canLock says that TryLock tells whether a file is used.
+const canLock = true
+
 func (f osFile) Lock() error { return f.flock(syscall.LOCK_EX) }
+
+func (f osFile) TryLock() error {
+	err := f.flock(syscall.LOCK_EX | syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return errInUse
+	}
+	return err
+}
 
 func (f osFile) Unlock() error { return f.flock(syscall.LOCK_UN) }
 

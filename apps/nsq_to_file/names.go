@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ const tokenRev = "<REV>"
 // names says how the files of a topic are called.
 type names struct {
 	format   string // with nothing left to expand but <DATETIME> and <REV>
+	ofAny    string // the same for any process, with <PID> as well
 	datetime string
 
 	second  int64 // since the epoch, to which current belongs
@@ -22,14 +24,19 @@ type names struct {
 }
 
 func newNames(o *options, topic string) (*names, error) {
-	format := strings.NewReplacer("<TOPIC>", topic, "<HOST>", o.host, "<PID>", strconv.Itoa(os.Getpid())).Replace(o.filenameFormat)
+	format := strings.NewReplacer("<TOPIC>", topic, "<HOST>", o.host).Replace(o.filenameFormat)
 	if o.gzip && !strings.HasSuffix(format, ".gz") {
 		format += ".gz"
 	}
 	if !o.counts() {
 		format = strings.ReplaceAll(format, tokenRev, "")
 	}
-	n := &names{format: format, datetime: o.datetimeFormat, second: -1}
+	n := &names{
+		format:   strings.ReplaceAll(format, "<PID>", strconv.Itoa(os.Getpid())),
+		ofAny:    format,
+		datetime: o.datetimeFormat,
+		second:   -1,
+	}
 	if name := n.at(time.Now()); !filepath.IsLocal(name) {
 		return nil, fmt.Errorf("file name %q leads out of the directory", name)
 	}
@@ -43,6 +50,16 @@ func (n *names) at(now time.Time) string {
 		n.current = strings.ReplaceAll(n.format, "<DATETIME>", strftime(n.datetime, now.Local()))
 	}
 	return n.current
+}
+
+// pattern matches what at and withRev return at any time and for any process, with
+// slashes.
+func (n *names) pattern() *regexp.Regexp { return namePattern(n.ofAny) }
+
+// namePattern matches the names of a format.
+func namePattern(format string) *regexp.Regexp {
+	tokens := strings.NewReplacer(tokenRev, `-\d{6,}`, "<DATETIME>", `.*`, "<PID>", `\d+`)
+	return regexp.MustCompile("^" + tokens.Replace(regexp.QuoteMeta(filepath.ToSlash(format))) + "$")
 }
 
 // withRev returns a name with its number.

@@ -36,6 +36,7 @@ type output struct {
 
 	f    file // nil if none is open
 	path string
+	held bool // f is locked until it is closed
 
 	gz     *gzip.Writer // nil without compression; writes to staged
 	member bool         // of gzip is begun
@@ -140,6 +141,9 @@ func (w *output) resetStaged() {
 }
 
 func (w *output) locked(do func() error) error {
+	if w.held {
+		return do()
+	}
 	if err := w.f.Lock(); err != nil {
 		return err
 	}
@@ -260,8 +264,10 @@ func (w *output) tryOpen(now time.Time) (taken bool, err error) {
 		return false, err
 	}
 	w.f = f
-	err = w.locked(w.start)
-	if taken = err == nil && w.o.rotation.over(w.end); err == nil && !taken {
+	if taken, err = w.hold(); err == nil && !taken {
+		err = w.locked(w.start)
+	}
+	if taken = taken || err == nil && w.o.rotation.over(w.end); err == nil && !taken {
 		err = w.disk.SyncDir(dir)
 	}
 	if err != nil || taken {
@@ -272,6 +278,28 @@ func (w *output) tryOpen(now time.Time) (taken bool, err error) {
 	w.opened = now
 	w.log.infof("%s writing to %s", w.label, w.path)
 	return false, nil
+}
+
+// hold takes a file of the work directory for as long as it is open, so that it is
+// moved by nobody else. It reports whether somebody else was faster.
+func (w *output) hold() (taken bool, err error) {
+	w.held = false
+	if !w.o.moves() {
+		return false, nil
+	}
+	if err := w.f.TryLock(); err != nil {
+		return errors.Is(err, errInUse), ignore(err, errInUse)
+	}
+	w.held = true
+	return !w.f.Is(w.path), nil
+}
+
+// ignore returns err, unless it is one that does not matter.
+func ignore(err, except error) error {
+	if errors.Is(err, except) {
+		return nil
+	}
+	return err
 }
 
 // isMoved reports whether a file of that name is complete. If that is so because we
@@ -328,27 +356,51 @@ func (w *output) move() error {
 	}
 	for {
 		target := filepath.Join(w.o.outputDir, withRev(w.name, w.rev))
-		if err := w.disk.MkdirAll(filepath.Dir(target)); err != nil {
-			return err
-		}
-		err := w.disk.Link(w.path, target)
-		if errors.Is(err, fs.ErrExist) && !w.disk.Same(w.path, target) {
+		err := w.moveTo(w.path, target)
+		if errors.Is(err, fs.ErrExist) {
 			w.rev++
 			continue
 		}
-		if err != nil && !errors.Is(err, fs.ErrExist) {
+		if w.isGone(err) { // taken for one that a crash has left
+			w.log.warnf("%s somebody else has moved or removed %s", w.label, w.path)
+			w.unmoved = false
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("cannot move a file out of the work directory: %w", err)
 		}
-		if err := w.disk.SyncDir(filepath.Dir(target)); err != nil {
-			return err
-		}
-		if err := w.disk.Remove(w.path); err != nil {
-			return err
-		}
 		w.unmoved = false
-		w.log.infof("%s moved %s to %s", w.label, w.path, target)
 		return w.disk.SyncDir(filepath.Dir(w.path))
 	}
+}
+
+// isGone reports whether err says that a file was closed and is not there any more.
+func (w *output) isGone(err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	exists, err := w.disk.Exists(w.path)
+	return !exists && err == nil
+}
+
+// moveTo moves a file to a name that does not exist, or that it has already. The old
+// name may come back after a power cut.
+func (w *output) moveTo(path, target string) error {
+	if err := w.disk.MkdirAll(filepath.Dir(target)); err != nil {
+		return err
+	}
+	err := w.disk.Link(path, target)
+	if err != nil && !(errors.Is(err, fs.ErrExist) && w.disk.Same(path, target)) {
+		return err
+	}
+	if err := w.disk.SyncDir(filepath.Dir(target)); err != nil {
+		return err
+	}
+	if err := ignore(w.disk.Remove(path), fs.ErrNotExist); err != nil {
+		return err
+	}
+	w.log.infof("%s moved %s to %s", w.label, path, target)
+	return nil
 }
 
 // unlink removes the name of the file in the work directory.
