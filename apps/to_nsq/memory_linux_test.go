@@ -21,7 +21,7 @@ func TestLargeInputTakesNoMoreMemoryThanSmall(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		return cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+		return int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) << 10
 	}
 	small, large := peak(20_000), peak(200_000)
 	t.Logf("%d MB for 20 MB, %d MB for 200 MB", small>>20, large>>20)
