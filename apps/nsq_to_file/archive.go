@@ -93,8 +93,8 @@ func (a *archive) run(ctx context.Context) error {
 		case messages := <-a.batches:
 			a.write(messages, time.Now())
 			a.taken <- struct{}{}
-		case now := <-tick.C:
-			a.tick(now)
+		case <-tick.C:
+			a.tick(time.Now()) // later than what was written: names do not go back
 		case <-a.early.C:
 			a.sync()
 		case <-a.hangups:
@@ -200,12 +200,12 @@ func (a *archive) tick(now time.Time) {
 	}
 }
 
-// reopen closes the file. The next message, or the next tick, opens one.
+// reopen closes the file, also one that could not be written to. The next message, or
+// the next tick, opens one.
 func (a *archive) reopen() {
 	a.o.log.infof("%s closing the file after SIGHUP", a.label)
-	if a.sync() {
-		a.close()
-	}
+	a.sync()
+	a.close()
 }
 
 func (a *archive) close() {

@@ -374,6 +374,23 @@ func (b *broker) checkFinished(when string) {
 	}
 }
 
+// Whoever cleans up a full disk has the files closed.
+func TestHangUpWhileNothingCanBeWritten(t *testing.T) {
+	for _, op := range []string{"write", "sync"} {
+		b := newBroker(t)
+		b.deliver("1")
+		b.deliver("2")
+		b.disk.fail = failing(syscall.ENOSPC, op)
+		b.deliver("3")
+		b.a.reopen()
+		b.expect(op, []string{"1"}, []string{"2", "3"})
+		if b.a.out.isOpen() {
+			t.Errorf("%s fails: the file stays open", op)
+		}
+		b.expectFiles(op, "out/t.00:1 ")
+	}
+}
+
 func TestPersistentErrorsEndTheProgram(t *testing.T) {
 	for _, errno := range []error{syscall.ENOTDIR, syscall.EACCES, syscall.EROFS, syscall.EXDEV} {
 		b := newBroker(t)
