@@ -61,33 +61,44 @@ func (p *process) left(t *testing.T) int {
 }
 
 // A destination that hangs does not hold up the other, and what was sent to it
-// goes there as well.
+// goes there as well: when it has been silent for a while, or when the connection
+// is given up.
 func TestDestinationHangs(t *testing.T) {
-	t.Parallel()
-	from, a, b := startProcess(t), startProcess(t), startProcess(t)
-	p := forwarding(t, from, []tooltest.Broker{a, b}, "-topic=t", "-consumer-opt=msg_timeout,2s")
-	bodies := numbers(20_000)
-	tooltest.Publish(t, from, "t", bodies[:1000]...)
-	nsqtest.Eventually(t, "both have messages", func() bool { return topicDepth(t, a.url, "t") > 100 && topicDepth(t, b.url, "t") > 100 })
-	a.Signal(syscall.SIGSTOP)
-	tooltest.Publish(t, from, "t", bodies[1000:]...)
-	start := time.Now()
-	nsqtest.Eventually(t, "the other works on", func() bool { return topicDepth(t, b.url, "t") > 18_000 })
-	if took := time.Since(start); took > answerTimeout-time.Second {
-		t.Errorf("the other had 18,000 messages only after %v", took)
+	for name, c := range map[string]struct {
+		args []string
+		said string // on stderr, once
+	}{
+		"the connection stays":       {nil, " has not answered for 5s: "},
+		"the connection is given up": {[]string{"-producer-opt=heartbeat_interval,1s", "-producer-opt=read_timeout,2s"}, ": i/o timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from, a, b := startProcess(t), startProcess(t), startProcess(t)
+			p := forwarding(t, from, []tooltest.Broker{a, b}, append(c.args, "-topic=t", "-consumer-opt=msg_timeout,2s")...)
+			bodies := numbers(20_000)
+			tooltest.Publish(t, from, "t", bodies[:1000]...)
+			nsqtest.Eventually(t, "both have messages", func() bool { return topicDepth(t, a.url, "t") > 20 && topicDepth(t, b.url, "t") > 20 })
+			a.Signal(syscall.SIGSTOP)
+			tooltest.Publish(t, from, "t", bodies[1000:]...)
+			start := time.Now()
+			nsqtest.Eventually(t, "the other works on", func() bool { return topicDepth(t, b.url, "t") > 17_000 })
+			if took := time.Since(start); took > answerTimeout-time.Second {
+				t.Errorf("the other had 17,000 messages only after %v", took)
+			}
+			nsqtest.Eventually(t, "all messages are finished", func() bool { return from.left(t) == 0 })
+			if s, _ := channelStats(t, from.url, "t", "nsq_to_nsq"); s.Timeouts+s.Requeues > 0 {
+				t.Errorf("%+v of the source, want no message that came again", s)
+			}
+			if strings.Count(p.Errors.String(), c.said) != 1 {
+				t.Errorf("stderr does not say once %q:\n%s", c.said, p.Errors.String())
+			}
+			a.Signal(syscall.SIGCONT)
+			nsqtest.Eventually(t, "it has messages again", func() bool { return topicDepth(t, a.url, "t") > 20 })
+			all := append(take(t, a, a.url, "t"), take(t, b, b.url, "t")...)
+			slices.Sort(all)
+			complete(t, all, bodies, inFlight)
+		})
 	}
-	nsqtest.Eventually(t, "all messages are finished", func() bool { return from.left(t) == 0 })
-	if s, _ := channelStats(t, from.url, "t", "nsq_to_nsq"); s.Timeouts+s.Requeues > 0 {
-		t.Errorf("%+v of the source, want no message that came again", s)
-	}
-	if want := "nsqd " + a.tcp + " has not answered for 5s: "; strings.Count(p.Errors.String(), want) != 1 {
-		t.Errorf("stderr does not say once %q:\n%s", want, p.Errors.String())
-	}
-	a.Signal(syscall.SIGCONT)
-	nsqtest.Eventually(t, "it has messages again", func() bool { return topicDepth(t, a.url, "t") > 100 })
-	all := append(take(t, a, a.url, "t"), take(t, b, b.url, "t")...)
-	slices.Sort(all)
-	complete(t, all, bodies, inFlight)
 }
 
 // When no destination answers, messages stay in flight, and a signal gives them
