@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -151,14 +152,14 @@ func TestManyMessages(t *testing.T) {
 	opts = nsqtest.Options(t)
 	opts.MemQueueSize = 100_000
 	to := nsqtest.Start(t, opts)
-	bodies := numbers(20_000)
+	bodies := numbers(10_000)
 	tooltest.Publish(t, from, "t", bodies...)
-	p := forwarding(t, from, []tooltest.Broker{to}, "-topic=t", "-max-in-flight=1000", "-status-every=10000")
+	p := forwarding(t, from, []tooltest.Broker{to}, "-topic=t", "-max-in-flight=1000", "-status-every=5000")
 	eventuallyEmpty(t, from, "t", "nsq_to_nsq")
 	if got := tooltest.Drain(t, to, "t", "c"); !slices.Equal(got, bodies) {
 		t.Errorf("%d messages arrived, or in another order, want %d", len(got), len(bodies))
 	}
-	if n := strings.Count(p.Errors.String(), "[aggregate]: finished 10000 - 99th: "); n != 2 {
+	if n := strings.Count(p.Errors.String(), "[aggregate]: finished 5000 - 99th: "); n != 2 {
 		t.Errorf("%d status lines, want 2, stderr:\n%s", n, p.Errors.String())
 	}
 }
@@ -253,5 +254,22 @@ func TestIdentity(t *testing.T) {
 	said := tooltest.Identify(t, "nsq_to_nsq", "-topic=t", "-destination-nsqd-tcp-address="+tooltest.ClosedPort(t), "-consumer-opt=client_id,me", "-consumer-opt=user_agent,x")
 	if said["user_agent"] != "nsq_to_nsq/1.4.0 go-nsq/1.4.0" || said["client_id"] != "me" {
 		t.Errorf("the consumer called itself %v", said)
+	}
+}
+
+func TestIdentityAtDestinations(t *testing.T) {
+	from, fake := nsqtest.Start(t, nil), nsqtest.NewFake(t)
+	tooltest.Publish(t, from, "t", "one")
+	tooltest.Start(t, "nsq_to_nsq", "-topic=t", "-nsqd-tcp-address="+from.TCPAddr(), "-destination-nsqd-tcp-address="+fake.Addr,
+		"-producer-opt=client_id,me", "-producer-opt=user_agent,x")
+	c := fake.Raw()
+	c.Magic()
+	line, body := c.Next()
+	var said map[string]any
+	if err := json.Unmarshal(body, &said); err != nil || line != "IDENTIFY" {
+		t.Fatalf("%s %q, %v", line, body, err)
+	}
+	if said["user_agent"] != "nsq_to_nsq/1.4.0 go-nsq/1.4.0" || said["client_id"] != "me" {
+		t.Errorf("the producer called itself %v", said)
 	}
 }
