@@ -98,7 +98,7 @@ func TestKill(t *testing.T) {
 				}
 			}
 			have := wholeRecords(t, dir, sent)
-			left := tooltest.Drain(t, d, "t", "c")
+			left := drain(t, d)
 			t.Logf("of %d records, %d are in the files and %d with the broker", len(sent), len(have), len(left))
 			for _, b := range left {
 				have[b] = true
@@ -110,6 +110,13 @@ func TestKill(t *testing.T) {
 			}
 		})
 	}
+}
+
+// drain takes what nsqd has left, once it has noticed that the program is gone.
+func drain(t *testing.T, d *nsqtest.NSQD) []string {
+	t.Helper()
+	nsqtest.Eventually(t, "nothing is in flight", func() bool { return stats(t, d).InFlight == 0 })
+	return tooltest.Drain(t, d, "t", "c")
 }
 
 // contentsOrLess returns the bytes of all files, some of which may be moved meanwhile.
@@ -142,7 +149,7 @@ func TestTerminateInTheMiddle(t *testing.T) {
 			ended(t, p)
 		}
 		text := contents(t, dir)
-		got := append(strings.Split(strings.TrimSuffix(text, "\n"), "\n"), tooltest.Drain(t, d, "t", "c")...)
+		got := append(strings.Split(strings.TrimSuffix(text, "\n"), "\n"), drain(t, d)...)
 		slices.Sort(got)
 		slices.Sort(all)
 		if !slices.Equal(got, all) {
@@ -216,7 +223,7 @@ func TestSignal(t *testing.T) {
 		nsqtest.Eventually(t, "all are written", func() bool { return contents(t, dir) == "one\ntwo\nthree\n" })
 		p.Signal(s)
 		ended(t, p)
-		if left := tooltest.Drain(t, d, "t", "c"); len(left) != 0 {
+		if left := drain(t, d); len(left) != 0 {
 			t.Errorf("%v: these come again: %q", s, left)
 		}
 		d.Stop()
