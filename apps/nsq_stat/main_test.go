@@ -118,22 +118,11 @@ func TestJSON(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
-	if r := tooltest.Run(t, nil, "nsq_stat", "-version"); r.Code != 0 || r.Stdout != "nsq_stat v1.4.0\n" || r.Stderr != "" {
-		t.Errorf("-version: %+v", r)
-	}
-	r := tooltest.Run(t, nil, "nsq_stat", "-h")
-	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of nsq_stat:\n") {
-		t.Errorf("-h: %+v", r)
-	}
-	for _, flag := range []string{"channel", "count", "http-client-connect-timeout", "http-client-request-timeout", "interval", "json", "lookupd-http-address", "nsqd-http-address", "topic", "version"} {
-		if !strings.Contains(r.Stderr, "\n  -"+flag) {
-			t.Errorf("-h does not mention -%s", flag)
-		}
-	}
+	tooltest.CheckVersionAndHelp(t, "nsq_stat", "channel", "count", "http-client-connect-timeout", "http-client-request-timeout", "interval", "json", "lookupd-http-address", "nsqd-http-address", "topic")
 }
 
 func TestWrongFlagsExitWith2(t *testing.T) {
-	for want, arg := range map[string]string{
+	tooltest.CheckWrongFlags(t, "nsq_stat", map[string]string{
 		"flag provided but not defined: -x":                                    "-x",
 		`invalid value "x" for flag -count: `:                                  "-count=x",
 		`invalid value "2" for flag -interval: parse error`:                    "-interval=2",
@@ -141,12 +130,7 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 		`invalid value "x" for flag -http-client-request-timeout: parse error`: "-http-client-request-timeout=x",
 		`invalid boolean value "x" for -json: parse error`:                     "-json=x",
 		"flag needs an argument: -topic":                                       "-topic",
-	} {
-		r := tooltest.Run(t, nil, "nsq_stat", arg)
-		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, want) || !strings.Contains(r.Stderr, "\nUsage of nsq_stat:\n") {
-			t.Errorf("%s: %+v, want %s and the usage", arg, r, want)
-		}
-	}
+	})
 }
 
 func TestFailuresExitWith1(t *testing.T) {

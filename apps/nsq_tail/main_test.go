@@ -118,22 +118,11 @@ func TestOneTopicThatReachesNIsEnough(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
-	if r := tooltest.Run(t, nil, "nsq_tail", "-version"); r.Code != 0 || r.Stdout != "nsq_tail v1.4.0\n" || r.Stderr != "" {
-		t.Errorf("-version: %+v", r)
-	}
-	r := tooltest.Run(t, nil, "nsq_tail", "-h")
-	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of nsq_tail:\n") {
-		t.Errorf("-h: %+v", r)
-	}
-	for _, flag := range []string{"channel", "consumer-opt", "lookupd-http-address", "max-in-flight", "n", "nsqd-tcp-address", "print-topic", "topic", "version"} {
-		if !strings.Contains(r.Stderr, "\n  -"+flag) {
-			t.Errorf("-h does not mention -%s", flag)
-		}
-	}
+	tooltest.CheckVersionAndHelp(t, "nsq_tail", "channel", "consumer-opt", "lookupd-http-address", "max-in-flight", "n", "nsqd-tcp-address", "print-topic", "topic")
 }
 
 func TestWrongFlagsExitWith2(t *testing.T) {
-	for want, arg := range map[string]string{
+	tooltest.CheckWrongFlags(t, "nsq_tail", map[string]string{
 		"flag provided but not defined: -x":                                 "-x",
 		`invalid value "x" for flag -n: parse error`:                        "-n=x",
 		`invalid value "x" for flag -max-in-flight: parse error`:            "-max-in-flight=x",
@@ -141,12 +130,7 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 		`invalid value "x,1" for flag -consumer-opt: invalid option x`:      "-consumer-opt=x,1",
 		`invalid value "msg_timeout,5" for flag -consumer-opt: failed to c`: "-consumer-opt=msg_timeout,5",
 		"flag needs an argument: -topic":                                    "-topic",
-	} {
-		r := tooltest.Run(t, nil, "nsq_tail", arg)
-		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, want) || !strings.Contains(r.Stderr, "\nUsage of nsq_tail:\n") {
-			t.Errorf("%s: %+v, want %s and the usage", arg, r, want)
-		}
-	}
+	})
 }
 
 func TestFailuresExitWith1(t *testing.T) {

@@ -89,24 +89,12 @@ func ended(t *testing.T, p *tooltest.Process) {
 	}
 }
 
-func TestVersionAndUsage(t *testing.T) {
-	if r := tooltest.Run(t, nil, "nsq_to_file", "-version"); r.Code != 0 || r.Stdout != "nsq_to_file v1.4.0\n" {
-		t.Errorf("-version: %+v", r)
-	}
-	r := tooltest.Run(t, nil, "nsq_to_file", "-h")
-	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of nsq_to_file:\n") {
-		t.Errorf("-h: %+v", r)
-	}
-	for _, flag := range []string{
+func TestVersionAndHelp(t *testing.T) {
+	tooltest.CheckVersionAndHelp(t, "nsq_to_file",
 		"channel", "consumer-opt", "datetime-format", "filename-format", "gzip", "gzip-level", "host-identifier",
 		"http-client-connect-timeout", "http-client-request-timeout", "log-level", "log-prefix", "lookupd-http-address",
 		"max-in-flight", "nsqd-tcp-address", "output-dir", "rotate-interval", "rotate-size", "skip-empty-files",
-		"sync-interval", "topic", "topic-pattern", "topic-refresh", "version", "work-dir",
-	} {
-		if !strings.Contains(r.Stderr, "\n  -"+flag) {
-			t.Errorf("-h does not mention -%s", flag)
-		}
-	}
+		"sync-interval", "topic", "topic-pattern", "topic-refresh", "work-dir")
 }
 
 func TestDefaults(t *testing.T) {
@@ -143,19 +131,14 @@ func TestDirectoriesAreComparedByMeaning(t *testing.T) {
 }
 
 func TestWrongFlagsExitWith2(t *testing.T) {
-	for want, arg := range map[string]string{
+	tooltest.CheckWrongFlags(t, "nsq_to_file", map[string]string{
 		"flag provided but not defined: -x":                            "-x",
 		`invalid value "x" for flag -max-in-flight: parse error`:       "-max-in-flight=x",
 		`invalid value "1" for flag -sync-interval: parse error`:       "-sync-interval=1",
 		`invalid boolean value "x" for -gzip: parse error`:             "-gzip=x",
 		`invalid value "x,1" for flag -consumer-opt: invalid option x`: "-consumer-opt=x,1",
 		`invalid value "1.5" for flag -rotate-size: parse error`:       "-rotate-size=1.5",
-	} {
-		r := tooltest.Run(t, nil, "nsq_to_file", arg)
-		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, want) || !strings.Contains(r.Stderr, "\nUsage of nsq_to_file:\n") {
-			t.Errorf("%s: %+v, want %s and the usage", arg, r, want)
-		}
-	}
+	})
 }
 
 // Of several mistakes the first is told, in this order.

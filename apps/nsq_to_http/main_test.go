@@ -215,30 +215,17 @@ func TestStatusLines(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
-	if r := tooltest.Run(t, nil, "nsq_to_http", "-version"); r.Code != 0 || r.Stdout != "nsq_to_http v1.4.0\n" || r.Stderr != "" {
-		t.Errorf("-version: %+v", r)
-	}
-	r := tooltest.Run(t, nil, "nsq_to_http", "-h")
-	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of nsq_to_http:\n") {
-		t.Errorf("-h: %+v", r)
-	}
-	flags := []string{"channel", "consumer-opt", "content-type", "get", "header", "http-client-connect-timeout", "http-client-request-timeout", "lookupd-http-address",
-		"max-in-flight", "mode", "n", "nsqd-tcp-address", "post", "sample", "status-every", "topic", "version"}
-	for _, f := range flags {
-		if !strings.Contains(r.Stderr, "\n  -"+f+" ") && !strings.Contains(r.Stderr, "\n  -"+f+"\n") {
-			t.Errorf("-h does not mention -%s", f)
-		}
-	}
+	help := tooltest.CheckVersionAndHelp(t, "nsq_to_http", "channel", "consumer-opt", "content-type", "get", "header", "http-client-connect-timeout", "http-client-request-timeout", "lookupd-http-address", "max-in-flight", "mode", "n", "nsqd-tcp-address", "post", "sample", "status-every", "topic")
 	defaults := `"nsq_to_http" "application/octet-stream" 2s 20s 200 "hostpool" 100 1 250`
 	for _, value := range strings.Fields(defaults) {
-		if !strings.Contains(r.Stderr, "(default "+value+")") {
+		if !strings.Contains(help, "(default "+value+")") {
 			t.Errorf("-h does not show the default %s", value)
 		}
 	}
 }
 
 func TestWrongFlagsExitWith2(t *testing.T) {
-	for want, arg := range map[string]string{
+	tooltest.CheckWrongFlags(t, "nsq_to_http", map[string]string{
 		"flag provided but not defined: -x":                                    "-x",
 		`invalid value "x" for flag -n: parse error`:                           "-n=x",
 		`invalid value "x" for flag -max-in-flight: parse error`:               "-max-in-flight=x",
@@ -247,12 +234,7 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 		`invalid value "5" for flag -http-client-request-timeout: parse error`: "-http-client-request-timeout=5",
 		`invalid value "x,1" for flag -consumer-opt: invalid option x`:         "-consumer-opt=x,1",
 		"flag needs an argument: -topic":                                       "-topic",
-	} {
-		r := tooltest.Run(t, nil, "nsq_to_http", arg)
-		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, want) || !strings.Contains(r.Stderr, "\nUsage of nsq_to_http:\n") {
-			t.Errorf("%s: %+v, want %s and the usage", arg, r, want)
-		}
-	}
+	})
 }
 
 func TestFailuresExitWith1(t *testing.T) {

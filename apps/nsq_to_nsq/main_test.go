@@ -187,35 +187,18 @@ func TestLookupd(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
-	if r := tooltest.Run(t, nil, "nsq_to_nsq", "-version"); r.Code != 0 || r.Stdout != "nsq_to_nsq v1.4.0\n" || r.Stderr != "" {
-		t.Errorf("-version: %+v", r)
-	}
-	r := tooltest.Run(t, nil, "nsq_to_nsq", "-h")
-	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of nsq_to_nsq:\n") {
-		t.Errorf("-h: %+v", r)
-	}
-	for _, flag := range []string{"channel", "consumer-opt", "destination-nsqd-tcp-address", "destination-topic", "lookupd-http-address", "max-in-flight", "mode",
-		"nsqd-tcp-address", "producer-opt", "require-json-field", "require-json-value", "status-every", "topic", "version", "whitelist-json-field"} {
-		if !strings.Contains(r.Stderr, "\n  -"+flag) {
-			t.Errorf("-h does not mention -%s", flag)
-		}
-	}
+	tooltest.CheckVersionAndHelp(t, "nsq_to_nsq", "channel", "consumer-opt", "destination-nsqd-tcp-address", "destination-topic", "lookupd-http-address", "max-in-flight", "mode", "nsqd-tcp-address", "producer-opt", "require-json-field", "require-json-value", "status-every", "topic", "whitelist-json-field")
 }
 
 func TestWrongFlagsExitWith2(t *testing.T) {
-	for want, arg := range map[string]string{
+	tooltest.CheckWrongFlags(t, "nsq_to_nsq", map[string]string{
 		"flag provided but not defined: -x":                                "-x",
 		`invalid value "x" for flag -max-in-flight: parse error`:           "-max-in-flight=x",
 		`invalid value "x" for flag -status-every: parse error`:            "-status-every=x",
 		`invalid value "x,1" for flag -consumer-opt: invalid option x`:     "-consumer-opt=x,1",
 		`invalid value "snappy,maybe" for flag -producer-opt: failed to c`: "-producer-opt=snappy,maybe",
 		"flag needs an argument: -topic":                                   "-topic",
-	} {
-		r := tooltest.Run(t, nil, "nsq_to_nsq", arg)
-		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, want) || !strings.Contains(r.Stderr, "\nUsage of nsq_to_nsq:\n") {
-			t.Errorf("%s: %+v, want %s and the usage", arg, r, want)
-		}
-	}
+	})
 }
 
 func TestFailuresExitWith1(t *testing.T) {

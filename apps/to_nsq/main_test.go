@@ -104,36 +104,20 @@ func TestRate(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
-	if r := tooltest.Run(t, nil, "to_nsq", "-version"); r.Code != 0 || r.Stdout != "to_nsq v1.4.0\n" || r.Stderr != "" {
-		t.Errorf("-version: %+v", r)
-	}
-	r := tooltest.Run(t, nil, "to_nsq", "-h")
-	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of to_nsq:\n") {
-		t.Errorf("-h: %+v", r)
-	}
-	if want := `as in --delimiter=, or --delimiter=$'\t'; empty messages are skipped`; !strings.Contains(r.Stderr, want) {
-		t.Errorf("-h does not say %q:\n%s", want, r.Stderr)
-	}
-	for _, flag := range []string{"delimiter", "nsqd-tcp-address", "producer-opt", "progress", "rate", "topic", "version"} {
-		if !strings.Contains(r.Stderr, "\n  -"+flag) {
-			t.Errorf("-h does not mention -%s", flag)
-		}
+	help := tooltest.CheckVersionAndHelp(t, "to_nsq", "delimiter", "nsqd-tcp-address", "producer-opt", "progress", "rate", "topic")
+	if want := `as in --delimiter=, or --delimiter=$'\t'; empty messages are skipped`; !strings.Contains(help, want) {
+		t.Errorf("-h does not say %q:\n%s", want, help)
 	}
 }
 
 func TestWrongFlagsExitWith2(t *testing.T) {
-	for want, arg := range map[string]string{
+	tooltest.CheckWrongFlags(t, "to_nsq", map[string]string{
 		"flag provided but not defined: -x":                                    "-x",
 		`invalid value "x" for flag -rate: parse error`:                        "-rate=x",
 		`invalid value "x,1" for flag -producer-opt: invalid option x`:         "-producer-opt=x,1",
 		`invalid value "dial_timeout,5" for flag -producer-opt: failed to coe`: "-producer-opt=dial_timeout,5",
 		"flag needs an argument: -topic":                                       "-topic",
-	} {
-		r := tooltest.Run(t, nil, "to_nsq", arg)
-		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, want) || !strings.Contains(r.Stderr, "\nUsage of to_nsq:\n") {
-			t.Errorf("%s: %+v, want %s and the usage", arg, r, want)
-		}
-	}
+	})
 }
 
 func TestFailuresExitWith1(t *testing.T) {
