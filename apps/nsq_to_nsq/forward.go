@@ -269,16 +269,23 @@ func (f *forwarder) settleLocked(a *attempt, err error, now time.Time) next {
 	case outcome == disturbed:
 		a.to.addLocked(a.delivery, now)
 		return nothing
-	case outcome == failed && f.failOverLocked(a.delivery, a.to, now):
+	case f.failOverLocked(a.delivery, a.to, now): // one that does not want it may have another limit than others
 		return nothing
 	}
 	a.doneLocked()
 	return requeue
 }
 
-// refused reports whether an nsqd answered that it does not want a message, which
-// it would not be rid of elsewhere.
+// refused reports whether an nsqd answered that something is wrong with a message,
+// not with itself or with who publishes it.
 func refused(err error) bool {
 	answer, ok := err.(nsq.ErrProtocol) //nolint:errorlint // inside another error it is about the connection
-	return ok && answer.Code() != nsq.CodePubFailed
+	if !ok {
+		return false
+	}
+	switch answer.Code() {
+	case nsq.CodeBadMessage, nsq.CodeBadBody, nsq.CodeBadTopic:
+		return true
+	}
+	return false
 }

@@ -100,6 +100,7 @@ var (
 	errDial    = errors.New("dial tcp a:1: refused")
 	errRefused = nsq.ErrProtocol{Reason: "E_BAD_MESSAGE PUB message too big"}
 	errStore   = nsq.ErrProtocol{Reason: "E_PUB_FAILED no space"}
+	errAuth    = nsq.ErrProtocol{Reason: `E_UNAUTHORIZED AUTH failed for PUB on "t" ""`}
 )
 
 func TestOutcomes(t *testing.T) {
@@ -115,7 +116,9 @@ func TestOutcomes(t *testing.T) {
 		"a lost connection":              {hostpool.FailOver, 3, []error{nsq.ErrNotConnected, nsq.ErrNotConnected, nil}, answers{finished: 1}},
 		"all fail":                       {hostpool.EpsilonGreedy, 3, []error{errDial, errDial, errDial}, answers{requeued: 1}},
 		"the only one fails":             {hostpool.FailOver, 1, []error{errDial}, answers{requeued: 1}},
-		"refused, as others would":       {hostpool.FailOver, 3, []error{errRefused}, answers{requeued: 1}},
+		"one refuses, another takes it":  {hostpool.FailOver, 2, []error{errRefused, nil}, answers{finished: 1}},
+		"all refuse":                     {hostpool.FailOver, 3, []error{errRefused, errRefused, errRefused}, answers{requeued: 1}},
+		"no authorization to publish":    {hostpool.RoundRobin, 2, []error{errAuth, nil}, answers{finished: 1}},
 		"no authorization to connect":    {hostpool.FailOver, 2, []error{errors.Join(nsq.ErrAuthenticating, errRefused), nil}, answers{finished: 1}},
 		"all take it":                    {hostpool.All, 2, []error{nil, nil}, answers{finished: 1}},
 		"one of all fails":               {hostpool.All, 3, []error{nil, errDial, nil}, answers{requeued: 1}},
