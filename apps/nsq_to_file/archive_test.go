@@ -187,6 +187,10 @@ func TestFiles(t *testing.T) {
 			[]string{"-gzip"}, []func(*broker){send("1"), send("2"), tick, send("3", "4"), tick, hangUp, send("5"), restart, send("6")},
 			[]string{"out/t-000000.00.gz:1 2 3 4 ", "out/t-000001.00.gz:5 ", "out/t-000002.00.gz:6 "},
 		},
+		"gzip, nothing written": {
+			[]string{"-gzip"}, []func(*broker){tick, minutes(1), tick, send("1"), end},
+			[]string{"out/t-000000.00.gz:", "out/t-000000.01.gz:1 "},
+		},
 		"gzip and size": { // before compression
 			[]string{"-gzip", "-rotate-size=5"}, []func(*broker){send("1", "2", "3", "4"), end},
 			[]string{"out/t-000000.00.gz:1 2 3 ", "out/t-000001.00.gz:4 "},
@@ -287,6 +291,19 @@ func TestSharedFile(t *testing.T) {
 	b.disk.room = -1
 	b.deliver("4")
 	b.expectFiles("both go on", "out/f:1 a 2 b 3 c 4 ")
+
+	b.disk.fail = func(op string) error {
+		if op != "sync" {
+			return nil
+		}
+		other.deliver("d")
+		other.a.sync()
+		return syscall.EIO
+	}
+	b.deliver("5")
+	b.a.sync()
+	b.disk.fail = nil
+	b.expectFiles("the other was finished when ours failed", "out/f:1 a 2 b 3 c 4 5 d ")
 }
 
 // Whatever fails, and however often: there is no half record in any file but at its

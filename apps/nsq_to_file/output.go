@@ -86,13 +86,17 @@ func (w *output) append(body []byte) error {
 }
 
 func (w *output) compress(body []byte) error {
+	w.beginMember()
+	_, err := w.gz.Write(body)
+	_, newlineErr := w.gz.Write([]byte{'\n'})
+	return errors.Join(err, newlineErr)
+}
+
+func (w *output) beginMember() {
 	if !w.member {
 		w.gz.Reset(&w.staged)
 		w.member = true
 	}
-	_, err := w.gz.Write(body)
-	_, newlineErr := w.gz.Write([]byte{'\n'})
-	return errors.Join(err, newlineErr)
 }
 
 // flush writes what can be read without the end of a gzip member.
@@ -117,10 +121,7 @@ func (w *output) write() error {
 		w.alone = w.alone && size == w.end
 		n, err := w.f.Write(w.staged.Bytes())
 		if err != nil {
-			if n > 0 { // before somebody else appends to half a record
-				err = errors.Join(err, w.f.Truncate(size))
-			}
-			return err
+			return errors.Join(err, w.takeBack(size, n))
 		}
 		w.end = size + int64(n)
 		return nil
@@ -130,6 +131,19 @@ func (w *output) write() error {
 	}
 	w.resetStaged()
 	return nil
+}
+
+// takeBack removes n bytes, which may be half a record, before somebody else appends
+// to them.
+func (w *output) takeBack(size int64, n int) error {
+	if n == 0 {
+		return nil
+	}
+	err := w.f.Truncate(size)
+	if err != nil {
+		w.end = size + int64(n)
+	}
+	return err
 }
 
 func (w *output) resetStaged() {
@@ -153,6 +167,9 @@ func (w *output) locked(do func() error) error {
 func (w *output) sync() error {
 	if !w.isOpen() {
 		return nil
+	}
+	if w.gz != nil && w.end == 0 && !w.o.skipEmptyFiles {
+		w.beginMember() // without one, an empty file could not be decompressed
 	}
 	if w.member {
 		if err := w.gz.Close(); err != nil {
@@ -190,12 +207,13 @@ func (w *output) rollback() {
 
 func (w *output) cutBack() error {
 	size, err := w.f.Size()
+	alone := w.alone && size == w.end
 	switch {
 	case err != nil:
 		return err
-	case w.alone && size > w.synced:
+	case alone && size > w.synced:
 		err = w.f.Truncate(w.synced)
-	case w.alone:
+	case alone:
 	case w.gz != nil:
 		return errors.New("somebody else has written to it")
 	default:
