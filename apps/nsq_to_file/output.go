@@ -300,12 +300,9 @@ func (w *output) tryOpen(now time.Time) (taken bool, err error) {
 // start looks at the file, and cuts off half a record that a crash has left at its
 // end.
 func (w *output) start() error {
-	cut, err := cutTail(w.f)
+	err := w.cutUnfinished(w.f, w.path)
 	if err != nil {
 		return err
-	}
-	if cut > 0 {
-		w.log.warnf("%s removed %d bytes of an incomplete record from the end of %s", w.label, cut, w.path)
 	}
 	w.size, err = w.f.Size()
 	w.end, w.synced, w.alone, w.kept = w.size, w.size, true, w.size

@@ -44,13 +44,29 @@ func (w *output) recoverFile(path, target string) error {
 	if !f.Is(path) {
 		return errInUse // by who has moved it
 	}
-	if w.gz == nil {
-		if _, err := cutTail(f); err != nil {
-			return err
-		}
+	if err := w.cutUnfinished(f, path); err != nil {
+		return err
+	}
+	if size, err := f.Size(); err != nil {
+		return err
+	} else if size == 0 && w.gz != nil { // no gzip file
+		return w.disk.Remove(path)
 	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
 	return w.moveTo(path, target)
+}
+
+// cutUnfinished cuts off what a crash has left at the end of a file.
+func (w *output) cutUnfinished(f file, path string) error {
+	cut := cutTail
+	if w.gz != nil {
+		cut = cutMember
+	}
+	n, err := cut(f)
+	if n > 0 {
+		w.log.warnf("%s removed %d bytes of an incomplete record from the end of %s", w.label, n, path)
+	}
+	return err
 }

@@ -39,6 +39,21 @@ func TestRecover(t *testing.T) {
 		"out/123/t-000000.58:1 2 ", "out/123/t-000001.59:", "out/125/t-000000.58:taken ", "out/6/t-000000.58:5 ", "x/t-000000.58:another name")
 }
 
+// The same with gzip: part of a member is cut off, as gunzip would complain of it,
+// and a file without any is removed.
+func TestRecoverGzip(t *testing.T) {
+	if !canLock {
+		t.Skip("this system does not tell whether a file is used")
+	}
+	b := newBroker(t, "-work-dir=work", "-gzip")
+	b.put("work/t-000000.58.gz", members(t, "1\n", "2\n"))
+	b.put("work/t-000000.59.gz", members(t, "3\n")+members(t, "half\n")[:12])
+	b.put("work/t-000001.59.gz", members(t, "half\n")[:20])
+	b.put("work/t-000000.00.gz", "")
+	b.a.out.recover(b.now)
+	b.expectFiles("after a crash", "out/t-000000.58.gz:1 2 ", "out/t-000000.59.gz:3 ")
+}
+
 // A file that is continued is left alone, and so is everything without a directory
 // to move from.
 func TestNotRecovered(t *testing.T) {
