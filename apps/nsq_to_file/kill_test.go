@@ -230,6 +230,34 @@ func TestSignal(t *testing.T) {
 	}
 }
 
+// SIGHUP does not kill the program while it stops.
+func TestHangUpWhileStopping(t *testing.T) {
+	d, dir := nsqtest.Start(t, nil), t.TempDir()
+	f, err := osDisk{}.OpenFile(filepath.Join(dir, "t"), os.O_CREATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Lock(); err != nil { // it has to wait for us
+		t.Fatal(err)
+	}
+	p := toFile(t, d, dir, "-topic=u", "-filename-format=<TOPIC>")
+	tooltest.Publish(t, d, "u", "other")
+	nsqtest.Eventually(t, "the other topic", func() bool { return strings.Contains(p.Errors.String(), "[u/c] syncing 1 records to disk") })
+	tooltest.Publish(t, d, "t", "one")
+	nsqtest.Eventually(t, "a message in flight", func() bool { return stats(t, d).InFlight == 1 })
+	p.Signal(syscall.SIGTERM)
+	nsqtest.Eventually(t, "the other topic has stopped", func() bool { return strings.Contains(p.Errors.String(), "[u/c] stopped") })
+	p.Signal(syscall.SIGHUP)
+	if err := f.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, p)
+	if got := contents(t, dir); got != "one\nother\n" {
+		t.Errorf("the files have %q", got)
+	}
+}
+
 // Whatever it waits for, the program obeys.
 func TestSignalWhileNobodyAnswers(t *testing.T) {
 	hung, err := net.Listen("tcp", "127.0.0.1:0")

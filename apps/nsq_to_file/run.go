@@ -27,7 +27,9 @@ func run(ctx context.Context, o *options) error {
 	if err := checkWorkDir(d, o); err != nil {
 		return err
 	}
-	hangups := tool.Hangups(ctx)
+	signals, ignore := context.WithCancel(context.WithoutCancel(ctx)) // SIGHUP must not kill us while we stop
+	defer ignore()
+	hangups := tool.Hangups(signals)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m := &manager{o: o, disk: d, archives: map[string]*archive{}, stop: cancel}
