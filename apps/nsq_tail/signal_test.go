@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -101,6 +102,54 @@ func TestSignalWhileStdoutIsNotRead(t *testing.T) {
 	}
 	if left := tooltest.Receive(t, d, "t", "c", 2); !slices.Equal(left, []string{large, large}) {
 		t.Error("other messages come again")
+	}
+}
+
+// Messages that wait for whoever reads stdout, as in a pager, do not come again.
+func TestPrintsOnceThoughStdoutIsSlow(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.MsgTimeout = time.Second
+	d := nsqtest.Start(t, opts)
+	bodies := numbers(100)
+	for i := range bodies {
+		bodies[i] += strings.Repeat("x", 4096) // all together are more than a pipe holds
+	}
+	tooltest.Publish(t, d, "t", bodies...)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	cmd := tooltest.Command(t, "nsq_tail", "-topic=t", "-channel=c", "--nsqd-tcp-address="+d.TCPAddr())
+	cmd.Stdout = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(r)
+	if _, err := out.Peek(1); err != nil { // it is writing
+		t.Fatal(err)
+	}
+	start := time.Now()
+	nsqtest.Eventually(t, "three time-outs have passed", func() bool { return time.Since(start) > 3*opts.MsgTimeout })
+	const end = "end\n"
+	tooltest.Publish(t, d, "t", strings.TrimSuffix(end, "\n"))
+	var got strings.Builder
+	for !strings.HasSuffix(got.String(), end) {
+		line, err := out.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.WriteString(line)
+	}
+	if want := lines(bodies) + end; got.String() != want {
+		t.Errorf("%d lines of %d bytes, want %d of %d", strings.Count(got.String(), "\n"), got.Len(), strings.Count(want, "\n"), len(want))
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -11,10 +11,23 @@ import (
 	"github.com/seed893f581e/nsq/nsq"
 )
 
-// received is a message with its topic.
+// received is a message with its topic. It is touched until it is answered: whoever
+// reads stdout may take a while.
 type received struct {
 	*nsq.Message
-	topic string
+	topic   string
+	untouch func()
+}
+
+func (m received) finish() {
+	m.untouch()
+	m.Finish()
+}
+
+// giveBack requeues the message for others on the channel.
+func (m received) giveBack() {
+	m.untouch()
+	m.RequeueWithoutBackoff(0)
 }
 
 // run prints messages to stdout until ctx ends or a topic has reached the
@@ -54,7 +67,7 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 		select {
 		case m := <-messages:
 			if p.full {
-				m.RequeueWithoutBackoff(0) // for others on the channel
+				m.giveBack()
 				continue
 			}
 			if err := p.print(m, len(messages) > 0); err != nil {
@@ -87,7 +100,7 @@ func newConsumers(o *options, messages chan<- received) ([]*nsq.Consumer, error)
 		}
 		c.AddHandler(nsq.HandlerFunc(func(m *nsq.Message) error {
 			m.DisableAutoResponse()
-			messages <- received{m, topic}
+			messages <- received{m, topic, tool.KeepTouched(m.Timeout(), m.Touch)}
 			return nil
 		}))
 		log.Printf("Adding consumer for topic: %s", topic)
@@ -141,7 +154,7 @@ func (p *printer) flush() error {
 		return tool.StdoutError(err)
 	}
 	for i, m := range p.buffered {
-		m.Finish()
+		m.finish()
 		p.buffered[i] = received{}
 	}
 	p.buffered = p.buffered[:0]
