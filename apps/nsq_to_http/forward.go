@@ -63,9 +63,11 @@ func newForwarder(o *options) (*forwarder, error) {
 	for _, t := range o.targets {
 		addresses = append(addresses, t.address)
 	}
+	client := o.timeouts.Client(o.concurrency)
+	client.CheckRedirect = (&redirects{log: log.Default()}).check
 	return &forwarder{
 		targets: o.targets,
-		client:  o.timeouts.Client(o.concurrency),
+		client:  client,
 		pool:    pool,
 		status:  tool.NewStatus(o.statusEvery, addresses, log.Default()),
 		sample:  o.sample,
