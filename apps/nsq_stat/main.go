@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -66,7 +67,7 @@ func (o *options) validate() error {
 	case len(*o.nsqds) > 0 && len(*o.lookupds) > 0:
 		return errors.New("use --nsqd-http-address or --lookupd-http-address not both")
 	}
-	return errors.Join(
+	return cmp.Or(
 		o.timeouts.Check(),
 		withoutScheme("nsqd-http-address", *o.nsqds),
 		withoutScheme("lookupd-http-address", *o.lookupds),

@@ -157,6 +157,7 @@ func TestFailuresExitWith1(t *testing.T) {
 		{[]string{"-topic=t", "-channel=c", here, "-count=-1"}, `--count should be positive`},
 		{[]string{"-topic=t", "-channel=c", here, "-http-client-connect-timeout=0s"}, `--http-client-connect-timeout should be positive`},
 		{[]string{"-topic=t", "-channel=c", here, "-http-client-request-timeout=-1s"}, `--http-client-request-timeout should be positive`},
+		{[]string{"-topic=t", "-channel=c", "-nsqd-http-address=http://x:1", "-http-client-request-timeout=0s"}, `--http-client-request-timeout should be positive`},
 		{[]string{"-topic=t", "-channel=c", here, "t"}, `unknown arguments: \[t\]`},
 		{[]string{"-topic=t", "-channel=no", here}, `ERROR: failed to find channel\(no\) in stats metadata for topic\(t\)`},
 		{[]string{"-topic=no", "-channel=c", here}, `ERROR: failed to get nsqd stats - failed to query any nsqd: none has topic no`},

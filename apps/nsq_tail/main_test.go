@@ -145,7 +145,7 @@ func TestFailuresExitWith1(t *testing.T) {
 		{[]string{"-topic=t"}, `--nsqd-tcp-address or --lookupd-http-address required`},
 		{[]string{"-topic=t", here, lookupd}, `use --nsqd-tcp-address or --lookupd-http-address not both`},
 		{[]string{lookupd}, `--topic required`},
-		{[]string{"-topic=t", "-lookupd-http-address=lookup"}, `missing port`},
+		{[]string{"-topic=t", "-lookupd-http-address=lookup"}, `--lookupd-http-address lookup: missing port`},
 		{[]string{"-topic=bad$", here}, `invalid topic name`},
 		{[]string{"-topic=t", "-channel=bad$", here}, `invalid channel name`},
 		{[]string{"-topic=t", "-n=-1", here}, `--n must not be below 0`},

@@ -5,9 +5,9 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -73,26 +73,35 @@ func TestSignalInTheMiddle(t *testing.T) {
 	}
 }
 
-// A program that waits for stdout obeys the first signal, too. What it could not
-// write comes again.
-func TestSignalWhileStdoutIsNotRead(t *testing.T) {
-	d := nsqtest.Start(t, nil)
-	large := strings.Repeat("x", 200_000) // more than a pipe holds
-	tooltest.Publish(t, d, "t", large, large)
+// tailIntoPipe starts the program on channel t/c and returns what it prints, once it
+// has begun to: it waits as soon as the pipe is full.
+func tailIntoPipe(t *testing.T, d *nsqtest.NSQD) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	t.Cleanup(func() { r.Close() })
 	defer w.Close()
 	cmd := tooltest.Command(t, "nsq_tail", "-topic=t", "-channel=c", "--nsqd-tcp-address="+d.TCPAddr())
 	cmd.Stdout = w
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(r, make([]byte, 1)); err != nil { // it is writing
+	out := bufio.NewReader(r)
+	if _, err := out.Peek(1); err != nil {
 		t.Fatal(err)
 	}
+	return cmd, out
+}
+
+// A program that waits for stdout obeys the first signal, too. What it could not
+// write comes again.
+func TestSignalWhileStdoutIsNotRead(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	large := strings.Repeat("x", 200_000) // more than a pipe holds
+	tooltest.Publish(t, d, "t", large, large)
+	cmd, _ := tailIntoPipe(t, d)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -115,21 +124,7 @@ func TestPrintsOnceThoughStdoutIsSlow(t *testing.T) {
 		bodies[i] += strings.Repeat("x", 4096) // all together are more than a pipe holds
 	}
 	tooltest.Publish(t, d, "t", bodies...)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w.Close()
-	cmd := tooltest.Command(t, "nsq_tail", "-topic=t", "-channel=c", "--nsqd-tcp-address="+d.TCPAddr())
-	cmd.Stdout = w
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	out := bufio.NewReader(r)
-	if _, err := out.Peek(1); err != nil { // it is writing
-		t.Fatal(err)
-	}
+	cmd, out := tailIntoPipe(t, d)
 	start := time.Now()
 	nsqtest.Eventually(t, "three time-outs have passed", func() bool { return time.Since(start) > 3*opts.MsgTimeout })
 	const end = "end\n"

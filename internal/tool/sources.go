@@ -3,6 +3,7 @@ package tool
 import (
 	"errors"
 	"flag"
+	"fmt"
 )
 
 // Sources are the flags that say where a tool gets messages from: either nsqds or
@@ -41,7 +42,10 @@ func (s *Sources) Lookupds() []string { return *s.lookupds }
 // either, until c is stopped.
 func (s *Sources) Connect(c Consumer) error {
 	if len(*s.lookupds) > 0 {
-		return c.ConnectToNSQLookupds(*s.lookupds)
+		if err := c.ConnectToNSQLookupds(*s.lookupds); err != nil {
+			return fmt.Errorf("--lookupd-http-address %s: %w", s.lookupds, err)
+		}
+		return nil
 	}
 	return c.ConnectToNSQDs(*s.nsqds)
 }

@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -55,7 +56,10 @@ func run(name string, define func(*flag.FlagSet) func(context.Context) error, ar
 	}
 	failed := func(err error) int {
 		if !errors.Is(err, ErrSilent) {
-			log.New(stderr, "", log.LstdFlags).Print(err)
+			l := log.New(stderr, "", log.LstdFlags)
+			for line := range strings.Lines(err.Error()) { // several errors may be joined
+				l.Print(line)
+			}
 		}
 		return 1
 	}

@@ -6,10 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
+
+var logTime = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d`)
 
 func TestExitCodes(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -18,7 +21,8 @@ func TestExitCodes(t *testing.T) {
 		stderr string
 	}{
 		"success":          {nil, 0, ""},
-		"an error":         {errors.New("no nsqd"), 1, " no nsqd\n"},
+		"an error":         {errors.New("no nsqd"), 1, "TIME no nsqd\n"},
+		"two errors":       {errors.Join(errors.New("no a:1"), errors.New("no b:1")), 1, "TIME no a:1\nTIME no b:1\n"},
 		"a silent failure": {fmt.Errorf("pipe: %w", ErrSilent), 1, ""},
 	} {
 		var stdout, stderr strings.Builder
@@ -26,8 +30,8 @@ func TestExitCodes(t *testing.T) {
 			return func(context.Context) error { return c.err }
 		}
 		code := run("test", define, nil, &stdout, &stderr)
-		if code != c.code || stdout.String() != "" || !strings.HasSuffix(stderr.String(), c.stderr) || (c.stderr == "") != (stderr.String() == "") {
-			t.Errorf("%s: exit code %d, stdout %q, stderr %q", name, code, stdout.String(), stderr.String())
+		if got := logTime.ReplaceAllString(stderr.String(), "TIME"); code != c.code || stdout.String() != "" || got != c.stderr {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", name, code, stdout.String(), got)
 		}
 	}
 }
@@ -93,6 +97,25 @@ func TestSources(t *testing.T) {
 		if err := s.Connect(&a); err != nil || tt.err != "" || !slices.Equal(a.nsqds, tt.nsqds) || !slices.Equal(a.lookupds, tt.lookupds) {
 			t.Errorf("%q: %v, connected to %+v", tt.args, err, a)
 		}
+	}
+}
+
+// refusing is a consumer that does not like its addresses.
+type refusing struct{ asked }
+
+var errRefused = errors.New("missing port")
+
+func (r *refusing) ConnectToNSQLookupds([]string) error { return errRefused }
+
+func TestWrongAddressIsNamed(t *testing.T) {
+	fs := flag.NewFlagSet("test", flag.ContinueOnError)
+	s := SourceFlags(fs)
+	if err := fs.Parse([]string{"-lookupd-http-address=a:1", "-lookupd-http-address=b"}); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Connect(&refusing{})
+	if want := "--lookupd-http-address a:1,b: missing port"; !errors.Is(err, errRefused) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 
