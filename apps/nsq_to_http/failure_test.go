@@ -232,6 +232,23 @@ func TestAnswersAreReadWithinLimits(t *testing.T) {
 	}
 }
 
+// An answer whose end is long in coming keeps nobody waiting.
+func TestAnswerWithoutAnEnd(t *testing.T) {
+	for status, right := range map[int]bool{200: true, 500: false} {
+		s := newServer(t)
+		s.handle(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(status)
+			w.(http.Flusher).Flush()
+			hang(w, r)
+		})
+		sent := make(chan error, 1)
+		go func() { sent <- sendOnce(t, s, true, "a message") }()
+		if err := nsqtest.Receive(t, "the status", sent); (err == nil) != right {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
 // A server may close a connection just when it is to be used again: that is no
 // failure.
 func TestConnectionClosedWhenUsedAgain(t *testing.T) {

@@ -11,13 +11,17 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
-// maxDrained is how much of an answer is read so that its connection can be used
-// again. A connection with more is closed, which is cheaper.
-const maxDrained = 64 << 10
+// The most of an answer that is read so that its connection can be used again, and
+// how long that may take. A connection with more is closed, which is cheaper.
+const (
+	maxDrained   = 64 << 10
+	maxDrainTime = time.Second
+)
 
 // target is a URL that messages are sent to.
 type target struct {
@@ -105,6 +109,8 @@ func newHeader(lines []string) (http.Header, error) {
 
 // send sends a message and waits for the answer.
 func (t *target) send(ctx context.Context, client *http.Client, message []byte) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	req, err := t.request(ctx, message)
 	if err != nil {
 		return t.failure(err)
@@ -116,6 +122,7 @@ func (t *target) send(ctx context.Context, client *http.Client, message []byte) 
 		return t.failure(err)
 	}
 	defer resp.Body.Close()
+	defer time.AfterFunc(maxDrainTime, cancel).Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDrained+1) // to the end; what counts is the status, which is known
 	if !t.accepts(resp.StatusCode) {
 		return t.failure(fmt.Errorf("got status code %d", resp.StatusCode))
