@@ -39,6 +39,7 @@ func define(fs *flag.FlagSet) func(context.Context) error {
 
 func newOptions(fs *flag.FlagSet) *options {
 	o := &options{consumer: nsq.NewConfig()}
+	o.consumer.MaxAttempts = 0 // that a message often came and was not printed is no reason to drop it
 	o.topics = tool.ListFlag(fs, "topic", "`topic` to print the messages of")
 	fs.StringVar(&o.channel, "channel", "", "channel to subscribe to (default tailNNNNNN#ephemeral with six random digits)")
 	fs.IntVar(&o.limit, "n", 0, "number of messages of a topic after which to stop, 0 for no limit")

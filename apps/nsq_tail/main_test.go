@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+	"github.com/seed893f581e/nsq/nsq"
 )
 
 func TestMain(m *testing.M) { tooltest.Main(m, "apps/nsq_tail") }
@@ -101,6 +102,38 @@ func TestStopsAfterNMessages(t *testing.T) {
 				t.Errorf("these come again: %q", left)
 			}
 		})
+	}
+}
+
+// A message that was given back often, as what was in flight when enough was printed
+// is, is not lost.
+func TestPrintsWhatWasRequeuedOften(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	tooltest.Publish(t, d, "t", "one")
+	cfg := nsq.NewConfig()
+	cfg.MaxAttempts = 0
+	c, err := nsq.NewConsumer("t", "c", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetLogger(nil, nsq.LogLevelMax)
+	often := make(chan struct{}, 1)
+	c.AddHandler(nsq.HandlerFunc(func(m *nsq.Message) error {
+		m.RequeueWithoutBackoff(0)
+		if m.Attempts == nsq.NewConfig().MaxAttempts {
+			often <- struct{}{}
+		}
+		return nil
+	}))
+	if err := c.ConnectToNSQD(d.TCPAddr()); err != nil {
+		t.Fatal(err)
+	}
+	nsqtest.Receive(t, "many attempts", often)
+	c.Stop()
+	<-c.StopChan
+	r := tooltest.Run(t, nil, "nsq_tail", "-topic=t", "-channel=c", "-n=1", "-nsqd-tcp-address="+d.TCPAddr())
+	if r.Code != 0 || r.Stdout != "one\n" {
+		t.Errorf("exit code %d, stdout %q, stderr:\n%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
 
