@@ -22,13 +22,17 @@ import (
 // waiting: nsqd that does not answer, or a reader of stdout that does not read.
 const StopTimeout = 5 * time.Second
 
+// patience is how long after a signal more of them mean no more than the first.
+const patience = time.Second
+
 // ErrSilent is an error that needs no words: Main only exits with 1.
 var ErrSilent = errors.New("failed, and nobody needs to be told")
 
 // Main runs a tool and ends the process. define adds the tool's flags to a flag
 // set and returns what to do once they are parsed; that is given a context
 // which ends with SIGINT or SIGTERM, and should then come to an orderly end and
-// return nil. A second signal kills the process.
+// return nil. Another signal kills the process, unless it comes within a second:
+// timeout(1) sends SIGTERM twice, to the process and to its group.
 //
 // The exit code is 0, 2 after a mistake in the flags' syntax, and 1 after an
 // error, which is logged. Arguments that belong to no flag are an error: what
@@ -69,7 +73,7 @@ func run(name string, define func(*flag.FlagSet) func(context.Context) error, ar
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(patience, stop) })
 	if err := do(ctx); err != nil {
 		return failed(err)
 	}
