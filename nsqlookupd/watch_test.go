@@ -267,16 +267,17 @@ func TestNoChangeIsMissed(t *testing.T) {
 	db := newDatabase(testTimeout, testLifetime)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	var wg sync.WaitGroup
-	var last [topics]atomic.Pointer[string] // the tag after the last change
-	for n := range topics * watchers {
-		wg.Go(func() {
-			topic := n % topics
+	var watching, changing sync.WaitGroup
+	var last [topics]string                       // the tag after the last change
+	var waitsWith [topics * watchers]atomic.Value // the tag that a watcher got last
+	for n := range waitsWith {
+		watching.Go(func() {
 			tag := unknownTopicTag
-			for last[topic].Load() == nil || tag != *last[topic].Load() {
-				a, err := db.wait(ctx, fmt.Sprint("t", topic), tag)
-				if ctx.Err() != nil || err != nil {
-					t.Errorf("a change after %s was missed: %v", tag, err)
+			for ctx.Err() == nil {
+				waitsWith[n].Store(tag)
+				a, err := db.wait(ctx, fmt.Sprint("t", n%topics), tag)
+				if err != nil {
+					t.Error(err)
 					return
 				}
 				if tag = a.tag; n%2 == 0 {
@@ -286,7 +287,7 @@ func TestNoChangeIsMissed(t *testing.T) {
 		})
 	}
 	for topic := range topics {
-		wg.Go(func() {
+		changing.Go(func() {
 			name := fmt.Sprint("t", topic)
 			p := db.identify(testInfo(topic, name))
 			for range changes {
@@ -308,12 +309,23 @@ func TestNoChangeIsMissed(t *testing.T) {
 			db.deleteTopic(name)
 			db.register(p, name, "")
 			db.register(db.identify(testInfo(100+topic, "last")), name, "") // a tag that was not there before
-			tag := db.lookup(name).tag
-			last[topic].Store(&tag)
+			last[topic] = db.lookup(name).tag
 			db.createTopic(name) // changes nothing
 		})
 	}
-	wg.Wait()
+	changing.Wait()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for n := range waitsWith {
+		for waitsWith[n].Load() != last[n%topics] && ctx.Err() == nil {
+			<-tick.C
+		}
+		if got := waitsWith[n].Load(); got != last[n%topics] {
+			t.Errorf("a change of topic %d after %v was missed", n%topics, got)
+		}
+	}
+	cancel()
+	watching.Wait()
 	noneWaits(t, db)
 }
 
