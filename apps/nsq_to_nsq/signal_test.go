@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -54,6 +55,23 @@ func startProcess(t *testing.T) *process {
 	return &process{p, address("TCP"), "http://" + address("HTTP")}
 }
 
+// freeze stops the program, and waits until it does not answer any more: a signal
+// does not stop all of a process at once.
+func (p *process) freeze(t *testing.T) {
+	t.Helper()
+	p.Signal(syscall.SIGSTOP)
+	client := &http.Client{Timeout: 200 * time.Millisecond}
+	nsqtest.Eventually(t, "nsqd does not answer any more", func() bool {
+		resp, err := client.Get(p.url + "/ping")
+		if err != nil {
+			return true
+		}
+		resp.Body.Close()
+		return false
+	})
+	client.CloseIdleConnections()
+}
+
 // left returns how many messages of topic t the program has not finished.
 func (p *process) left(t *testing.T) int {
 	s, _ := channelStats(t, p.url, "t", "nsq_to_nsq")
@@ -78,7 +96,7 @@ func TestDestinationHangs(t *testing.T) {
 			bodies := numbers(20_000)
 			tooltest.Publish(t, from, "t", bodies[:1000]...)
 			nsqtest.Eventually(t, "both have messages", func() bool { return topicDepth(t, a.url, "t") > 20 && topicDepth(t, b.url, "t") > 20 })
-			a.Signal(syscall.SIGSTOP)
+			a.freeze(t)
 			tooltest.Publish(t, from, "t", bodies[1000:]...)
 			start := time.Now()
 			nsqtest.Eventually(t, "the other works on", func() bool { return topicDepth(t, b.url, "t") > 17_000 })
@@ -109,7 +127,7 @@ func TestSignalWhileDestinationHangs(t *testing.T) {
 	p := forwarding(t, from, []tooltest.Broker{to}, "-topic=t", "-consumer-opt=msg_timeout,2s")
 	tooltest.Publish(t, from, "t", "first")
 	nsqtest.Eventually(t, "a message is there", func() bool { return topicDepth(t, to.url, "t") == 1 })
-	to.Signal(syscall.SIGSTOP)
+	to.freeze(t)
 	tooltest.Publish(t, from, "t", numbers(10)...)
 	nsqtest.Eventually(t, "messages are in flight", func() bool {
 		s, _ := channelStats(t, from.url, "t", "nsq_to_nsq")
@@ -132,7 +150,7 @@ func TestSlowDestination(t *testing.T) {
 	p := forwarding(t, from, []tooltest.Broker{to}, "-topic=t", "-consumer-opt=msg_timeout,1s")
 	tooltest.Publish(t, from, "t", "first")
 	nsqtest.Eventually(t, "a message is there", func() bool { return topicDepth(t, to.url, "t") == 1 })
-	to.Signal(syscall.SIGSTOP)
+	to.freeze(t)
 	start := time.Now()
 	tooltest.Publish(t, from, "t", numbers(100)...)
 	nsqtest.Eventually(t, "three time-outs have passed", func() bool { return time.Since(start) > 3*time.Second })
