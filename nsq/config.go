@@ -66,8 +66,9 @@ type Config struct {
 
 	// With more connections than MaxInFlight, they take turns with a RDY of 1.
 	// A turn ends early when it has lasted LowRdyTimeout, or when no message
-	// came for LowRdyIdleTimeout; in any case every connection gets its turn
-	// within RDYRedistributeInterval, or after 50ms for each before it.
+	// came for LowRdyIdleTimeout. Every connection gets its turn within
+	// RDYRedistributeInterval, or after 50ms for each before it, unless handlers
+	// are slow: what is in flight is first answered, or LowRdyTimeout goes by.
 	LowRdyIdleTimeout       time.Duration `opt:"low_rdy_idle_timeout" min:"1s" max:"5m" default:"10s"`
 	LowRdyTimeout           time.Duration `opt:"low_rdy_timeout" min:"1s" max:"5m" default:"30s"`
 	RDYRedistributeInterval time.Duration `opt:"rdy_redistribute_interval" min:"1ms" max:"5s" default:"5s"`
