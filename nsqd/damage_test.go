@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -245,11 +246,11 @@ func TestDamageTable(t *testing.T) {
 			inTopic := consumeDamaged(t, n, "alone", lost)
 
 			s := newAPI(t, n).stats("")
-			for _, stats := range s.Topics {
-				found, where := stats.Damage, stats.Name
+			for _, topic := range s.Topics {
+				found, where := topic.Damage, topic.Name
 				switch where {
 				case "t":
-					found, where = stats.Channels[0].Damage, "t:c"
+					found, where = topic.Channels[0].Damage, "t:c"
 				case "alone":
 				default:
 					continue // the clients' own
@@ -259,7 +260,7 @@ func TestDamageTable(t *testing.T) {
 					t.Errorf("%s: the log names no file: %s", where, log.String())
 				}
 			}
-			var total nsqd.DamageStats
+			var total stats.Damage
 			if s.Damage != nil {
 				total = *s.Damage
 			}
@@ -273,10 +274,10 @@ func TestDamageTable(t *testing.T) {
 
 // wantDamage checks a queue's counters. Without a good meta file it is not known
 // how many messages there were.
-func wantDamage(t *testing.T, name string, found *nsqd.DamageStats, lost []int, meta bool) {
+func wantDamage(t *testing.T, name string, found *stats.Damage, lost []int, meta bool) {
 	t.Helper()
 	if found == nil {
-		found = &nsqd.DamageStats{}
+		found = &stats.Damage{}
 	}
 	if (found.Metas > 0) != meta && meta {
 		t.Errorf("%s: damage %+v, although the meta file was rebuilt", name, *found)

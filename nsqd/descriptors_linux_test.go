@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
-	"github.com/seed893f581e/nsq/nsqd"
 )
 
 // 600 clients come at once to a broker that may open 160 files, of which its
@@ -67,12 +67,12 @@ func TestMoreClientsThanDescriptors(t *testing.T) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	var stats nsqd.Stats
-	if err := json.Unmarshal(fetch(t, api, b, "GET", "/stats?format=json"), &stats); err != nil {
+	var snapshot stats.Stats
+	if err := json.Unmarshal(fetch(t, api, b, "GET", "/stats?format=json"), &snapshot); err != nil {
 		t.Fatal(err)
 	}
 	onDisk := int64(0)
-	for _, t := range stats.Topics {
+	for _, t := range snapshot.Topics {
 		onDisk += t.BackendDepth
 	}
 	t.Logf("%d publishers were served in %v, /ping within %v; then %d messages are on disk and %d of %d files open",
@@ -87,7 +87,7 @@ func TestMoreClientsThanDescriptors(t *testing.T) {
 	nsqtest.Eventually(t, "every message that was acknowledged has come", func() bool {
 		return got.len() == publishers*messages
 	})
-	for _, s := range stats.Topics {
+	for _, s := range snapshot.Topics {
 		fetch(t, api, b, "POST", "/topic/delete?topic="+s.Name) // closes its consumers
 	}
 	running.Wait()

@@ -7,6 +7,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/diskq"
 	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/netlimit"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -76,24 +77,16 @@ func plausibleHeader(header []byte) bool {
 // endOfTime is beyond every plausible time of a message.
 var endOfTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 
-// DamageStats is what was found damaged in disk queues, and skipped.
-type DamageStats struct {
-	Ranges  int64 `json:"ranges"`          // of bytes, or files
-	Bytes   int64 `json:"bytes"`           // in them
-	Records int64 `json:"records"`         // messages lost, as far as is known
-	Metas   int64 `json:"metas,omitempty"` // meta files that had to be rebuilt
-}
-
 // damageStats returns nil where nothing is damaged.
-func damageStats(d diskq.Damage) *DamageStats {
+func damageStats(d diskq.Damage) *stats.Damage {
 	if d == (diskq.Damage{}) {
 		return nil
 	}
-	return &DamageStats{Ranges: d.Ranges, Bytes: d.Bytes, Records: d.Records, Metas: d.Metas}
+	return &stats.Damage{Ranges: d.Ranges, Bytes: d.Bytes, Records: d.Records, Metas: d.Metas}
 }
 
 // damage returns what was found damaged on the queue's disk, or nil.
-func (q *queue) damage() *DamageStats {
+func (q *queue) damage() *stats.Damage {
 	if q.disk == nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/seed893f581e/nsq/internal/auth"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -64,7 +65,7 @@ func (n *NSQD) DeleteTopics() error {
 func (n *NSQD) Panics() uint64 { return n.env.panics.Load() }
 
 // Stats returns a snapshot of everything.
-func (n *NSQD) Stats() Stats { return n.stats(statsFilter{clients: true, memory: true}) }
+func (n *NSQD) Stats() stats.Stats { return n.stats(statsFilter{clients: true, memory: true}) }
 
 // RecordsLatency reports whether a channel keeps latencies.
 func (n *NSQD) RecordsLatency(topic, channel string) bool {

@@ -12,6 +12,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/httpapi"
 	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/sockets"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -121,29 +122,13 @@ func (s *httpServer) ping(*http.Request) (any, error) {
 	return healthText(nil), nil
 }
 
-// nodeInfo is the answer to /info. Durations are in nanoseconds.
-type nodeInfo struct {
-	Version                string `json:"version"`
-	BroadcastAddress       string `json:"broadcast_address"`
-	Hostname               string `json:"hostname"`
-	HTTPPort               int    `json:"http_port"`
-	TCPPort                int    `json:"tcp_port"`
-	StartTime              int64  `json:"start_time"` // seconds since the Unix epoch
-	MaxHeartbeatInterval   int64  `json:"max_heartbeat_interval"`
-	MaxOutputBufferSize    int64  `json:"max_output_buffer_size"`
-	MaxOutputBufferTimeout int64  `json:"max_output_buffer_timeout"`
-	MaxDeflateLevel        int    `json:"max_deflate_level"`
-	TopologyZone           string `json:"topology_zone"`
-	TopologyRegion         string `json:"topology_region"`
-}
-
 func (s *httpServer) info(*http.Request) (any, error) {
 	hostname, err := os.Hostname()
 	if err != nil {
 		return nil, err
 	}
 	opts := s.n.opts
-	return nodeInfo{
+	return stats.Info{
 		Version:                version.Binary,
 		BroadcastAddress:       s.n.broadcastAddress(),
 		Hostname:               hostname,

@@ -19,9 +19,9 @@ func (s *httpServer) stats(r *http.Request) (any, error) {
 	}
 	filter.topic, _ = q.Lookup("topic")
 	filter.channel, _ = q.Lookup("channel")
-	stats := s.n.stats(filter)
+	snapshot := s.n.stats(filter)
 	if q.Is("format", "json") {
-		return stats, nil
+		return snapshot, nil
 	}
-	return stats.text(s.n.started, time.Now()), nil
+	return statsText(&snapshot, s.n.started, time.Now()), nil
 }

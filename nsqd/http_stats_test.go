@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/version"
 	"github.com/seed893f581e/nsq/nsqd"
 )
@@ -52,7 +53,7 @@ func TestHTTPStatsOfABusyBroker(t *testing.T) {
 		if len(s.Topics) != 2 || len(s.Topics[1].Channels) != 2 || len(s.Topics[1].Channels[1].Clients) != 1 || len(s.Producers) != 2 {
 			t.Fatalf("got %+v", s)
 		}
-		for _, c := range []*nsqd.ClientStats{&s.Topics[1].Channels[1].Clients[0], &s.Producers[0], &s.Producers[1]} {
+		for _, c := range []*stats.Client{&s.Topics[1].Channels[1].Clients[0], &s.Producers[0], &s.Producers[1]} {
 			if c.Connected < began || c.Connected > time.Now().Unix() {
 				t.Errorf("%s is connected since %d, now is %d", c.ClientID, c.Connected, began)
 			}

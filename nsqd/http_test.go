@@ -18,6 +18,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/certs/certstest"
 	"github.com/seed893f581e/nsq/internal/httpapi/httpapitest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/version"
 	"github.com/seed893f581e/nsq/nsqd"
 )
@@ -106,7 +107,7 @@ func (a *api) pub(topic, body string) {
 }
 
 // stats returns the answer to /stats with that query, as JSON.
-func (a *api) stats(query string) (s nsqd.Stats) {
+func (a *api) stats(query string) (s stats.Stats) {
 	a.tb.Helper()
 	_, text, err := a.try("GET", "/stats?format=json&"+query, nil)
 	if err == nil {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/certs/certstest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
 )
@@ -417,13 +418,13 @@ func TestStatisticsShowTheLayers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var stats nsqd.Stats
-		err = errors.Join(json.NewDecoder(resp.Body).Decode(&stats), resp.Body.Close())
-		if err != nil || len(stats.Producers) != 1 {
-			t.Fatalf("%s: %d producers, %v", w.name, len(stats.Producers), err)
+		var snapshot stats.Stats
+		err = errors.Join(json.NewDecoder(resp.Body).Decode(&snapshot), resp.Body.Close())
+		if err != nil || len(snapshot.Producers) != 1 {
+			t.Fatalf("%s: %d producers, %v", w.name, len(snapshot.Producers), err)
 		}
-		p := stats.Producers[0]
-		want := nsqd.ClientStats{}
+		p := snapshot.Producers[0]
+		want := stats.Client{}
 		for _, layer := range w.layers {
 			switch layer {
 			case "tls":
@@ -435,7 +436,7 @@ func TestStatisticsShowTheLayers(t *testing.T) {
 				want.Deflate = true
 			}
 		}
-		got := nsqd.ClientStats{
+		got := stats.Client{
 			TLS: p.TLS, TLSVersion: p.TLSVersion, TLSCipherSuite: p.TLSCipherSuite, TLSProtocol: p.TLSProtocol, TLSProtocolIsSet: p.TLSProtocolIsSet,
 			Snappy: p.Snappy, Deflate: p.Deflate,
 		}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/latency"
+	"github.com/seed893f581e/nsq/internal/stats"
 )
 
 // countLatency notes that a message is finished, for recordLatency, where
@@ -41,13 +42,13 @@ func (ch *channel) latencies() (d latency.Distribution) {
 }
 
 // latencyStats returns the percentiles that are configured, in their order.
-func latencyStats(opts *Options, d *latency.Distribution) LatencyStats {
-	s := LatencyStats{
+func latencyStats(opts *Options, d *latency.Distribution) stats.Latency {
+	s := stats.Latency{
 		Count:       int(d.Count()),
-		Percentiles: make([]Percentile, len(opts.E2EProcessingLatencyPercentiles)),
+		Percentiles: make([]stats.Percentile, len(opts.E2EProcessingLatencyPercentiles)),
 	}
 	for i, q := range opts.E2EProcessingLatencyPercentiles {
-		s.Percentiles[i] = Percentile{Quantile: q, Value: d.Quantile(q)}
+		s.Percentiles[i] = stats.Percentile{Quantile: q, Value: d.Quantile(q)}
 	}
 	return s
 }

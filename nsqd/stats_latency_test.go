@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
 )
@@ -18,7 +19,7 @@ import (
 func wantLatency(t *testing.T, n *nsqd.NSQD, want string) {
 	t.Helper()
 	got := ""
-	show := func(name string, l nsqd.LatencyStats) {
+	show := func(name string, l stats.Latency) {
 		if got != "" {
 			got += "; "
 		}

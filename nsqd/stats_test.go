@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -70,7 +71,7 @@ Producers:
    [V2 web-1.local:38382 go-nsq/1.1.0] msgs: 6        topics: orders=6 connected: 1s
 `
 
-func parseSample(t *testing.T) (s Stats) {
+func parseSample(t *testing.T) (s stats.Stats) {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(sampleStats))
 	d.DisallowUnknownFields()
@@ -110,11 +111,11 @@ func TestStatsAsText(t *testing.T) {
 	started := time.Unix(1795291499, 0).UTC()
 	now := started.Add(1008852845)
 	s := parseSample(t)
-	wantText(t, s.text(started, now), fmt.Sprintf(samplePage, version.String("nsqd")))
+	wantText(t, statsText(&s, started, now), fmt.Sprintf(samplePage, version.String("nsqd")))
 
 	t.Run("without memory, topics and producers", func(t *testing.T) {
-		s := Stats{Health: "NOK - no"}
-		wantText(t, s.text(started, now), version.String("nsqd")+`
+		s := stats.Stats{Health: "NOK - no"}
+		wantText(t, statsText(&s, started, now), version.String("nsqd")+`
 start_time 2026-11-21T20:04:59Z
 uptime 1.008852845s
 
@@ -126,17 +127,17 @@ Producers: None
 `)
 	})
 	t.Run("paused topics, consumers that publish, unix sockets, hostile names", func(t *testing.T) {
-		s := Stats{Health: "OK", Topics: []TopicStats{
+		s := stats.Stats{Health: "OK", Topics: []stats.Topic{
 			{Name: "a", Paused: true},
-			{Name: strings.Repeat("b", 20), Depth: 123456, Channels: []ChannelStats{{
+			{Name: strings.Repeat("b", 20), Depth: 123456, Channels: []stats.Channel{{
 				Name: "c",
-				Clients: []ClientStats{
+				Clients: []stats.Client{
 					{Version: "V2", Hostname: "h", RemoteAddress: "@", UserAgent: "x\ny\x1b[2J", Connected: 1795291400},
-					{Version: "V2", Hostname: "h", RemoteAddress: "[::1]:5", Connected: 1795287800, Published: []PubCount{{"a", 1}, {"b", 2}}},
+					{Version: "V2", Hostname: "h", RemoteAddress: "[::1]:5", Connected: 1795287800, Published: []stats.PubCount{{Topic: "a", Count: 1}, {Topic: "b", Count: 2}}},
 				},
 			}}},
 		}}
-		wantText(t, s.text(started, now), version.String("nsqd")+`
+		wantText(t, statsText(&s, started, now), version.String("nsqd")+`
 start_time 2026-11-21T20:04:59Z
 uptime 1.008852845s
 
@@ -165,8 +166,8 @@ func TestLatencyUnits(t *testing.T) {
 		1.5e9:  "1.5s",
 		1.5e13: "15000.0s",
 	} {
-		l := LatencyStats{Percentiles: []Percentile{{Quantile: 1, Value: value}}}
-		if got := l.text(); got != want {
+		l := stats.Latency{Percentiles: []stats.Percentile{{Quantile: 1, Value: value}}}
+		if got := latencyText(&l); got != want {
 			t.Errorf("%v: %s, want %s", value, got, want)
 		}
 	}

@@ -7,11 +7,12 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
-// text returns the snapshot as the page that people and their scripts read.
-func (s *Stats) text(started, now time.Time) string {
+// statsText returns a snapshot as the page that people and their scripts read.
+func statsText(s *stats.Stats, started, now time.Time) string {
 	p := &statsPage{now: now}
 	p.line("%s", version.String("nsqd"))
 	p.line("start_time %s", started.Format(time.RFC3339))
@@ -57,7 +58,7 @@ func (p *statsPage) line(format string, args ...any) {
 	p.WriteByte('\n')
 }
 
-func (p *statsPage) memory(m *MemoryStats) {
+func (p *statsPage) memory(m *stats.Memory) {
 	p.line("Memory:")
 	for _, f := range []struct {
 		name  string
@@ -77,28 +78,28 @@ func (p *statsPage) memory(m *MemoryStats) {
 	}
 }
 
-func (p *statsPage) topic(t *TopicStats) {
+func (p *statsPage) topic(t *stats.Topic) {
 	p.line("%s[%-15s] depth: %-5d be-depth: %-5d msgs: %-8d e2e%%: %s",
-		pausedMark(t.Paused), t.Name, t.Depth, t.BackendDepth, t.Messages, t.E2E.text())
+		pausedMark(t.Paused), t.Name, t.Depth, t.BackendDepth, t.Messages, latencyText(&t.E2E))
 	for i := range t.Channels {
 		p.channel(&t.Channels[i])
 	}
 }
 
-func (p *statsPage) channel(ch *ChannelStats) {
+func (p *statsPage) channel(ch *stats.Channel) {
 	p.line("   %s[%-25s] depth: %-5d be-depth: %-5d inflt: %-4d def: %-4d re-q: %-5d timeout: %-5d msgs: %-8d e2e%%: %s",
-		pausedMark(ch.Paused), ch.Name, ch.Depth, ch.BackendDepth, ch.InFlight, ch.Deferred, ch.Requeues, ch.Timeouts, ch.Messages, ch.E2E.text())
+		pausedMark(ch.Paused), ch.Name, ch.Depth, ch.BackendDepth, ch.InFlight, ch.Deferred, ch.Requeues, ch.Timeouts, ch.Messages, latencyText(&ch.E2E))
 	for i := range ch.Clients {
 		p.client("        ", &ch.Clients[i])
 	}
 }
 
 // client shows a connection as a producer once it has published.
-func (p *statsPage) client(indent string, c *ClientStats) {
+func (p *statsPage) client(indent string, c *stats.Client) {
 	connected := p.now.Sub(time.Unix(c.Connected, 0)).Truncate(time.Second)
 	if len(c.Published) == 0 {
 		p.line("%s[%s %-21s] state: %d inflt: %-4d rdy: %-4d fin: %-8d re-q: %-8d msgs: %-8d connected: %s",
-			indent, c.Version, c.name(), c.State, c.InFlight, c.ReadyCount, c.Finished, c.Requeued, c.Messages, connected)
+			indent, c.Version, connectionName(c), c.State, c.InFlight, c.ReadyCount, c.Finished, c.Requeued, c.Messages, connected)
 		return
 	}
 	var total uint64
@@ -108,7 +109,7 @@ func (p *statsPage) client(indent string, c *ClientStats) {
 		topics = append(topics, fmt.Sprintf("%s=%d", t.Topic, t.Count))
 	}
 	p.line("%s[%s %-21s] msgs: %-8d topics: %s connected: %s",
-		indent, c.Version, c.name(), total, strings.Join(topics, ","), connected)
+		indent, c.Version, connectionName(c), total, strings.Join(topics, ","), connected)
 }
 
 func pausedMark(paused bool) string {
@@ -118,9 +119,9 @@ func pausedMark(paused bool) string {
 	return "   "
 }
 
-// name is host, port and user agent of a connection. What the client said of
+// connectionName is host, port and user agent of a connection. What the client said of
 // itself cannot break the line.
-func (c *ClientStats) name() string {
+func connectionName(c *stats.Client) string {
 	name := c.Hostname
 	if _, port, err := net.SplitHostPort(c.RemoteAddress); err == nil {
 		name += ":" + port
@@ -133,7 +134,7 @@ func (c *ClientStats) name() string {
 	}, name+" "+c.UserAgent)
 }
 
-func (l *LatencyStats) text() string {
+func latencyText(l *stats.Latency) string {
 	var values []string
 	for _, p := range l.Percentiles {
 		value, unit := p.Value, "ns"

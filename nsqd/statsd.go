@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/statsd"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -75,7 +76,7 @@ func (p *statsdPusher) push(ctx context.Context) error {
 	}
 	defer conn.Close()
 	s := p.n.stats(statsFilter{memory: opts.StatsdMemStats})
-	s.addTo(p.metrics, opts.StatsdExcludeEphemeral)
+	addStats(p.metrics, &s, opts.StatsdExcludeEphemeral)
 	return statsd.Send(ctx, conn, p.metrics.Flush(), opts.StatsdInterval-statsdQuiet)
 }
 
@@ -93,33 +94,33 @@ func (p *statsdPusher) report(err error) {
 	}
 }
 
-// addTo adds every metric of the snapshot, by topic and channel.
-func (s *Stats) addTo(m *statsd.Metrics, withoutEphemeral bool) {
+// addStats adds every metric of a snapshot, by topic and channel.
+func addStats(m *statsd.Metrics, s *stats.Stats, withoutEphemeral bool) {
 	for i := range s.Topics {
 		if t := &s.Topics[i]; !withoutEphemeral || !wire.IsEphemeral(t.Name) {
-			t.addTo(m, withoutEphemeral)
+			addTopic(m, t, withoutEphemeral)
 		}
 	}
 	if s.Memory != nil {
-		s.Memory.addTo(m)
+		addMemory(m, s.Memory)
 	}
 }
 
-func (t *TopicStats) addTo(m *statsd.Metrics, withoutEphemeral bool) {
+func addTopic(m *statsd.Metrics, t *stats.Topic, withoutEphemeral bool) {
 	prefix := "topic." + t.Name + "."
 	m.Counter(prefix+"message_count", t.Messages)
 	m.Counter(prefix+"message_bytes", t.Bytes)
 	m.Gauge(prefix+"depth", uint64(t.Depth))
 	m.Gauge(prefix+"backend_depth", uint64(t.BackendDepth))
-	t.E2E.addTo(m, prefix)
+	addLatency(m, &t.E2E, prefix)
 	for i := range t.Channels {
 		if ch := &t.Channels[i]; !withoutEphemeral || !wire.IsEphemeral(ch.Name) {
-			ch.addTo(m, prefix+"channel."+ch.Name+".")
+			addChannel(m, ch, prefix+"channel."+ch.Name+".")
 		}
 	}
 }
 
-func (ch *ChannelStats) addTo(m *statsd.Metrics, prefix string) {
+func addChannel(m *statsd.Metrics, ch *stats.Channel, prefix string) {
 	m.Counter(prefix+"message_count", ch.Messages)
 	m.Gauge(prefix+"depth", uint64(ch.Depth))
 	m.Gauge(prefix+"backend_depth", uint64(ch.BackendDepth))
@@ -128,17 +129,17 @@ func (ch *ChannelStats) addTo(m *statsd.Metrics, prefix string) {
 	m.Counter(prefix+"requeue_count", ch.Requeues)
 	m.Counter(prefix+"timeout_count", ch.Timeouts)
 	m.Gauge(prefix+"clients", uint64(ch.ClientCount))
-	ch.E2E.addTo(m, prefix)
+	addLatency(m, &ch.E2E, prefix)
 }
 
-// addTo names each percentile by its whole percents, as graphs know it.
-func (l *LatencyStats) addTo(m *statsd.Metrics, prefix string) {
+// addLatency names each percentile by its whole percents, as graphs know it.
+func addLatency(m *statsd.Metrics, l *stats.Latency, prefix string) {
 	for _, p := range l.Percentiles {
 		m.Gauge(fmt.Sprintf("%se2e_processing_latency_%.0f", prefix, 100*p.Quantile), uint64(p.Value))
 	}
 }
 
-func (mem *MemoryStats) addTo(m *statsd.Metrics) {
+func addMemory(m *statsd.Metrics, mem *stats.Memory) {
 	m.Gauge("mem.heap_objects", mem.HeapObjects)
 	m.Gauge("mem.heap_idle_bytes", mem.HeapIdleBytes)
 	m.Gauge("mem.heap_in_use_bytes", mem.HeapInUseBytes)

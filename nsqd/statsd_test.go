@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/statsd"
 )
 
@@ -56,8 +57,8 @@ mem.gc_runs:0|c
 `
 
 // metricsText returns a round as one text.
-func metricsText(m *statsd.Metrics, s *Stats, withoutEphemeral bool) string {
-	s.addTo(m, withoutEphemeral)
+func metricsText(m *statsd.Metrics, s *stats.Stats, withoutEphemeral bool) string {
+	addStats(m, s, withoutEphemeral)
 	return string(bytes.Join(m.Flush(), nil))
 }
 
@@ -93,9 +94,9 @@ func TestMetricsOfASnapshot(t *testing.T) {
 }
 
 func TestMetricsOfEphemeralTopicsAndChannels(t *testing.T) {
-	s := Stats{Topics: []TopicStats{
-		{Name: "a.b#ephemeral", Channels: []ChannelStats{{Name: "c"}}},
-		{Name: "t", Channels: []ChannelStats{{Name: "c"}, {Name: "x#ephemeral"}}},
+	s := stats.Stats{Topics: []stats.Topic{
+		{Name: "a.b#ephemeral", Channels: []stats.Channel{{Name: "c"}}},
+		{Name: "t", Channels: []stats.Channel{{Name: "c"}, {Name: "x#ephemeral"}}},
 	}}
 	for withoutEphemeral, want := range map[bool]string{
 		false: "topic.a.b#ephemeral. topic.a.b#ephemeral.channel.c. topic.t. topic.t.channel.c. topic.t.channel.x#ephemeral.",
@@ -114,9 +115,9 @@ func TestMetricsOfEphemeralTopicsAndChannels(t *testing.T) {
 }
 
 func TestLatencyNames(t *testing.T) {
-	l := LatencyStats{Percentiles: []Percentile{{1, 3}, {0.999, 2}, {0.99, 1.9}, {0.5, 0}, {0.07, 0}}}
+	l := stats.Latency{Percentiles: []stats.Percentile{{Quantile: 1, Value: 3}, {Quantile: 0.999, Value: 2}, {Quantile: 0.99, Value: 1.9}, {Quantile: 0.5, Value: 0}, {Quantile: 0.07, Value: 0}}}
 	m := statsd.NewMetrics("", 508)
-	l.addTo(m, "x.")
+	addLatency(m, &l, "x.")
 	want := "x.e2e_processing_latency_100:3|g\nx.e2e_processing_latency_100:2|g\nx.e2e_processing_latency_99:1|g\nx.e2e_processing_latency_50:0|g\nx.e2e_processing_latency_7:0|g\n"
 	if got := string(bytes.Join(m.Flush(), nil)); got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
-	"github.com/seed893f581e/nsq/nsqd"
 )
 
 // start starts the program with a topic and a broker.
@@ -174,7 +174,7 @@ func numbers(n int) []string {
 }
 
 // channel returns the statistics of the program's channel.
-func channel(t *testing.T, d *nsqtest.NSQD) nsqd.ChannelStats {
+func channel(t *testing.T, d *nsqtest.NSQD) stats.Channel {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(d.HTTPURL() + "/stats?format=json&topic=t&channel=nsq_to_http")
@@ -182,14 +182,14 @@ func channel(t *testing.T, d *nsqtest.NSQD) nsqd.ChannelStats {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var stats nsqd.Stats
-	if err := json.NewDecoder(resp.Body).Decode(&stats); err != nil {
+	var snapshot stats.Stats
+	if err := json.NewDecoder(resp.Body).Decode(&snapshot); err != nil {
 		t.Fatal(err)
 	}
-	if len(stats.Topics) == 0 || len(stats.Topics[0].Channels) == 0 {
-		return nsqd.ChannelStats{}
+	if len(snapshot.Topics) == 0 || len(snapshot.Topics[0].Channels) == 0 {
+		return stats.Channel{}
 	}
-	return stats.Topics[0].Channels[0]
+	return snapshot.Topics[0].Channels[0]
 }
 
 // finished waits until the program has finished n messages.
