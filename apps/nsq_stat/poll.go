@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/cluster"
+	"github.com/seed893f581e/nsq/internal/stats"
 )
 
 // poller asks daemons about a channel. All are asked at the same time, and one
@@ -35,11 +31,15 @@ func (p *poller) poll(ctx context.Context) (sample, error) {
 	}
 	known := false // the topic, to any of them
 	for _, a := range answers {
-		t, ok := a.topic(p.o.topic)
-		known = known || ok
-		if c, ok := t.channel(p.o.channel); ok {
+		t := slices.IndexFunc(a.Topics, func(t stats.Topic) bool { return t.Name == p.o.topic })
+		if t < 0 {
+			continue
+		}
+		known = true
+		channels := a.Topics[t].Channels
+		if c := slices.IndexFunc(channels, func(c stats.Channel) bool { return c.Name == p.o.channel }); c >= 0 {
 			s.nsqds++
-			s.add(c.channelStats)
+			s.add(&channels[c])
 		}
 	}
 	switch {
@@ -51,107 +51,60 @@ func (p *poller) poll(ctx context.Context) (sample, error) {
 	return s, nil
 }
 
-// answers asks the given nsqds, or those that the nsqlookupds list.
-func (p *poller) answers(ctx context.Context) ([]stats, error) {
+// answers asks the given nsqds, or those that the nsqlookupds list. They are asked
+// for all channels of the topic: an nsqd would not say whether it is the topic or
+// the channel that it does not have.
+func (p *poller) answers(ctx context.Context) ([]*stats.Stats, error) {
+	ask := func(addr string) (*stats.Stats, error) {
+		return p.client.Stats(ctx, addr, cluster.StatsQuery{Topic: p.o.topic})
+	}
 	if len(*p.o.lookupds) == 0 {
-		answers, err := ask(*p.o.nsqds, func(addr string) (stats, error) { return p.stats(ctx, addr) })
+		answers, err := all(cluster.Ask(*p.o.nsqds, ask))
 		if err != nil {
 			return nil, fmt.Errorf("ERROR: failed to get topic producers - %w", err)
 		}
 		return answers, nil
 	}
-	listed, err := ask(*p.o.lookupds, func(addr string) ([]string, error) { return p.lookup(ctx, addr) })
+	listed, err := all(cluster.Ask(*p.o.lookupds, func(addr string) ([]string, error) { return p.lookup(ctx, addr) }))
 	if err != nil {
 		return nil, fmt.Errorf("ERROR: failed to get topic producers - %w", err)
 	}
 	nsqds := slices.Concat(listed...)
 	slices.Sort(nsqds)
-	answers, err := ask(slices.Compact(nsqds), func(addr string) (stats, error) { return p.stats(ctx, addr) })
+	answers, err := all(cluster.Ask(slices.Compact(nsqds), ask))
 	if err != nil {
 		return nil, fmt.Errorf("ERROR: failed to get nsqd stats - %w", err)
 	}
 	return answers, nil
 }
 
-// ask calls f for all addresses at the same time and returns what it returns, in
-// their order, or an error that names those it failed for.
-func ask[T any](addresses []string, f func(addr string) (T, error)) ([]T, error) {
-	answers := make([]T, len(addresses))
-	errs := make([]error, len(addresses))
-	var all sync.WaitGroup
-	for i, addr := range addresses {
-		all.Go(func() {
-			if answers[i], errs[i] = f(addr); errs[i] != nil {
-				errs[i] = fmt.Errorf("%s: %w", addr, errs[i])
-			}
-		})
+// all returns what the daemons answered, or an error that names those that did
+// not.
+func all[T any](answers []cluster.Answer[T]) ([]T, error) {
+	values := make([]T, len(answers))
+	var failed []string
+	for i, a := range answers {
+		values[i] = a.Value
+		if a.Err != nil {
+			failed = append(failed, a.Address+": "+a.Err.Error())
+		}
 	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	if failed != nil {
+		return nil, errors.New(strings.Join(failed, "; "))
 	}
-	return answers, nil
+	return values, nil
 }
 
 // lookup returns the HTTP addresses of the nsqds that have the topic according to
 // an nsqlookupd.
 func (p *poller) lookup(ctx context.Context, addr string) ([]string, error) {
-	var answer struct {
-		Producers []struct {
-			BroadcastAddress string `json:"broadcast_address"`
-			HTTPPort         int    `json:"http_port"`
-		} `json:"producers"`
-	}
-	err := p.client.Get(ctx, addr, "/lookup", url.Values{"topic": {p.o.topic}}, &answer)
-	if e, ok := errors.AsType[*cluster.StatusError](err); ok && e.Status == http.StatusNotFound && e.Message == "TOPIC_NOT_FOUND" {
+	answer, err := p.client.Lookup(ctx, addr, p.o.topic)
+	if cluster.TopicNotFound(err) {
 		return nil, nil // others may know it
 	}
 	var nsqds []string
 	for _, n := range answer.Producers {
-		nsqds = append(nsqds, net.JoinHostPort(n.BroadcastAddress, strconv.Itoa(n.HTTPPort)))
+		nsqds = append(nsqds, n.HTTPAddress())
 	}
 	return nsqds, err
-}
-
-// stats asks an nsqd, for all channels of the topic: it would not say whether it
-// is the topic or the channel that it does not have.
-func (p *poller) stats(ctx context.Context, addr string) (s stats, err error) {
-	err = p.client.Get(ctx, addr, "/stats", url.Values{
-		"format":          {"json"},
-		"topic":           {p.o.topic},
-		"include_clients": {"false"},
-		"include_mem":     {"false"},
-	}, &s)
-	return s, err
-}
-
-// stats is the part we want of what an nsqd says.
-type stats struct {
-	Topics []topicStats `json:"topics"` // others may be among them: old nsqds do not select
-}
-
-type topicStats struct {
-	Name     string         `json:"topic_name"`
-	Channels []namedChannel `json:"channels"`
-}
-
-type namedChannel struct {
-	Name string `json:"channel_name"`
-	channelStats
-}
-
-func (s stats) topic(name string) (t topicStats, ok bool) {
-	i := slices.IndexFunc(s.Topics, func(t topicStats) bool { return t.Name == name })
-	if i < 0 {
-		return t, false
-	}
-	return s.Topics[i], true
-}
-
-func (t topicStats) channel(name string) (c namedChannel, ok bool) {
-	i := slices.IndexFunc(t.Channels, func(c namedChannel) bool { return c.Name == name })
-	if i < 0 {
-		return c, false
-	}
-	return t.Channels[i], true
 }

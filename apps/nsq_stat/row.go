@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/stats"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 	headerEvery = 25
 )
 
-// channelStats are what nsqd says of a channel, or the sums of what several do.
+// channelStats are the sums of what nsqds say of a channel.
 type channelStats struct {
 	Depth        int64 `json:"depth"`         // in memory and on disk
 	BackendDepth int64 `json:"backend_depth"` // on disk
@@ -28,15 +30,15 @@ type channelStats struct {
 	Clients      int64 `json:"client_count"`
 }
 
-func (s *channelStats) add(other channelStats) {
-	s.Depth += other.Depth
-	s.BackendDepth += other.BackendDepth
-	s.InFlight += other.InFlight
-	s.Deferred += other.Deferred
-	s.Requeued += other.Requeued
-	s.TimedOut += other.TimedOut
-	s.Messages += other.Messages
-	s.Clients += other.Clients
+func (s *channelStats) add(c *stats.Channel) {
+	s.Depth += c.Depth
+	s.BackendDepth += c.BackendDepth
+	s.InFlight += int64(c.InFlight)
+	s.Deferred += int64(c.Deferred)
+	s.Requeued += int64(c.Requeues)
+	s.TimedOut += int64(c.Timeouts)
+	s.Messages += int64(c.Messages)
+	s.Clients += int64(c.ClientCount)
 }
 
 // sample is what one poll found.

@@ -3,6 +3,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -30,6 +32,7 @@ const contentType = "X-NSQ-Content-Type"
 // Config is what a Client needs to know.
 type Config struct {
 	Dial           Dial          // opens connections, with a time-out of its own
+	TLS            *tls.Config   // for daemons that want HTTPS; nil for the defaults
 	RequestTimeout time.Duration // for a request, from the connection to the last byte of its answer
 	MaxAnswer      int64         // bytes that an answer may have
 	ConnsPerDaemon int           // at a time; they are kept for the next request
@@ -53,6 +56,7 @@ func NewClient(c Config) *Client {
 			Timeout: c.RequestTimeout,
 			Transport: &http.Transport{ // without a proxy: daemons are reached directly
 				DialContext:            bindDial(ctx, c.Dial),
+				TLSClientConfig:        c.TLS,
 				MaxConnsPerHost:        c.ConnsPerDaemon,
 				MaxIdleConnsPerHost:    c.ConnsPerDaemon,
 				IdleConnTimeout:        idleTimeout,
@@ -86,6 +90,9 @@ func (c *Client) Close() {
 type StatusError struct {
 	Status  int
 	Message string // what it gives as the reason, "" for none
+	Body    string // all that it says, cut after a few KiB
+
+	httpsPort int // where it wants to be asked instead, 0 for nowhere
 }
 
 func (e *StatusError) Error() string {
@@ -93,6 +100,12 @@ func (e *StatusError) Error() string {
 		return fmt.Sprintf("answered with status %d", e.Status)
 	}
 	return fmt.Sprintf("answered with status %d %q", e.Status, e.Message)
+}
+
+// TopicNotFound reports whether err says that a daemon does not know the topic.
+func TopicNotFound(err error) bool {
+	e, ok := errors.AsType[*StatusError](err)
+	return ok && e.Status == http.StatusNotFound && e.Message == "TOPIC_NOT_FOUND"
 }
 
 // An AnswerError is what is wrong with an answer that arrived: asked again, the
@@ -108,23 +121,11 @@ func (e *AnswerError) Unwrap() error { return e.Err }
 // object, in into. Errors are a *StatusError, an *AnswerError, or tell why there
 // was no whole answer.
 func (c *Client) Get(ctx context.Context, address, path string, query url.Values, into any) error {
-	u := url.URL{Scheme: "http", Host: address, Path: path, RawQuery: query.Encode()}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Accept", "application/vnd.nsq; version=1.0") // those before 1.0 answer in an envelope without it
-	resp, err := c.http.Do(req)
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // the caller knows the URL
-	}
+	resp, err := c.do(ctx, http.MethodGet, address, path, query)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return statusError(resp)
-	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxAnswer+1))
 	if err != nil {
 		return err
@@ -141,6 +142,51 @@ func (c *Client) Get(ctx context.Context, address, path string, query url.Values
 	return nil
 }
 
+// Post has the daemon with its HTTP API at host:port do something. Errors are
+// those of Get; what else it answers is of no interest.
+func (c *Client) Post(ctx context.Context, address, path string, query url.Values) error {
+	resp, err := c.do(ctx, http.MethodPost, address, path, query)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxMessage)) // the connection can be used again
+	return err
+}
+
+// do returns an answer with status 200. A daemon that answers only over TLS says
+// where, and is asked there.
+func (c *Client) do(ctx context.Context, method, address, path string, query url.Values) (*http.Response, error) {
+	u := url.URL{Scheme: "http", Host: address, Path: path, RawQuery: query.Encode()}
+	resp, err := c.send(ctx, method, &u)
+	if e, ok := errors.AsType[*StatusError](err); ok && e.httpsPort > 0 {
+		u.Scheme, u.Host = "https", net.JoinHostPort(u.Hostname(), strconv.Itoa(e.httpsPort))
+		return c.send(ctx, method, &u)
+	}
+	return resp, err
+}
+
+// send makes one request.
+func (c *Client) send(ctx context.Context, method string, u *url.URL) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/vnd.nsq; version=1.0") // those before 1.0 answer in an envelope without it
+	resp, err := c.http.Do(req)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // the caller knows the URL
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, statusError(resp)
+	}
+	return resp, nil
+}
+
 // statusError reads what an answer that is none says, and no more than is
 // worth it.
 func statusError(resp *http.Response) error {
@@ -148,12 +194,17 @@ func statusError(resp *http.Response) error {
 	var reason struct {
 		Message    string `json:"message"`
 		StatusText string `json:"status_txt"` // in an envelope
+		HTTPSPort  int    `json:"https_port"`
 	}
 	json.Unmarshal(body, &reason) // whatever it is, the status says enough
 	if reason.Message == "" {
 		reason.Message = reason.StatusText
 	}
-	return &StatusError{resp.StatusCode, reason.Message}
+	e := &StatusError{Status: resp.StatusCode, Message: reason.Message, Body: string(body)}
+	if resp.StatusCode == http.StatusForbidden {
+		e.httpsPort = reason.HTTPSPort
+	}
+	return e
 }
 
 // unwrap returns what is in the envelope in which daemons before 1.0 answer, or
