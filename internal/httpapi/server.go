@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -39,6 +40,10 @@ type Config struct {
 	NeedsTLS string                   // where not empty, the JSON that answers every request without TLS, with status 403
 
 	StopTimeout time.Duration // for requests that run when the server closes; 0 for one second
+
+	BasePath string                    // what all paths begin with, as "/nsq"; "" for nothing
+	Header   http.Header               // of every answer; a handler may change what its own has
+	Check    func(*http.Request) error // an error refuses the request before anything is done; nil for none
 }
 
 // A Server routes requests to handlers. It redirects to the right spelling of
@@ -92,10 +97,18 @@ func (s *Server) refuse(status int, code string) http.Handler {
 	})
 }
 
+// handle adds a route below the base path, which is itself the path "/".
+func (s *Server) handle(method, path string, h http.HandlerFunc) {
+	if path == "/" && s.config.BasePath != "" {
+		path = ""
+	}
+	s.routes.HandlerFunc(method, s.config.BasePath+path, h)
+}
+
 // V1 adds a route that answers in the form of "nsq; version=1.0": every answer
 // says so in a header, and errors are JSON.
 func (s *Server) V1(method, path string, h Handler) {
-	s.routes.HandlerFunc(method, path, func(w http.ResponseWriter, r *http.Request) {
+	s.handle(method, path, func(w http.ResponseWriter, r *http.Request) {
 		value, err := h(r)
 		s.respondV1(w, r, value, err)
 	})
@@ -114,7 +127,7 @@ func (s *Server) V1Waiting(method, path string, h Handler) {
 
 // Plain adds a route that answers with plain text, also for errors.
 func (s *Server) Plain(method, path string, h Handler) {
-	s.routes.HandlerFunc(method, path, func(w http.ResponseWriter, r *http.Request) {
+	s.handle(method, path, func(w http.ResponseWriter, r *http.Request) {
 		value, err := h(r)
 		s.respondPlain(w, r, value, err)
 	})
@@ -123,7 +136,7 @@ func (s *Server) Plain(method, path string, h Handler) {
 // Page adds a route whose handler writes the answer itself, of any length and
 // for as long as it takes: the request's context ends when the server closes.
 func (s *Server) Page(method, path string, page http.HandlerFunc) {
-	s.routes.HandlerFunc(method, path, func(w http.ResponseWriter, r *http.Request) {
+	s.handle(method, path, func(w http.ResponseWriter, r *http.Request) {
 		r, cancel := s.untilClose(r)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, maxPageBody)
@@ -228,6 +241,7 @@ func (s *Server) enter() bool {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	resp, r := guard(w, r)
+	maps.Copy(resp.Header(), s.config.Header)
 	defer s.logAccess(resp, r, start)
 	defer s.recoverPanic(resp, r)
 	if !s.enter() {
@@ -239,6 +253,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		resp.Header().Set(versionHeader, version)
 		respond(resp, http.StatusForbidden, typeJSON, []byte(s.config.NeedsTLS))
 		return
+	}
+	if s.config.Check != nil {
+		if err := s.config.Check(r); err != nil {
+			s.respondV1(resp, r, nil, err)
+			return
+		}
 	}
 	s.routes.ServeHTTP(resp, r)
 }

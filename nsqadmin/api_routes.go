@@ -1,0 +1,4 @@
+package nsqadmin
+
+// apiRoutes adds the JSON API.
+func (s *httpServer) apiRoutes() {}

@@ -1,0 +1,79 @@
+package nsqadmin
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/seed893f581e/nsq/internal/httpapi"
+	"github.com/seed893f581e/nsq/internal/netlimit"
+	"github.com/seed893f581e/nsq/internal/sockets"
+)
+
+// httpServer serves pages, the JSON API, and the files of the pages. The base
+// path is httpapi's matter: routes are given without it.
+type httpServer struct {
+	n        *NSQAdmin
+	log      *slog.Logger
+	listener net.Listener
+	server   *httpapi.Server
+
+	access access
+}
+
+// safeHeader is that of every answer: nothing on a page comes from elsewhere,
+// runs that is not a file of ours, or shows inside another site.
+var safeHeader = http.Header{
+	"Content-Security-Policy": {"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"},
+	"X-Content-Type-Options":     {"nosniff"},
+	"X-Frame-Options":            {"DENY"},
+	"Referrer-Policy":            {"same-origin"},
+	"Cross-Origin-Opener-Policy": {"same-origin"},
+	"Cache-Control":              {"no-cache"}, // but for what says otherwise
+}
+
+// listen opens a listener for host:port, with a bound of connections.
+func listen(address string, log *slog.Logger) (net.Listener, error) {
+	size, by, err := netlimit.Bound(0)
+	if err != nil {
+		return nil, err
+	}
+	l, err := sockets.ListenTCP(address)
+	if err != nil {
+		return nil, err
+	}
+	return netlimit.NewPool(size, by, log).Group("HTTP", size).Listener(l), nil
+}
+
+func (s *httpServer) init(n *NSQAdmin, listener net.Listener) {
+	s.n, s.log, s.listener = n, n.log, listener
+	s.access = newAccess(n.opts)
+	s.server = httpapi.NewServer(httpapi.Config{
+		Log:      n.log,
+		OnPanic:  func() { n.panics.Add(1) },
+		BasePath: n.opts.basePath(),
+		Header:   safeHeader,
+		Check:    s.access.checkOrigin,
+	})
+	s.routes()
+}
+
+func (s *httpServer) routes() {
+	s.server.Plain("GET", "/ping", func(*http.Request) (any, error) { return "OK", nil })
+	s.apiRoutes()
+	s.pageRoutes()
+	s.staticRoutes()
+}
+
+// serve answers requests until close.
+func (s *httpServer) serve() error { return s.server.Serve(s.listener) }
+
+// close stops listening and returns when no request runs any more.
+func (s *httpServer) close() error {
+	err := s.server.Close()
+	return errors.Join(err, sockets.CloseListener(s.listener)) // one that was never served is still open
+}
+
+func badRequest(code string) error { return httpapi.Error{Status: http.StatusBadRequest, Code: code} }

