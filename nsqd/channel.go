@@ -30,9 +30,10 @@ type channel struct {
 	timeouts   atomic.Uint64
 	latency    atomic.Pointer[latency.Window] // nil before the first FIN whose latency is recorded
 
-	mu      sync.Mutex // clients, exiting
-	clients map[*client]struct{}
-	exiting bool
+	mu       sync.Mutex // clients, finished, exiting
+	clients  map[*client]struct{}
+	finished uint64 // by consumers that have left
+	exiting  bool
 
 	gone chan struct{} // closed once a deletion is complete
 }
@@ -187,7 +188,10 @@ func (ch *channel) removeClient(c *client) (unused bool) {
 	ch.requeue(c.inflight.drain())
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	delete(ch.clients, c)
+	if _, ok := ch.clients[c]; ok {
+		delete(ch.clients, c)
+		ch.finished += c.finished.Load()
+	}
 	return ch.ephemeral && len(ch.clients) == 0 && !ch.exiting
 }
 
@@ -215,6 +219,19 @@ func (ch *channel) consumers() []*client {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	return slices.Collect(maps.Keys(ch.clients))
+}
+
+// finishes returns the clients of this moment and how many messages they and
+// those that have left finished.
+func (ch *channel) finishes() (consumers []*client, finished uint64) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	finished = ch.finished
+	for c := range ch.clients {
+		finished += c.finished.Load()
+		consumers = append(consumers, c)
+	}
+	return consumers, finished
 }
 
 // owner returns the consumer that has the message in flight, or nil.

@@ -85,9 +85,9 @@ func TestHTTPStatsOfABusyBroker(t *testing.T) {
 			`{"topic_name":"logs","channels":[],"depth":1,"backend_depth":0,"message_count":1,"message_bytes":1,"paused":false,` + latency + `},` +
 			`{"topic_name":"orders","channels":[` +
 			`{"channel_name":"audit","depth":4,"backend_depth":0,"in_flight_count":0,"deferred_count":1,"message_count":5,` +
-			`"requeue_count":0,"timeout_count":0,"client_count":0,"clients":[],"paused":true,` + latency + `},` +
+			`"finish_count":0,"requeue_count":0,"timeout_count":0,"client_count":0,"clients":[],"paused":true,` + latency + `},` +
 			`{"channel_name":"billing","depth":0,"backend_depth":0,"in_flight_count":2,"deferred_count":2,"message_count":5,"global_msg_count":4,` +
-			`"requeue_count":1,"timeout_count":0,"client_count":1,"clients":[` + worker7 + `],"paused":false,` + latency + `}],` +
+			`"finish_count":1,"requeue_count":1,"timeout_count":0,"client_count":1,"clients":[` + worker7 + `],"paused":false,` + latency + `}],` +
 			`"depth":0,"backend_depth":0,"message_count":5,"message_bytes":18,"paused":false,` + latency + `}],` +
 			`"producers":[` + worker7 + `,` + web1 + `]}`
 		if string(got) != want {
@@ -164,6 +164,35 @@ func TestHTTPStatsFilters(t *testing.T) {
 	for query, want := range map[string]bool{"": true, "include_mem=1": true, "include_mem=no": true, "include_mem=false": false, "include_mem=0": false} {
 		if s := a.stats(query); (s.Memory != nil) != want {
 			t.Errorf("%q: memory %+v", query, s.Memory)
+		}
+	}
+}
+
+// What consumers finished counts on when they have left, and nothing else counts:
+// neither what is emptied nor what comes back.
+func TestHTTPStatsFinishCount(t *testing.T) {
+	n := nsqtest.Start(t, nil)
+	a := newAPI(t, n)
+	finished := func() uint64 {
+		s := a.stats("include_clients=false")
+		return *s.Topics[0].Channels[0].Finished
+	}
+	producer := dialRaw(t, n)
+	for i := range 3 {
+		producer.mpub("t", "1", "2", "3", "4")
+		c := dialRaw(t, n)
+		c.consume("t", "c", 4)
+		c.take(2)
+		c.message()
+		c.req(c.message(), 0)
+		nsqtest.Eventually(t, "two more are finished", func() bool { return finished() == uint64(2*i+2) })
+		c.close()
+		nsqtest.Eventually(t, "the consumer has left", func() bool {
+			return a.stats("").Topics[0].Channels[0].ClientCount == 0
+		})
+		a.post("/channel/empty?topic=t&channel=c")
+		if got := finished(); got != uint64(2*i+2) {
+			t.Errorf("finish_count %d after %d consumers, want %d", got, i+1, 2*i+2)
 		}
 	}
 }

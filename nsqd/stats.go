@@ -77,7 +77,7 @@ func (t *topic) stats(filter statsFilter) stats.Topic {
 }
 
 func (ch *channel) stats(filter statsFilter, d *latency.Distribution) stats.Channel {
-	consumers := ch.consumers()
+	consumers, finished := ch.finishes()
 	s := stats.Channel{
 		Name:        ch.name,
 		Deferred:    ch.deferred.len(),
@@ -85,6 +85,7 @@ func (ch *channel) stats(filter statsFilter, d *latency.Distribution) stats.Chan
 		ZoneLocal:   ch.fromMemory[zoneLocal].Load(),
 		RegionLocal: ch.fromMemory[regionLocal].Load(),
 		Global:      ch.fromMemory[global].Load(),
+		Finished:    &finished,
 		Requeues:    ch.requeues.Load(),
 		Timeouts:    ch.timeouts.Load(),
 		ClientCount: len(consumers),

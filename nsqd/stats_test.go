@@ -22,10 +22,10 @@ const sampleStats = `
  "topics":[{"topic_name":"orders",
    "channels":[
     {"channel_name":"audit","depth":1,"backend_depth":0,"in_flight_count":0,"deferred_count":0,"message_count":1,
-     "requeue_count":0,"timeout_count":0,"client_count":0,"clients":[],"paused":true,
+     "finish_count":0,"requeue_count":0,"timeout_count":0,"client_count":0,"clients":[],"paused":true,
      "e2e_processing_latency":{"count":0,"percentiles":[{"quantile":1,"value":0},{"quantile":0.95,"value":0}]}},
     {"channel_name":"billing","depth":0,"backend_depth":0,"in_flight_count":2,"deferred_count":1,"message_count":6,
-     "global_msg_count":6,"requeue_count":1,"timeout_count":0,"client_count":1,
+     "global_msg_count":6,"finish_count":3,"requeue_count":1,"timeout_count":0,"client_count":1,
      "clients":[{"client_id":"worker-7","hostname":"worker-7.local","version":"V2","remote_address":"127.0.0.1:38388",
        "state":3,"ready_count":10,"in_flight_count":2,"message_count":6,"finish_count":3,"requeue_count":1,
        "connect_ts":1795291499,"sample_rate":0,"deflate":false,"snappy":false,"user_agent":"pynsq/0.9.1",

@@ -44,6 +44,7 @@ type Channel struct {
 	ZoneLocal    uint64   `json:"zone_local_msg_count,omitempty"`
 	RegionLocal  uint64   `json:"region_local_msg_count,omitempty"`
 	Global       uint64   `json:"global_msg_count,omitempty"` // the three: given to consumers from memory
+	Finished     *uint64  `json:"finish_count,omitempty"`     // by FIN; nil from an nsqd that does not tell
 	Requeues     uint64   `json:"requeue_count"`              // by REQ
 	Timeouts     uint64   `json:"timeout_count"`
 	ClientCount  int      `json:"client_count"`
