@@ -29,24 +29,17 @@ type asset struct {
 
 // newAssets reads the embedded files. If dir is not empty, files in that
 // directory are served in their place.
-func newAssets(dir string) (*assets, error) {
-	a := &assets{files: make(map[string]asset)}
+func newAssets(dir string) *assets {
 	if dir != "" {
-		a.dir = os.DirFS(dir)
-		return a, nil
+		return &assets{dir: os.DirFS(dir)}
 	}
-	entries, err := fs.ReadDir(staticFiles, "static")
-	if err != nil {
-		return nil, err
-	}
+	entries, _ := fs.ReadDir(staticFiles, "static") // nothing of the embedded files can fail
+	a := &assets{files: make(map[string]asset, len(entries))}
 	for _, e := range entries {
-		body, err := staticFiles.ReadFile(path.Join("static", e.Name()))
-		if err != nil {
-			return nil, err
-		}
+		body, _ := staticFiles.ReadFile(path.Join("static", e.Name()))
 		a.files[e.Name()] = newAsset(body)
 	}
-	return a, nil
+	return a
 }
 
 func newAsset(body []byte) asset {

@@ -10,10 +10,7 @@ import (
 )
 
 func TestAssets(t *testing.T) {
-	a, err := newAssets("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := newAssets("")
 	linked := a.path("nsqadmin.css")
 	_, version, _ := strings.Cut(linked, "?v=")
 	for _, c := range []struct {
@@ -50,10 +47,7 @@ func TestAssetsOfADirectory(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "below"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	a, err := newAssets(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := newAssets(dir)
 	for file, want := range map[string]string{"nsqadmin.css": "one", "favicon.svg": "", "../x": "", "below": "", ".": "", "": "", `..\x`: ""} {
 		if got, _ := a.find(file); string(got.body) != want {
 			t.Errorf("%q is %q, want %q", file, got.body, want)

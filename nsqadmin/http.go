@@ -20,6 +20,8 @@ type httpServer struct {
 	server   *httpapi.Server
 
 	access access
+	pages  pages
+	assets *assets
 }
 
 // safeHeader is that of every answer: nothing on a page comes from elsewhere,
@@ -50,6 +52,7 @@ func listen(address string, log *slog.Logger) (net.Listener, error) {
 func (s *httpServer) init(n *NSQAdmin, listener net.Listener) {
 	s.n, s.log, s.listener = n, n.log, listener
 	s.access = newAccess(n.opts)
+	s.initPages(n.opts)
 	s.server = httpapi.NewServer(httpapi.Config{
 		Log:      n.log,
 		OnPanic:  func() { n.panics.Add(1) },

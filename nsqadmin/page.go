@@ -6,8 +6,14 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/seed893f581e/nsq/internal/version"
 )
 
 // A page of the console is a template and a handler:
@@ -65,7 +71,7 @@ type silentDaemon struct {
 // pages are the templates of all pages by name.
 type pages map[string]*template.Template
 
-// parsePages reads the templates. A mistake in one is a mistake of the program.
+// parsePages reads the templates.
 func parsePages(files fs.FS, funcs template.FuncMap) (pages, error) {
 	shared, err := template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html")
 	if err != nil {
@@ -100,4 +106,91 @@ func (p pages) render(name string, f frame) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// pageRoutes adds the pages.
+func (s *httpServer) pageRoutes() {
+	s.server.Page("GET", "/", s.overview)
+}
+
+// staticRoutes adds the files of the pages.
+func (s *httpServer) staticRoutes() {
+	s.server.Page("GET", "/static/:asset", func(w http.ResponseWriter, r *http.Request) {
+		s.assets.serve(w, r, pathVariable(r, "asset"))
+	})
+}
+
+// pathVariable returns what a request has in place of :name in the path of its
+// route.
+func pathVariable(r *http.Request, name string) string {
+	return httprouter.ParamsFromContext(r.Context()).ByName(name)
+}
+
+// initPages makes what pages need. A mistake in a template is a mistake of the
+// program.
+func (s *httpServer) initPages(o *Options) {
+	s.assets = newAssets(o.DevStaticDir)
+	static := func(name string) string { return o.basePath() + s.assets.path(name) }
+	all, err := parsePages(templateFiles, pageFuncs(o.basePath(), static))
+	if err != nil {
+		panic(err)
+	}
+	s.pages = all
+}
+
+// navigation is what the header of every page links to.
+var navigation = []struct{ nav, text, path string }{
+	{"overview", "Overview", ""},
+	{"topics", "Topics", "topics"},
+	{"nodes", "Nodes", "nodes"},
+	{"lookup", "Lookup", "lookup"},
+	{"counter", "Counter", "counter"},
+}
+
+// url returns the URL of a page: its segments are escaped here.
+func (s *httpServer) url(segments ...string) string {
+	u, _ := link(s.n.opts.basePath(), []any{segments}) // fails for other types alone
+	return u
+}
+
+// page answers with a page. What fails in its template is a fault of ours: it is
+// logged, and nobody gets half a page.
+func (s *httpServer) page(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+	html, err := s.pages.render(name, s.frame(r, status, p))
+	if err != nil {
+		s.log.Error("HTTP: a page cannot be shown", "page", name, "path", r.URL.Path, "error", err)
+		status, html = http.StatusInternalServerError, []byte("This page cannot be shown: the log of nsqadmin says why.\n")
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(html)))
+	w.WriteHeader(status)
+	w.Write(html) // a peer that went away is no matter of ours
+}
+
+// errorPage answers with what went wrong, in a sentence.
+func (s *httpServer) errorPage(w http.ResponseWriter, r *http.Request, status int, text string) {
+	s.page(w, r, status, "error", page{Title: http.StatusText(status), Data: text})
+}
+
+// frame returns a page with what is around it.
+func (s *httpServer) frame(r *http.Request, status int, p page) frame {
+	user, admin := s.admin(r)
+	f := frame{
+		page:    p,
+		Status:  status,
+		Admin:   admin,
+		User:    user,
+		Locked:  len(s.access.admins) > 0,
+		Version: version.Binary,
+		Updated: time.Now(),
+	}
+	for _, n := range navigation {
+		u := s.url()
+		if n.path != "" {
+			u = s.url(n.path)
+		}
+		f.Pages = append(f.Pages, navEntry{n.nav, n.text, u})
+	}
+	return f
 }

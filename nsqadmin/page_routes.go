@@ -1,4 +1,0 @@
-package nsqadmin
-
-// pageRoutes adds the pages.
-func (s *httpServer) pageRoutes() {}
