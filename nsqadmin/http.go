@@ -59,6 +59,7 @@ func (s *httpServer) init(n *NSQAdmin, listener net.Listener) {
 		BasePath: n.opts.basePath(),
 		Header:   safeHeader,
 		Check:    s.access.checkOrigin,
+		Refuse:   s.refuse,
 	})
 	s.routes()
 }

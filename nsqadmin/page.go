@@ -168,11 +168,6 @@ func (s *httpServer) page(w http.ResponseWriter, r *http.Request, status int, na
 	w.Write(html) // a peer that went away is no matter of ours
 }
 
-// errorPage answers with what went wrong, in a sentence.
-func (s *httpServer) errorPage(w http.ResponseWriter, r *http.Request, status int, text string) {
-	s.page(w, r, status, "error", page{Title: http.StatusText(status), Data: text})
-}
-
 // frame returns a page with what is around it.
 func (s *httpServer) frame(r *http.Request, status int, p page) frame {
 	user, admin := s.admin(r)

@@ -60,10 +60,7 @@ func (s *Server) respondPlain(w http.ResponseWriter, r *http.Request, value any,
 
 // explain turns any error into what the client is told, and logs its cause.
 func (s *Server) explain(r *http.Request, err error) Error {
-	e, ok := errors.AsType[Error](err)
-	if !ok {
-		e = Error{Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Err: err}
-	}
+	e := asError(err)
 	switch {
 	case e.Err != nil:
 		s.logLimited(r, slog.LevelError, "HTTP: request failed", e)
@@ -71,6 +68,14 @@ func (s *Server) explain(r *http.Request, err error) Error {
 		s.logLimited(r, slog.LevelWarn, "HTTP: request refused", e)
 	}
 	return e
+}
+
+// asError returns what the client is told of any error.
+func asError(err error) Error {
+	if e, ok := errors.AsType[Error](err); ok {
+		return e
+	}
+	return Error{Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Err: err}
 }
 
 // logLimited logs one failure of a kind in a second.

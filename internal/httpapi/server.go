@@ -44,6 +44,11 @@ type Config struct {
 	BasePath string                    // what all paths begin with, as "/nsq"; "" for nothing
 	Header   http.Header               // of every answer; a handler may change what its own has
 	Check    func(*http.Request) error // an error refuses the request before anything is done; nil for none
+
+	// Refuse may answer in another form what the server refuses by itself: what no
+	// route is for, what Check refuses, and after a panic. It reports whether it
+	// did. nil for never.
+	Refuse func(w http.ResponseWriter, r *http.Request, refused Error) bool
 }
 
 // A Server routes requests to handlers. It redirects to the right spelling of
@@ -93,8 +98,17 @@ func (s *Server) newHTTP(headerTimeout time.Duration) *http.Server {
 
 func (s *Server) refuse(status int, code string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.respondV1(w, r, nil, Error{Status: status, Code: code})
+		s.refused(w, r, Error{Status: status, Code: code})
 	})
+}
+
+// refused answers what the server refuses by itself.
+func (s *Server) refused(w http.ResponseWriter, r *http.Request, err error) {
+	if s.config.Refuse != nil && s.config.Refuse(w, r, asError(err)) {
+		s.explain(r, err) // for the log
+		return
+	}
+	s.respondV1(w, r, nil, err)
 }
 
 // handle adds a route below the base path, which is itself the path "/".
@@ -256,7 +270,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if s.config.Check != nil {
 		if err := s.config.Check(r); err != nil {
-			s.respondV1(resp, r, nil, err)
+			s.refused(resp, r, err)
 			return
 		}
 	}
@@ -287,7 +301,7 @@ func (s *Server) recoverPanic(w *response, r *http.Request) {
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // the peer must not take half an answer for a whole one
 	}
-	s.respondV1(w, r, nil, Error{Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR"})
+	s.refused(w, r, Error{Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR"})
 }
 
 // cut shortens what a peer sent, for the log.
