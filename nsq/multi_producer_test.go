@@ -119,7 +119,7 @@ func TestMultiProducerGivesLessToASlowNSQD(t *testing.T) {
 	const messages = 1000
 	stores, addrs := startStores(t, 3)
 	for i, s := range stores {
-		s.set(func(s *storeNSQD) { s.takes = time.Duration(i/2*9+1) * time.Millisecond })
+		s.set(func(s *storeNSQD) { s.takes = time.Duration(i/2*49+1) * time.Millisecond })
 	}
 	p := newTestMulti(t, addrs, nil)
 	if err := p.Ping(); err != nil {
@@ -141,7 +141,7 @@ func TestMultiProducerGivesLessToASlowNSQD(t *testing.T) {
 	for _, s := range stores {
 		got = append(got, len(s.bodies()))
 	}
-	t.Logf("nsqds that take 1, 1 and 10 ms for a message got %d", got)
+	t.Logf("nsqds that take 1, 1 and 50 ms for a message got %d", got)
 	if got[2]*3 > got[0] || got[2]*3 > got[1] || got[2] == 0 {
 		t.Error("that is no fair share")
 	}
@@ -164,7 +164,7 @@ func TestMultiProducerSurvivesAnNSQD(t *testing.T) {
 	acknowledged, slowest := stop()
 	kept(t, acknowledged, append(stores, back)...)
 	t.Logf("no call took longer than %v; the nsqd that is back gets %.0f %%", slowest, share)
-	if slowest > time.Second {
+	if slowest > 5*time.Second {
 		t.Error("calls did not go on at once")
 	}
 }

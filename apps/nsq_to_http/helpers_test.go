@@ -161,6 +161,16 @@ func until(release <-chan struct{}) http.HandlerFunc {
 	}
 }
 
+// first answers the first n requests at once, and leaves the others to then.
+func first(n int64, then http.HandlerFunc) http.HandlerFunc {
+	var requests atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) > n {
+			then(w, r)
+		}
+	}
+}
+
 // hang does not answer.
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
@@ -195,7 +205,7 @@ func channel(t *testing.T, d *nsqtest.NSQD) stats.Channel {
 // finished waits until the program has finished n messages.
 func finished(t *testing.T, d *nsqtest.NSQD, n uint64) {
 	t.Helper()
-	nsqtest.EventuallyWithin(t, 20*time.Second, fmt.Sprint(n, " messages are finished"), func() bool {
+	nsqtest.Eventually(t, fmt.Sprint(n, " messages are finished"), func() bool {
 		clients := channel(t, d).Clients
 		return len(clients) == 1 && clients[0].Finished == n
 	})

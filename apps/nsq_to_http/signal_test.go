@@ -55,11 +55,17 @@ func TestSignalInTheMiddle(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.MemQueueSize = 10_000
 	d, s := nsqtest.Start(t, opts), newServer(t)
+	release := make(chan struct{})
+	s.handle(first(100, until(release)))
 	bodies := numbers(5000)
 	tooltest.Publish(t, d, "t", bodies...)
 	p := start(t, d, "-post="+s.URL, "-n=10", "-max-in-flight=50")
-	s.wait(100)
-	stop(t, p)
+	s.wait(110)
+	p.Signal(syscall.SIGTERM)
+	close(release)
+	if r := p.End(); r.Code != 0 {
+		t.Errorf("exit code %d, stderr:\n%s", r.Code, r.Stderr)
+	}
 	sent, left := s.bodies(), drain(t, d)
 	for _, body := range left {
 		sent[body]++
@@ -119,7 +125,7 @@ func TestBrokerRestart(t *testing.T) {
 	s.wait(500)
 	d = d.Restart()
 	tooltest.Publish(t, d, "t", bodies[3000:]...)
-	nsqtest.EventuallyWithin(t, 20*time.Second, "all messages arrive", func() bool { return len(s.bodies()) == len(bodies) })
+	nsqtest.Eventually(t, "all messages arrive", func() bool { return len(s.bodies()) == len(bodies) })
 	stop(t, p)
 	if left := drain(t, d); len(left) > 0 {
 		t.Errorf("%d messages are left", len(left))

@@ -23,7 +23,7 @@ func TestSignalInTheMiddle(t *testing.T) {
 		bodies := numbers(10_000)
 		tooltest.Publish(t, from, "t", bodies...)
 		p := forwarding(t, from, []tooltest.Broker{a, b}, "-topic=t")
-		underWay(t, a, len(bodies))
+		underWay(t, a)
 		p.Signal(s)
 		if r := p.End(); r.Code != 0 || strings.Contains(r.Stderr, "ERR") {
 			t.Errorf("%v: exit code %d, stderr:\n%s", s, r.Code, r.Stderr)
@@ -92,16 +92,16 @@ func TestDestinationHangs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			from, a, b := startProcess(t), startProcess(t), startProcess(t)
-			p := forwarding(t, from, []tooltest.Broker{a, b}, append(c.args, "-topic=t", "-consumer-opt=msg_timeout,2s")...)
-			bodies := numbers(20_000)
+			p := forwarding(t, from, []tooltest.Broker{a, b}, append(c.args, "-topic=t", "-consumer-opt=msg_timeout,4s")...)
+			bodies := numbers(5000)
 			tooltest.Publish(t, from, "t", bodies[:1000]...)
 			nsqtest.Eventually(t, "both have messages", func() bool { return topicDepth(t, a.url, "t") > 20 && topicDepth(t, b.url, "t") > 20 })
 			a.freeze(t)
 			tooltest.Publish(t, from, "t", bodies[1000:]...)
 			start := time.Now()
-			nsqtest.Eventually(t, "the other works on", func() bool { return topicDepth(t, b.url, "t") > 17_000 })
+			nsqtest.Eventually(t, "the other works on", func() bool { return topicDepth(t, b.url, "t") > 3500 })
 			if took := time.Since(start); took > answerTimeout-time.Second {
-				t.Errorf("the other had 17,000 messages only after %v", took)
+				t.Errorf("the other had 3,500 messages only after %v", took)
 			}
 			nsqtest.Eventually(t, "all messages are finished", func() bool { return from.left(t) == 0 })
 			if s, _ := channelStats(t, from.url, "t", "nsq_to_nsq"); s.Timeouts+s.Requeues > 0 {
@@ -124,7 +124,7 @@ func TestDestinationHangs(t *testing.T) {
 func TestSignalWhileDestinationHangs(t *testing.T) {
 	t.Parallel()
 	from, to := startProcess(t), startProcess(t)
-	p := forwarding(t, from, []tooltest.Broker{to}, "-topic=t", "-consumer-opt=msg_timeout,2s")
+	p := forwarding(t, from, []tooltest.Broker{to}, "-topic=t", "-consumer-opt=msg_timeout,4s")
 	tooltest.Publish(t, from, "t", "first")
 	nsqtest.Eventually(t, "a message is there", func() bool { return topicDepth(t, to.url, "t") == 1 })
 	to.freeze(t)
@@ -138,8 +138,10 @@ func TestSignalWhileDestinationHangs(t *testing.T) {
 	if r := p.End(); r.Code != 0 || time.Since(start) > 2*answerTimeout {
 		t.Errorf("exit code %d after %v, stderr:\n%s", r.Code, time.Since(start), r.Stderr)
 	}
-	if s, _ := channelStats(t, from.url, "t", "nsq_to_nsq"); s.Depth != 10 || s.Timeouts > 0 {
-		t.Errorf("%+v of the source, want 10 messages back and none ever timed out", s)
+	var s stats
+	nsqtest.Eventually(t, "the messages are back", func() bool { s, _ = channelStats(t, from.url, "t", "nsq_to_nsq"); return s.Depth == 10 })
+	if s.Timeouts > 0 {
+		t.Errorf("%+v of the source, want none that ever timed out", s)
 	}
 }
 
@@ -147,13 +149,13 @@ func TestSignalWhileDestinationHangs(t *testing.T) {
 func TestSlowDestination(t *testing.T) {
 	t.Parallel()
 	from, to := startProcess(t), startProcess(t)
-	p := forwarding(t, from, []tooltest.Broker{to}, "-topic=t", "-consumer-opt=msg_timeout,1s")
+	p := forwarding(t, from, []tooltest.Broker{to}, "-topic=t", "-consumer-opt=msg_timeout,2s")
 	tooltest.Publish(t, from, "t", "first")
 	nsqtest.Eventually(t, "a message is there", func() bool { return topicDepth(t, to.url, "t") == 1 })
 	to.freeze(t)
 	start := time.Now()
 	tooltest.Publish(t, from, "t", numbers(100)...)
-	nsqtest.Eventually(t, "three time-outs have passed", func() bool { return time.Since(start) > 3*time.Second })
+	nsqtest.Eventually(t, "a time-out has passed", func() bool { return time.Since(start) > 2500*time.Millisecond })
 	s, _ := channelStats(t, from.url, "t", "nsq_to_nsq")
 	if s.InFlight != 100 || s.Timeouts+s.Requeues > 0 {
 		t.Errorf("%+v of the source, want 100 messages in flight, stderr:\n%s", s, p.Errors.String())

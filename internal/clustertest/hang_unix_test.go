@@ -63,13 +63,13 @@ func publishFirst(t *testing.T, n, well node, prefix string, topics int) {
 		longest = max(longest, time.Since(one))
 	}
 	t.Logf("%s: the slowest first publish to a topic took %s", prefix, longest.Round(time.Microsecond))
-	if longest > time.Second/2 {
+	if longest > 3*time.Second {
 		t.Errorf("%s: the slowest first publish to a topic took %s", prefix, longest)
 	}
 	for i := range topics {
 		everywhere(t, []node{well}, fmt.Sprint(prefix, i), at(nil, n))
 	}
-	within(t, prefix+": the other nsqlookupd knows all topics after", begin, 3*time.Second)
+	within(t, prefix+": the other nsqlookupd knows all topics after", begin, 4*time.Second)
 }
 
 // A broker that is killed disappears from every nsqlookupd at once; its topics
@@ -87,7 +87,7 @@ func TestKilledBrokerDisappears(t *testing.T) {
 	a.kill()
 	begin := time.Now()
 	everywhere(t, lookupds, "t", at(nil, b))
-	within(t, "a broker that was killed is gone after", begin, time.Second)
+	within(t, "a broker that was killed is gone after", begin, 5*time.Second)
 	a.start()
 	begin = time.Now()
 	publish(t, a, "t", "again")
@@ -107,8 +107,8 @@ func TestBrokerThatHangsIsNotOffered(t *testing.T) {
 
 	n.Signal(syscall.SIGSTOP)
 	gone := time.Now()
-	nsqtest.EventuallyWithin(t, 25*time.Second, "the broker is not offered", func() bool { return known(l, "t") == at(nil) })
-	within(t, "a broker that hangs is hidden after", gone, 20*time.Second)
+	nsqtest.EventuallyWithin(t, time.Minute, "the broker is not offered", func() bool { return known(l, "t") == at(nil) })
+	within(t, "a broker that hangs is hidden after", gone, 30*time.Second)
 	n.Signal(syscall.SIGCONT)
-	nsqtest.EventuallyWithin(t, 25*time.Second, "the broker is offered again", func() bool { return known(l, "t") == at(nil, n) })
+	nsqtest.EventuallyWithin(t, time.Minute, "the broker is offered again", func() bool { return known(l, "t") == at(nil, n) })
 }

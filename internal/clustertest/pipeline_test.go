@@ -35,11 +35,13 @@ func TestPipeline(t *testing.T) {
 		"--consumer-opt=default_requeue_delay,100ms", // of what b refuses while it stops; 90 s otherwise
 		"--status-every=0", fmt.Sprint("--max-in-flight=", pipelineInFlight))
 
-	// a is restarted while it is published to. What to_nsq says then is all that
-	// is needed to go on.
-	first := publishLines(t, a, 0, lines, 10_000)
+	// a is restarted while it is published to, however late that may be. What to_nsq
+	// says then is all that is needed to go on.
+	stopped := make(chan struct{})
+	first := publishLines(t, a, 0, lines, 10_000, stopped)
 	nsqtest.Eventually(t, "a fifth of the lines is published", func() bool { return channelOf(a, "lines", "forward").Messages > lines/5 })
 	a.stop()
+	close(stopped)
 	r := first.End()
 	unconfirmed := regexp.MustCompile(`; (\d+) records? w.* not confirmed: nsqd has everything before record (\d+) and nothing after`).FindStringSubmatch(r.LastLine())
 	if r.Code != 1 || unconfirmed == nil {
@@ -47,7 +49,7 @@ func TestPipeline(t *testing.T) {
 	}
 	a.start()
 	again, from := number(t, unconfirmed[1]), number(t, unconfirmed[2])-1
-	second := publishLines(t, a, from, lines, 20_000)
+	second := publishLines(t, a, from, lines, 20_000, stopped)
 
 	// b is restarted in the middle of what is left.
 	nsqtest.EventuallyWithin(t, time.Minute, "half of the lines is in b", func() bool { return channelOf(b, "copies", "archive").Messages > lines/2 })
@@ -98,13 +100,17 @@ func TestPipeline(t *testing.T) {
 
 func line(i int) string { return fmt.Sprintf("line %d %s", i, strings.Repeat("x", i%100)) }
 
-// publishLines starts to publish the lines from one number up to another.
-func publishLines(t *testing.T, n node, from, to, perSecond int) *tooltest.Process {
+// publishLines starts to publish the lines from one number up to another, the last
+// of them only once last is closed.
+func publishLines(t *testing.T, n node, from, to, perSecond int, last <-chan struct{}) *tooltest.Process {
 	t.Helper()
 	p := tooltest.Start(t, "to_nsq", "--topic=lines", "--nsqd-tcp-address="+n.tcp(), fmt.Sprint("--rate=", perSecond))
 	go func() {
 		defer p.Input.Close()
 		for i := from; i < to; i++ {
+			if i == to-1 {
+				<-last
+			}
 			if _, err := io.WriteString(p.Input, line(i)+"\n"); err != nil {
 				return // the program has ended, which the test sees
 			}

@@ -11,7 +11,7 @@ import (
 
 // receiveTimeout is how long messages that are there may take to arrive. It is
 // far less than the time after which nsqd delivers a lost message again.
-const receiveTimeout = 20 * time.Second
+const receiveTimeout = 40 * time.Second
 
 // Broker is an nsqd, inside the test or not.
 type Broker interface{ TCPAddr() string }

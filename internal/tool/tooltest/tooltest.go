@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a program may run before it is killed.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // Bin is the directory of the programs that Main built.
 var Bin string
@@ -63,7 +63,7 @@ func buildAndRun(m *testing.M, programs []string) int {
 }
 
 // Command returns a program, by its name, that runs in a directory of its own
-// and is killed when the test ends or a minute after it was started.
+// and is killed when the test ends or three minutes after it was started.
 func Command(tb testing.TB, name string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	tb.Cleanup(cancel)
