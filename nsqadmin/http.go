@@ -19,9 +19,10 @@ type httpServer struct {
 	listener net.Listener
 	server   *httpapi.Server
 
-	access access
-	pages  pages
-	assets *assets
+	access   access
+	settings settingsCache // of nsqds whose pages were looked at
+	pages    pages
+	assets   *assets
 }
 
 // safeHeader is that of every answer: nothing on a page comes from elsewhere,
