@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/lifecycle"
@@ -21,11 +22,13 @@ type NSQAdmin struct {
 
 	client   *cluster.Client
 	lookupds addresses // PUT /config/nsqlookupd_http_addresses changes them
+	sources  sources   // what the API asks
+	notifier *notifier // is told of actions
 
 	http   httpServer
 	panics atomic.Uint64
 
-	ctx  context.Context // done when Exit begins
+	ctx  context.Context // done soon after Exit begins
 	stop context.CancelFunc
 	life *lifecycle.Lifecycle
 }
@@ -54,6 +57,8 @@ func New(opts *Options) (*NSQAdmin, error) {
 	}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.client = cluster.NewClient(own.clientConfig(tls))
+	n.sources = sources{client: n.client, nsqds: own.NSQDHTTPAddresses, lookupds: n.lookupds.all}
+	n.notifier = newNotifier(own, own.transport(n.ctx, tls), n.log)
 	n.http.init(n, listener)
 	return n, nil
 }
@@ -63,6 +68,7 @@ func New(opts *Options) (*NSQAdmin, error) {
 func (n *NSQAdmin) Main() error {
 	return n.life.Main(func(run lifecycle.Run) {
 		run("HTTP", n.http.serve)
+		run("notifications", func() error { return n.notifier.loop(n.ctx) })
 	})
 }
 
@@ -71,8 +77,13 @@ func (n *NSQAdmin) Main() error {
 // more than once: all calls return the first one's result.
 func (n *NSQAdmin) Exit() error { return n.life.Exit() }
 
+// stopGrace is for actions that run at a stop.
+const stopGrace = 500 * time.Millisecond
+
 // exit is what Exit does, once.
 func (n *NSQAdmin) exit() error {
+	hurry := time.AfterFunc(stopGrace, n.stop)
+	defer hurry.Stop()
 	return errors.Join(
 		n.http.close(),  // 1. no new requests, and none runs any more
 		n.stopAsking(),  // 2. nobody is asked any more
