@@ -67,11 +67,12 @@ demo: all
 
 test:
 	@contrib/setup.sh
-	CGO_ENABLED=1 $(GO) test -race ./...
+	NSQ_BROWSER=must CGO_ENABLED=1 $(GO) test -race ./...
 
-# Without the race detector, which is not to be had there, so some tests do more.
+# Without the race detector, which is not to be had there, so some tests do more; without
+# the browser, which shows the same pages.
 test-386:
-	CGO_ENABLED=0 GOARCH=386 $(GO) test ./...
+	NSQ_BROWSER=skip CGO_ENABLED=0 GOARCH=386 $(GO) test ./...
 
 interop:
 	@npm ci --prefix contrib/interop/nsqjs --no-audit --no-fund
