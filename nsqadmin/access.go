@@ -1,7 +1,9 @@
 package nsqadmin
 
 import (
+	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"github.com/seed893f581e/nsq/internal/httpapi"
@@ -12,12 +14,16 @@ type access struct {
 	header     string   // in which a proxy says who the user is
 	admins     []string // who may change things; none where everybody may
 	protection *http.CrossOriginProtection
+	config     *net.IPNet // from where /config may be used, nil for everywhere
 }
 
 func newAccess(o *Options) access {
 	a := access{header: o.ACLHTTPHeader, admins: o.AdminUsers, protection: http.NewCrossOriginProtection()}
 	for _, origin := range o.TrustedOrigins {
 		a.protection.AddTrustedOrigin(origin) // Validate has tried it
+	}
+	if o.AllowConfigFromCIDR != "" {
+		_, a.config, _ = net.ParseCIDR(o.AllowConfigFromCIDR) // likewise
 	}
 	return a
 }
@@ -30,10 +36,8 @@ var (
 // checkOrigin refuses what the page of another site has a browser change here.
 // Programs that are no browsers are not concerned.
 func (a *access) checkOrigin(r *http.Request) error {
-	if err := a.protection.Check(r); err != nil {
-		e := errCrossOrigin
-		e.Err = err
-		return e
+	if a.protection.Check(r) != nil {
+		return errCrossOrigin
 	}
 	return nil
 }
@@ -49,6 +53,23 @@ func (s *httpServer) admin(r *http.Request) (user string, ok bool) {
 		}
 	}
 	return user, len(a.admins) == 0 || slices.Contains(a.admins, user)
+}
+
+// fromCIDR is h for those who may use /config. What counts is who is connected: a
+// proxy, where there is one.
+func (s *httpServer) fromCIDR(h httpapi.Handler) httpapi.Handler {
+	return func(r *http.Request) (any, error) {
+		if allowed := s.access.config; allowed != nil {
+			peer, err := netip.ParseAddrPort(r.RemoteAddr)
+			if err != nil {
+				return nil, badRequest("INVALID_REMOTE_ADDR")
+			}
+			if !allowed.Contains(peer.Addr().Unmap().WithZone("").AsSlice()) {
+				return nil, errForbidden
+			}
+		}
+		return h(r)
+	}
 }
 
 // adminOnly is h for those who may change things. Others are refused before

@@ -82,12 +82,13 @@ func (a *assets) serve(w http.ResponseWriter, r *http.Request, name string) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", contentType(name))
-	h.Set("ETag", `"`+f.hash+`"`)
+	tag := `W/"` + f.hash + `"` // weak: compressed or not
+	h.Set("ETag", tag)
 	h.Set("Cache-Control", "no-cache") // ask whether it changed
 	if r.URL.Query().Get("v") == f.hash {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	if r.Header.Get("If-None-Match") == `"`+f.hash+`"` {
+	if r.Header.Get("If-None-Match") == tag {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}

@@ -21,7 +21,7 @@ func TestAssets(t *testing.T) {
 		{"as pages link it", "nsqadmin.css", "?v=" + version, "", 200, "text/css; charset=utf-8", "public, max-age=31536000, immutable"},
 		{"without a version", "nsqadmin.css", "", "", 200, "text/css; charset=utf-8", "no-cache"},
 		{"of another version", "nsqadmin.css", "?v=0", "", 200, "text/css; charset=utf-8", "no-cache"},
-		{"that the browser has", "nsqadmin.css", "", `"` + version + `"`, 304, "text/css; charset=utf-8", "no-cache"},
+		{"that the browser has", "nsqadmin.css", "", `W/"` + version + `"`, 304, "text/css; charset=utf-8", "no-cache"},
 		{"the icon", "favicon.svg", "", "", 200, "image/svg+xml", "no-cache"},
 		{"an unknown one", "other.css", "", "", 404, "text/plain; charset=utf-8", ""},
 		{"one from outside", "../page.go", "", "", 404, "text/plain; charset=utf-8", ""},

@@ -59,6 +59,7 @@ func (s *httpServer) init(n *NSQAdmin, listener net.Listener) {
 		OnPanic:  func() { n.panics.Add(1) },
 		BasePath: n.opts.basePath(),
 		Header:   safeHeader,
+		Compress: true,
 		Check:    s.access.checkOrigin,
 		Refuse:   s.refuse,
 	})
@@ -67,9 +68,14 @@ func (s *httpServer) init(n *NSQAdmin, listener net.Listener) {
 
 func (s *httpServer) routes() {
 	s.server.Plain("GET", "/ping", func(*http.Request) (any, error) { return "OK", nil })
+	s.server.V1("GET", "/config/:opt", s.fromCIDR(s.getConfig))
+	s.server.V1("PUT", "/config/:opt", s.fromCIDR(s.adminOnly(s.putConfig)))
 	s.apiRoutes()
 	s.pageRoutes()
 	s.staticRoutes()
+	s.server.Plain("GET", "/fonts/:asset", func(*http.Request) (any, error) { // there are none: pages use those of the system
+		return nil, httpapi.Error{Status: http.StatusNotFound, Code: "NOT_FOUND"}
+	})
 }
 
 // serve answers requests until close.

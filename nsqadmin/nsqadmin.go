@@ -44,6 +44,9 @@ func New(opts *Options) (*NSQAdmin, error) {
 	n := &NSQAdmin{opts: own, log: own.Logger}
 	n.life = lifecycle.New(n.log, "NSQADMIN", n.exit)
 	n.log.Info(version.String("nsqadmin"))
+	if err := checkDir(own.DevStaticDir); err != nil {
+		return nil, err
+	}
 	tls, err := own.clientTLS()
 	if err != nil {
 		return nil, err
@@ -69,6 +72,7 @@ func (n *NSQAdmin) Main() error {
 	return n.life.Main(func(run lifecycle.Run) {
 		run("HTTP", n.http.serve)
 		run("notifications", func() error { return n.notifier.loop(n.ctx) })
+		run("names", n.checkNames)
 	})
 }
 

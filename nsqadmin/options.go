@@ -6,6 +6,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -78,6 +81,8 @@ func NewOptions() *Options {
 func (o *Options) Validate() error {
 	var c config.Checks
 	c.Address(o.HTTPAddress, "http-address", func(address string) error { return config.CheckHostPort(address, 0) })
+	c.That(plainPath.MatchString(o.BasePath) && path.Clean("/"+o.BasePath) == "/"+strings.Trim(o.BasePath, "/"),
+		"base-path", `must be a path of letters, digits, "-", "_" and ".", is %q`, o.BasePath)
 	o.checkDaemons(&c)
 	o.checkClient(&c)
 	o.checkAccess(&c)
@@ -89,9 +94,12 @@ func (o *Options) Validate() error {
 	return c.Err()
 }
 
+// plainPath has nothing that a router or a URL gives a meaning to.
+var plainPath = regexp.MustCompile(`^[a-zA-Z0-9/._-]*$`)
+
 func (o *Options) checkDaemons(c *config.Checks) {
 	lookupds, nsqds := len(o.LookupdHTTPAddresses), len(o.NSQDHTTPAddresses)
-	c.Together(lookupds > 0 || nsqds > 0, "--nsqd-http-address or --lookupd-http-address required")
+	c.Together(lookupds > 0 || nsqds > 0, "--nsqd-http-address or --lookupd-http-address required", "nsqd-http-address", "lookupd-http-address")
 	c.Together(lookupds == 0 || nsqds == 0, "use --nsqd-http-address or --lookupd-http-address not both", "nsqd-http-address", "lookupd-http-address")
 	for flag, addresses := range map[string][]string{"lookupd-http-address": o.LookupdHTTPAddresses, "nsqd-http-address": o.NSQDHTTPAddresses} {
 		for _, address := range addresses {
@@ -107,8 +115,8 @@ func checkDaemon(address string) error { return config.CheckHostPort(address, 1)
 func (o *Options) checkClient(c *config.Checks) {
 	c.Duration(o.HTTPClientConnectTimeout, config.Positive, "http-client-connect-timeout")
 	c.Duration(o.HTTPClientRequestTimeout, config.Positive, "http-client-request-timeout")
-	c.Together(o.HTTPClientTLSCert == "" || o.HTTPClientTLSKey != "", "--http-client-tls-key must be specified with --http-client-tls-cert", "http-client-tls-cert")
-	c.Together(o.HTTPClientTLSKey == "" || o.HTTPClientTLSCert != "", "--http-client-tls-cert must be specified with --http-client-tls-key", "http-client-tls-key")
+	c.Together(o.HTTPClientTLSCert == "" || o.HTTPClientTLSKey != "", "--http-client-tls-key must be specified with --http-client-tls-cert", "http-client-tls-cert", "http-client-tls-key")
+	c.Together(o.HTTPClientTLSKey == "" || o.HTTPClientTLSCert != "", "--http-client-tls-cert must be specified with --http-client-tls-key", "http-client-tls-cert", "http-client-tls-key")
 }
 
 func (o *Options) checkAccess(c *config.Checks) {
@@ -120,8 +128,22 @@ func (o *Options) checkAccess(c *config.Checks) {
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range o.TrustedOrigins {
 		err := protection.AddTrustedOrigin(origin)
-		c.That(err == nil, "trusted-origin", "must be scheme://host[:port], is %q", origin)
+		c.That(err == nil && !strings.Contains(origin, "*"), "trusted-origin", "must be scheme://host[:port], is %q", origin)
 	}
+}
+
+// checkDir returns an error where --dev-static-dir is no directory.
+func checkDir(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	switch info, err := os.Stat(dir); {
+	case err != nil:
+		return fmt.Errorf("--dev-static-dir %s - %w", dir, err)
+	case !info.IsDir():
+		return fmt.Errorf("--dev-static-dir %s - is no directory", dir)
+	}
+	return nil
 }
 
 // effective returns the options as they are in force.

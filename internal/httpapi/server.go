@@ -43,6 +43,7 @@ type Config struct {
 
 	BasePath string                    // what all paths begin with, as "/nsq"; "" for nothing
 	Header   http.Header               // of every answer; a handler may change what its own has
+	Compress bool                      // answers, for clients that accept it
 	Check    func(*http.Request) error // an error refuses the request before anything is done; nil for none
 
 	// Refuse may answer in another form what the server refuses by itself: what no
@@ -268,13 +269,24 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		respond(resp, http.StatusForbidden, typeJSON, []byte(s.config.NeedsTLS))
 		return
 	}
+	if !s.config.Compress {
+		s.handleChecked(resp, r)
+		return
+	}
+	c := newCompressor(resp, r)
+	s.handleChecked(c, r)
+	c.close() // not after a panic: what there is of the body must not look whole
+}
+
+// handleChecked has a handler answer, unless Check refuses.
+func (s *Server) handleChecked(w http.ResponseWriter, r *http.Request) {
 	if s.config.Check != nil {
 		if err := s.config.Check(r); err != nil {
-			s.refused(resp, r, err)
+			s.refused(w, r, err)
 			return
 		}
 	}
-	s.routes.ServeHTTP(resp, r)
+	s.routes.ServeHTTP(w, r)
 }
 
 func (s *Server) logAccess(w *response, r *http.Request, start time.Time) {

@@ -17,6 +17,8 @@ type Option struct {
 	Good []string // at least two different ones, so that precedence can be told
 	Bad  Mistakes // of a right type; none if any value will do
 	With []string // other flags that these values need
+
+	Instead bool // is given in place of what the table needs
 }
 
 // Mistakes are the texts that follow "--flag " for wrong values; "=" stands for

@@ -15,6 +15,8 @@ type Process struct {
 	Name string
 	Args []string // with which it listens on free ports
 	Bye  string   // the daemon's last words
+
+	HTTPOnly bool // it has no TCP listener of another kind
 }
 
 // Start runs the program with further arguments. What it logged is shown when

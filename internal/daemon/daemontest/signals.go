@@ -42,13 +42,17 @@ func (p Process) saidBye(t *testing.T, d *tooltest.Process) {
 	}
 }
 
-// CheckStop starts the program, has busy connect to it, and expects a signal to
+// CheckStop starts the program, has busy connect to it (tcp is "" where it has
+// HTTP only), and expects a signal to
 // end it at once.
 func (p Process) CheckStop(t *testing.T, busy func(tcp, http string)) {
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		d := p.Start(t)
 		prefix := `^\[` + p.Name + `\] .* INFO: `
-		tcp := WaitFor(t, d, prefix+`TCP: listening on (127\.0\.0\.1:\d+)$`)[1]
+		tcp := ""
+		if !p.HTTPOnly {
+			tcp = WaitFor(t, d, prefix+`TCP: listening on (127\.0\.0\.1:\d+)$`)[1]
+		}
 		http := WaitFor(t, d, prefix+`HTTP: listening on (127\.0\.0\.1:\d+)$`)[1]
 		busy(tcp, http)
 
