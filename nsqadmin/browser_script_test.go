@@ -273,7 +273,7 @@ func testScriptAway(t *testing.T, b *browsertest.Browser) {
 // data-live stays as it is.
 func testScriptExtras(t *testing.T, b *browsertest.Browser) {
 	s := serveScript(t, `<p><time id="at" datetime="2020-01-02T03:04:05Z">2020-01-02 03:04:05 UTC</time> <time id="ago" datetime="2020-01-02T03:04:05Z">2 h ago</time></p>
-<pre data-copy="the command">curl -X POST 'http://x/?a=1&amp;b=2'</pre><p id="n" data-count="1000">1,000</p>`)
+<pre data-copy="the command">curl -X POST 'http://x/?a=1&amp;b=2'</pre><p id="n" data-counter>1,000</p>`)
 	tab := b.Tab(t, s.URL)
 	tab.GrantClipboard()
 	tab.Open("/")
@@ -283,7 +283,7 @@ func testScriptExtras(t *testing.T, b *browsertest.Browser) {
 	tab.Until("the command is in the clipboard", `navigator.clipboard.readText().then((text) => text === "curl -X POST 'http://x/?a=1&b=2'")`)
 	tab.Until("the button says so", `document.querySelector("button").innerText === "Copied"`)
 
-	s.becomes(`<p id="n" data-count="3000">3,000</p>`)
+	s.becomes(`<p id="n" data-counter>3,000</p>`)
 	browsertest.Eval[bool](tab, `window.seen = new Set(), new MutationObserver(() => seen.add(document.querySelector("#n").innerText)).observe(document.querySelector("#n"), { childList: true }), `+refresh)
 	tab.Until("the number ends where it must", `document.querySelector("#n").innerText === "3,000"`)
 	seen := browsertest.Eval[[]string](tab, `[...seen]`)

@@ -6,7 +6,7 @@
 //   data-soft          a link or a GET form that changes only the query: no page load
 //   data-key (or id)   names an element among its siblings, so that it moves and keeps its state
 //   data-keep          stays as it is
-//   data-count="123"   a number that runs up to its next value
+//   data-counter       a number that runs up to its next value
 //   data-copy          text that gets a button to copy it
 //   <time datetime>    gets the reader's own time
 
@@ -200,7 +200,6 @@ function filterSoftly(event) {
 function enhance(root) {
 	for (const time of root.querySelectorAll("time[datetime]")) localize(time);
 	for (const text of root.querySelectorAll("[data-copy]")) addCopyButton(text);
-	for (const number of root.querySelectorAll("[data-count]")) run(number);
 }
 
 const clock = /^(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d \S+$/;
@@ -244,22 +243,22 @@ async function copy(event) {
 	setTimeout(() => (button.textContent = "Copy"), 2000);
 }
 
+const numberIn = (element) => Number(element.textContent.replace(/[^\d.-]/g, ""));
+const targets = new WeakMap();
+
 // run lets a number run from what it shows to what it is, in about the time until the next.
-function run(number) {
-	const shown = Number(number.dataset.shown ?? number.dataset.count);
-	number.dataset.shown = shown;
-	if (!number.isConnected) return;
-	const target = Number(number.dataset.count);
+function run(element, target) {
+	if (targets.get(element) === target) return; // it is on its way
+	const shown = numberIn(element);
 	const begin = performance.now();
+	targets.set(element, target);
 	const step = (now) => {
-		if (Number(number.dataset.count) !== target) return; // there is a newer one
+		if (targets.get(element) !== target) return; // there is a newer one
 		const part = calm.matches ? 1 : Math.min(Math.max((now - begin) / interval, 0), 1);
-		const value = Math.round(shown + (target - shown) * part);
-		number.dataset.shown = value;
-		number.textContent = value.toLocaleString("en-US");
+		element.textContent = Math.round(shown + (target - shown) * part).toLocaleString("en-US");
 		if (part < 1) requestAnimationFrame(step);
 	};
-	if (shown !== target) requestAnimationFrame(step);
+	requestAnimationFrame(step);
 }
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -276,17 +275,16 @@ export function morph(from, to) {
 		return;
 	}
 	if (from.matches("[data-keep], [data-live]")) return;
-	const count = from.dataset.count;
 	morphAttributes(from, to);
-	if (count === undefined) morphChildren(from, to);
-	else if (count !== to.dataset.count) run(from);
+	if (from.hasAttribute("data-counter")) run(from, numberIn(to));
+	else morphChildren(from, to);
 }
 
 // ownAttributes are those that the user changes, or this script.
 const ownAttributes = { DETAILS: ["open"], MAIN: ["aria-busy"] };
 
 function morphAttributes(from, to) {
-	const own = ["data-shown", ...(ownAttributes[from.tagName] ?? [])];
+	const own = ownAttributes[from.tagName] ?? [];
 	for (const { name, value } of to.attributes) {
 		if (!own.includes(name) && from.getAttribute(name) !== value) from.setAttribute(name, value);
 	}
