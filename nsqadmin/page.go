@@ -51,6 +51,7 @@ type frame struct {
 	Admin   bool   // who asks may act
 	User    string // who asks, if that is known
 	Locked  bool   // not everybody may act
+	Live    bool   // asked for again it is the same page, so that the script may refresh it
 	Version string
 	Updated time.Time
 	Daemons int
@@ -177,6 +178,7 @@ func (s *httpServer) frame(r *http.Request, status int, p page) frame {
 		Admin:   admin,
 		User:    user,
 		Locked:  len(s.access.admins) > 0,
+		Live:    r.Method == http.MethodGet,
 		Version: version.Binary,
 		Updated: time.Now(),
 	}
