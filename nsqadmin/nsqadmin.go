@@ -24,6 +24,7 @@ type NSQAdmin struct {
 	lookupds addresses // PUT /config/nsqlookupd_http_addresses changes them
 	sources  sources   // what the API asks
 	notifier *notifier // is told of actions
+	poller   *poller   // asks for what the pages show
 
 	http   httpServer
 	panics atomic.Uint64
@@ -62,6 +63,7 @@ func New(opts *Options) (*NSQAdmin, error) {
 	n.client = cluster.NewClient(own.clientConfig(tls))
 	n.sources = sources{client: n.client, nsqds: own.NSQDHTTPAddresses, lookupds: n.lookupds.all}
 	n.notifier = newNotifier(own, own.transport(n.ctx, tls), n.log)
+	n.poller = newPoller(n.client, n.log, own.NSQDHTTPAddresses, n.lookupds.all)
 	n.http.init(n, listener)
 	return n, nil
 }
@@ -73,6 +75,10 @@ func (n *NSQAdmin) Main() error {
 		run("HTTP", n.http.serve)
 		run("notifications", func() error { return n.notifier.loop(n.ctx) })
 		run("names", n.checkNames)
+		run("polls", func() error {
+			n.poller.run(n.ctx)
+			return nil
+		})
 	})
 }
 

@@ -19,7 +19,7 @@ type series struct {
 	origin      int
 	first, last int // steps it has points of, and of all between them
 	points      []point
-	rates       [2]mean // of publish and finish within the last step
+	rates       [3]mean // of publish, finish and requeue within the last step
 }
 
 func newSeries(step int) *series { return &series{origin: step, first: step, last: step - 1} }
@@ -41,11 +41,11 @@ func (m *mean) add(v float64) float32 {
 func (s *series) add(step int, sample Sample) {
 	if step > s.last {
 		s.extend(step)
-		s.rates = [2]mean{}
+		s.rates = [3]mean{}
 	}
 	*s.point(s.last) = point{
 		float32(sample.Depth), float32(sample.InFlight), float32(sample.Deferred),
-		s.rates[0].add(sample.Publish), s.rates[1].add(sample.Finish),
+		s.rates[0].add(sample.Publish), s.rates[1].add(sample.Finish), s.rates[2].add(sample.Requeue),
 	}
 }
 

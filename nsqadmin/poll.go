@@ -1,0 +1,451 @@
+package nsqadmin
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/cluster"
+	"github.com/seed893f581e/nsq/internal/history"
+)
+
+// How often daemons are asked.
+const (
+	watchedPace = 2 * time.Second  // while somebody watches
+	idlePace    = 10 * time.Second // otherwise
+	watchFor    = 30 * time.Second // after a page was requested
+	maxShare    = 4                // rounds are at least so many times as far apart as decoding and merging takes
+	roundWait   = time.Second      // a round waits for answers so long after the last question
+	firstSpread = 100 * time.Millisecond
+	firstWait   = 900 * time.Millisecond // so that View has something to return within the first second
+	firstView   = time.Second
+	rememberFor = time.Hour // nodes that are no longer registered
+)
+
+// A poller asks all daemons again and again and makes views of what they say.
+//
+// Each daemon has a goroutine of its own, so that one that hangs holds up nobody.
+// They are told when to ask by the goroutine of run, which alone knows the state
+// of all: a round begins, everybody who is not still waiting for an answer asks
+// at a moment of their own in the first quarter of it, and when those have
+// answered that usually do, a view is made. Answers that come later are in the
+// next one.
+type poller struct {
+	client   *cluster.Client
+	log      *slog.Logger
+	nsqds    []string        // asked themselves, if there are no nsqlookupds
+	lookupds func() []string // at present
+	start    time.Time
+	history  *history.Store
+
+	view    atomic.Pointer[view]
+	ready   chan struct{} // closed when there is a view of a round
+	watched atomic.Int64  // when a view was last wanted, in nanoseconds from start
+	stirs   chan struct{} // has the next round begin as soon as it may
+	asks    chan *wish
+	results chan result
+	stopped chan struct{} // closed when run has ended
+	workers sync.WaitGroup
+
+	pollState
+}
+
+// pollState is what the goroutine of run knows.
+type pollState struct {
+	nodes       map[string]*daemon // by address
+	lookupNodes map[string]*daemon // the nsqlookupds
+	known       map[string]*knownNode
+	began       time.Time     // of the round
+	open        bool          // the round waits for answers
+	next        *time.Timer   // the end of the round, or the begin of the next
+	first       bool          // round
+	busy        time.Duration // spent on the round
+}
+
+// newPoller returns a poller that has asked nobody yet.
+func newPoller(client *cluster.Client, log *slog.Logger, nsqds []string, lookupds func() []string) *poller {
+	p := &poller{
+		client:   client,
+		log:      log,
+		nsqds:    nsqds,
+		lookupds: lookupds,
+		start:    time.Now(),
+		ready:    make(chan struct{}),
+		stirs:    make(chan struct{}, 1),
+		asks:     make(chan *wish),
+		results:  make(chan result),
+		stopped:  make(chan struct{}),
+		pollState: pollState{
+			nodes:       make(map[string]*daemon),
+			lookupNodes: make(map[string]*daemon),
+			known:       make(map[string]*knownNode),
+			first:       true,
+		},
+	}
+	p.history = history.NewStore(p.start, 0)
+	p.watched.Store(int64(-watchFor))
+	p.view.Store(newViewBuilder(p.start, p.history).view())
+	return p
+}
+
+// View returns the latest view and takes note that somebody watches. It waits for
+// nobody, except within the first second after the start for the first answers.
+func (p *poller) View() *view {
+	now := time.Since(p.start)
+	if before := time.Duration(p.watched.Swap(int64(now))); now-before >= watchFor {
+		p.stir()
+	}
+	if now < firstView {
+		soon := time.NewTimer(firstView - now)
+		defer soon.Stop()
+		select {
+		case <-p.ready:
+		case <-p.stopped:
+		case <-soon.C:
+		}
+	}
+	return p.view.Load()
+}
+
+// stir has the next round begin as soon as it may: somebody watches, or the list
+// of nsqlookupds has changed.
+func (p *poller) stir() {
+	select {
+	case p.stirs <- struct{}{}:
+	default:
+	}
+}
+
+// pace returns the time between rounds.
+func (p *poller) pace() time.Duration {
+	pace := idlePace
+	if time.Since(p.start)-time.Duration(p.watched.Load()) < watchFor {
+		pace = watchedPace
+	}
+	return max(pace, maxShare*p.busy)
+}
+
+// A wish is that daemons are asked anew.
+type wish struct {
+	addresses []string // none for all
+	pending   int      // answers that are still to come
+	done      chan struct{}
+}
+
+func (r *wish) wants(address string) bool {
+	return len(r.addresses) == 0 || slices.Contains(r.addresses, address)
+}
+
+// Refresh asks daemons now, all for none, and returns when they have answered and
+// View tells what, or when ctx ends. Addresses of nobody are ignored.
+func (p *poller) Refresh(ctx context.Context, addresses ...string) {
+	r := &wish{addresses: addresses, done: make(chan struct{})}
+	select {
+	case p.asks <- r:
+	case <-ctx.Done():
+		return
+	case <-p.stopped:
+		return
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+	case <-p.stopped:
+	}
+}
+
+// run asks until ctx ends. It returns when nobody is asked any more.
+func (p *poller) run(ctx context.Context) {
+	defer close(p.stopped)
+	defer p.workers.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.next = time.NewTimer(0)
+	defer p.next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.next.C:
+			if p.open {
+				p.endRound()
+			} else {
+				p.beginRound(ctx)
+			}
+		case <-p.stirs:
+			if !p.open {
+				p.next.Reset(time.Until(p.began.Add(p.pace())))
+			}
+		case r := <-p.asks:
+			p.refresh(ctx, r)
+		case r := <-p.results:
+			p.take(ctx, r)
+		}
+	}
+}
+
+// all calls f for every daemon.
+func (p *poller) all(f func(d *daemon)) {
+	for _, d := range p.lookupNodes {
+		f(d)
+	}
+	for _, d := range p.nodes {
+		f(d)
+	}
+}
+
+// beginRound has everybody asked who does not owe an answer already.
+func (p *poller) beginRound(ctx context.Context) {
+	p.began, p.open, p.busy = time.Now(), true, 0
+	p.meet(ctx)
+	spread, wait := p.pace()/4, p.pace()/4+roundWait
+	if p.first {
+		spread, wait = firstSpread, firstWait
+	}
+	p.all(func(d *daemon) {
+		d.awaited = d.idle && d.err == nil
+		if d.idle {
+			d.ask(order{delay: time.Duration(d.phase * float64(spread))})
+		}
+	})
+	p.next.Reset(wait)
+	p.endIfComplete()
+}
+
+// endIfComplete ends the round if nobody is awaited any more.
+func (p *poller) endIfComplete() {
+	awaited := false
+	p.all(func(d *daemon) { awaited = awaited || d.awaited })
+	if p.open && !awaited {
+		p.endRound()
+	}
+}
+
+// endRound makes a view of what is known now, and lets the next round come.
+func (p *poller) endRound() {
+	p.open = false
+	p.all(func(d *daemon) { d.awaited = false })
+	now := time.Now()
+	v := p.publish(now)
+	p.history.Add(now, v.samples())
+	p.busy += time.Since(now)
+	if p.first {
+		p.first = false
+		close(p.ready)
+	}
+	p.next.Reset(time.Until(p.began.Add(p.pace())))
+}
+
+// refresh has daemons asked for r. Who is being asked just now is asked once
+// more: what the answer will say may be older than what r is for.
+func (p *poller) refresh(ctx context.Context, r *wish) {
+	p.meet(ctx)
+	p.all(func(d *daemon) {
+		if !r.wants(d.address) {
+			return
+		}
+		r.pending++
+		if d.idle {
+			d.ask(order{thorough: true})
+			d.asking = append(d.asking, r)
+		} else {
+			d.again = append(d.again, r)
+		}
+	})
+	if r.pending == 0 {
+		close(r.done)
+	}
+}
+
+// take notes what came of asking a daemon.
+func (p *poller) take(ctx context.Context, r result) {
+	d := r.of
+	if d.gone {
+		return
+	}
+	d.idle, d.awaited = true, false
+	p.report(d, r.err)
+	d.note(r)
+	p.busy += r.busy
+	answered := d.asking
+	d.asking = nil
+	if len(d.again) > 0 {
+		d.asking, d.again = d.again, nil
+		d.ask(order{thorough: true})
+	}
+	if r.lookupd != nil {
+		p.meet(ctx)
+	}
+	p.answered(answered)
+	if p.open {
+		p.endIfComplete()
+	}
+}
+
+// report logs when a daemon stops to answer, and when it answers again.
+func (p *poller) report(d *daemon, err error) {
+	switch {
+	case err != nil && d.err == nil:
+		p.log.Warn("no answer", "daemon", d.address, "error", err)
+	case err == nil && d.err != nil:
+		p.log.Info("answers again", "daemon", d.address)
+	}
+}
+
+// answered counts an answer for those who wait for it, and publishes what was
+// said when somebody has all of them.
+func (p *poller) answered(waiting []*wish) {
+	var done []*wish
+	for _, r := range waiting {
+		if r.pending--; r.pending == 0 {
+			done = append(done, r)
+		}
+	}
+	if len(done) == 0 {
+		return
+	}
+	p.publish(time.Now())
+	for _, r := range done {
+		close(r.done)
+	}
+}
+
+// meet starts and stops asking daemons as they come and go: nsqlookupds by the
+// configuration, nsqds as nsqlookupds know them.
+func (p *poller) meet(ctx context.Context) {
+	now := time.Now()
+	lookupds := p.lookupds()
+	for _, address := range lookupds {
+		if p.lookupNodes[address] == nil {
+			p.lookupNodes[address] = p.employ(ctx, address, newLookupdAsker(p.client, address).ask)
+		}
+	}
+	for address, d := range p.lookupNodes {
+		if !slices.Contains(lookupds, address) {
+			delete(p.lookupNodes, address)
+			p.dismiss(d)
+		}
+	}
+	p.recognize(now)
+	for address := range p.known {
+		if p.nodes[address] == nil {
+			p.nodes[address] = p.employ(ctx, address, newNodeAsker(p.client, address, len(p.nsqds) > 0).ask)
+		}
+	}
+	for address, d := range p.nodes {
+		if p.known[address] == nil {
+			delete(p.nodes, address)
+			p.dismiss(d)
+		}
+	}
+}
+
+// A daemon is one that is asked: the state of it, and its goroutine.
+type daemon struct {
+	address string
+	orders  chan order // room for one, which is there while it is idle
+	stop    context.CancelFunc
+	phase   float64 // in [0,1): when in a round it is asked
+
+	idle    bool    // it is not being asked
+	awaited bool    // the round waits for it
+	gone    bool    // it is not asked any more
+	asking  []*wish // those for which it is being asked
+	again   []*wish // those for which it is to be asked once more
+
+	answered time.Time // zero for never
+	took     time.Duration
+	err      error // of the last question
+	node     *nodeAnswer
+	lookupd  *lookupdAnswer
+}
+
+// An order has a daemon asked.
+type order struct {
+	delay    time.Duration
+	thorough bool // somebody waits for all that may have changed
+}
+
+// A result is what came of it: an error or one of the answers.
+type result struct {
+	of      *daemon
+	at      time.Time
+	took    time.Duration
+	busy    time.Duration // of took, what was our own work
+	err     error
+	node    *nodeAnswer
+	lookupd *lookupdAnswer
+}
+
+// An asker asks one daemon.
+type asker func(ctx context.Context, thorough bool) result
+
+// employ starts the goroutine of a daemon. Whoever comes within a round is asked
+// within it.
+func (p *poller) employ(ctx context.Context, address string, ask asker) *daemon {
+	ctx, stop := context.WithCancel(ctx)
+	d := &daemon{address: address, orders: make(chan order, 1), stop: stop, phase: rand.Float64(), idle: true}
+	p.workers.Go(func() { p.work(ctx, d, ask) })
+	if p.open {
+		d.awaited = true
+		d.ask(order{})
+	}
+	return d
+}
+
+// dismiss stops asking a daemon. Its goroutine ends by itself.
+func (p *poller) dismiss(d *daemon) {
+	d.gone = true
+	d.stop()
+	p.answered(slices.Concat(d.asking, d.again))
+}
+
+// ask has an idle daemon asked.
+func (d *daemon) ask(o order) {
+	d.idle = false
+	d.orders <- o
+}
+
+// note keeps what came of asking. What a daemon said before is kept while it does
+// not answer.
+func (d *daemon) note(r result) {
+	d.took, d.err = r.took, r.err
+	if r.err != nil {
+		return
+	}
+	d.answered, d.node, d.lookupd = r.at, r.node, r.lookupd
+}
+
+// work asks a daemon when it is told to, until ctx ends.
+func (p *poller) work(ctx context.Context, d *daemon, ask asker) {
+	for {
+		var o order
+		select {
+		case o = <-d.orders:
+		case <-ctx.Done():
+			return
+		}
+		if o.delay > 0 {
+			wait := time.NewTimer(o.delay)
+			select {
+			case <-wait.C:
+			case <-ctx.Done():
+				wait.Stop()
+				return
+			}
+		}
+		began := time.Now()
+		r := ask(ctx, o.thorough)
+		r.of, r.at = d, time.Now()
+		r.took = r.at.Sub(began)
+		select {
+		case p.results <- r:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

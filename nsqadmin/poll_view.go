@@ -1,0 +1,340 @@
+package nsqadmin
+
+import (
+	"cmp"
+	"iter"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/cluster"
+	"github.com/seed893f581e/nsq/internal/history"
+)
+
+// A knownNode is an nsqd that is registered, or was within the last hour.
+type knownNode struct {
+	node cluster.Node // as it was in the last view
+	seen time.Time    // when it was last registered
+}
+
+// recognize brings the list of nsqds up to date: all that are registered with an
+// nsqlookupd, by its last answer, and for an hour those that were.
+func (p *poller) recognize(now time.Time) {
+	see := func(address string) {
+		n := p.known[address]
+		if n == nil {
+			n = &knownNode{node: nodeAt(address)}
+			p.known[address] = n
+		}
+		n.seen = now
+	}
+	for _, address := range p.nsqds {
+		see(address)
+	}
+	for _, d := range p.lookupNodes {
+		if d.lookupd == nil {
+			continue
+		}
+		for i := range d.lookupd.producers {
+			see(d.lookupd.producers[i].HTTPAddress())
+		}
+	}
+	for address, n := range p.known {
+		if now.Sub(n.seen) >= rememberFor {
+			delete(p.known, address)
+		}
+	}
+}
+
+// nodeAt is all that is known of a node that has not yet said who it is.
+func nodeAt(address string) cluster.Node {
+	host, port, _ := net.SplitHostPort(address) // checked when it was configured or made
+	n, _ := strconv.Atoi(port)
+	return cluster.Node{Hostname: host, BroadcastAddress: host, HTTPPort: n}
+}
+
+// publish makes what is known now the view.
+func (p *poller) publish(now time.Time) *view {
+	b := newViewBuilder(now, p.history)
+	for _, address := range p.lookupds() {
+		if d := p.lookupNodes[address]; d != nil {
+			b.addLookupd(d)
+		}
+	}
+	registered := p.registered()
+	for address, n := range p.known {
+		node, ok := registered[address]
+		if ok {
+			n.node = node
+		}
+		if d := p.nodes[address]; d != nil {
+			b.addNode(n.node, d, !ok)
+		}
+	}
+	v := b.view()
+	p.view.Store(v)
+	return v
+}
+
+// registered returns the nsqds by where they are asked: as nsqlookupds know them,
+// or as they say themselves.
+func (p *poller) registered() map[string]cluster.Node {
+	nodes := make(map[string]cluster.Node)
+	if len(p.nsqds) > 0 {
+		p.selfDescribed(nodes)
+		return nodes
+	}
+	var answers []cluster.Answer[[]cluster.Producer]
+	for _, address := range p.lookupds() {
+		if d := p.lookupNodes[address]; d != nil && d.lookupd != nil {
+			answers = append(answers, cluster.Answer[[]cluster.Producer]{Address: address, Value: d.lookupd.producers})
+		}
+	}
+	for _, n := range cluster.MergeNodes(answers) {
+		address := n.HTTPAddress()
+		if same, ok := nodes[address]; ok { // it has changed its TCP port, and the other is still known
+			same.RemoteAddresses = slices.Concat(same.RemoteAddresses, n.RemoteAddresses)
+			n = same
+		}
+		nodes[address] = n
+	}
+	return nodes
+}
+
+// selfDescribed adds the nsqds of the configuration. They are kept apart by where
+// they are asked, whatever they believe their address to be.
+func (p *poller) selfDescribed(nodes map[string]cluster.Node) {
+	var all []cluster.Answer[[]cluster.Producer]
+	for _, address := range p.nsqds {
+		nodes[address] = nodeAt(address)
+		d := p.nodes[address]
+		if d == nil || d.node == nil {
+			continue
+		}
+		own := []cluster.Answer[[]cluster.Producer]{{Address: address, Value: []cluster.Producer{d.node.producer()}}}
+		nodes[address] = cluster.MergeNodes(own)[0]
+		all = append(all, own...)
+	}
+	outdated := make(map[string]bool) // versions
+	for _, n := range cluster.MergeNodes(all) {
+		outdated[n.Version] = n.OutOfDate
+	}
+	for address, n := range nodes {
+		n.OutOfDate = outdated[n.Version]
+		nodes[address] = n
+	}
+}
+
+// producer is the node as an nsqlookupd would know it.
+func (a *nodeAnswer) producer() cluster.Producer {
+	p := cluster.Producer{
+		Hostname:         a.info.Hostname,
+		BroadcastAddress: a.info.BroadcastAddress,
+		TCPPort:          a.info.TCPPort,
+		HTTPPort:         a.info.HTTPPort,
+		Version:          a.info.Version,
+		TopologyZone:     a.info.TopologyZone,
+		TopologyRegion:   a.info.TopologyRegion,
+	}
+	for i := range a.stats.Topics {
+		p.Topics = append(p.Topics, a.stats.Topics[i].Name)
+	}
+	return p
+}
+
+// A viewBuilder adds up what daemons said.
+type viewBuilder struct {
+	v      *view
+	topics map[string]*topicSum
+}
+
+// A topicSum is a row that is being added up.
+type topicSum struct {
+	row      topicRow
+	publish  rates
+	channels []channelRow
+	at       map[string]int // in channels
+}
+
+func newViewBuilder(at time.Time, h *history.Store) *viewBuilder {
+	return &viewBuilder{
+		v:      &view{At: at, Totals: counts{rates: unknownRates}, history: h},
+		topics: make(map[string]*topicSum),
+	}
+}
+
+func (b *viewBuilder) addLookupd(d *daemon) {
+	l := lookupdState{Address: d.address, Answered: d.answered, Took: d.took, Err: d.err}
+	if a := d.lookupd; a != nil {
+		l.Version, l.Nodes, l.Topics = a.version, len(a.producers), a.topics
+	}
+	b.v.Lookupds = append(b.v.Lookupds, l)
+	for topic, channels := range l.Topics {
+		t := b.topic(topic)
+		for _, c := range channels {
+			t.channel(c, 0)
+		}
+	}
+}
+
+func (b *viewBuilder) addNode(node cluster.Node, d *daemon, missing bool) {
+	n := nodeState{
+		Node: node, Address: d.address, Answered: d.answered, Took: d.took, Err: d.err, Missing: missing,
+		Totals: counts{rates: unknownRates},
+	}
+	if a := d.node; a != nil {
+		n.Stats = a.stats
+		if d.err == nil {
+			n.rates = a.rates
+		}
+	}
+	if n.counts(b.v.At) {
+		b.add(&n)
+	}
+	b.v.Nodes = append(b.v.Nodes, n)
+}
+
+// add adds the numbers of a node to the sums.
+func (b *viewBuilder) add(n *nodeState) {
+	for i := range n.Stats.Topics {
+		one := &n.Stats.Topics[i]
+		publish := rates{n.rates.topic(i), unknownRates.Finish, unknownRates.Requeue}
+		sum := b.topic(one.Name)
+		sum.publish = sum.publish.plus(publish)
+		sum.row.Depth += one.Depth
+		sum.row.BackendDepth += one.BackendDepth
+		sum.row.Messages += one.Messages
+		sum.row.Nodes++
+		if one.Paused {
+			sum.row.Paused++
+		}
+		own := counts{Depth: one.Depth, BackendDepth: one.BackendDepth, rates: publish}
+		for j := range one.Channels {
+			c, r := &one.Channels[j], n.rates.channel(i, j)
+			row := sum.channel(c.Name, j)
+			row.addChannel(c, r)
+			row.Nodes++
+			if c.Paused {
+				row.Paused++
+			}
+			r.Publish = unknownRates.Publish // the topic's
+			own.addChannel(c, r)
+		}
+		own.Messages = one.Messages
+		n.Totals.plus(&own)
+	}
+	b.v.Totals.plus(&n.Totals)
+}
+
+// topic returns the sum of a topic.
+func (b *viewBuilder) topic(name string) *topicSum {
+	t := b.topics[name]
+	if t == nil {
+		t = &topicSum{row: topicRow{Name: name}, publish: unknownRates, at: make(map[string]int)}
+		b.topics[name] = t
+	}
+	return t
+}
+
+// channel returns the row of a channel, good until the next call. It is probably
+// at guess, as nodes have mostly the same channels.
+func (t *topicSum) channel(name string, guess int) *channelRow {
+	if guess < len(t.channels) && t.channels[guess].Name == name {
+		return &t.channels[guess]
+	}
+	i, ok := t.at[name]
+	if !ok {
+		i = len(t.channels)
+		t.at[name] = i
+		t.channels = append(t.channels, channelRow{Topic: t.row.Name, Name: name, counts: counts{rates: unknownRates}})
+	}
+	return &t.channels[i]
+}
+
+// view returns what was added up.
+func (b *viewBuilder) view() *view {
+	v := b.v
+	slices.SortFunc(v.Nodes, func(a, b nodeState) int {
+		return cmp.Or(strings.Compare(a.Hostname, b.Hostname), strings.Compare(a.Address, b.Address))
+	})
+	v.rows = make([]topicRow, 0, len(b.topics))
+	for _, t := range b.topics {
+		v.rows = append(v.rows, t.done())
+	}
+	slices.SortFunc(v.rows, func(a, b topicRow) int { return strings.Compare(a.Name, b.Name) })
+	v.Topics = make([]string, len(v.rows))
+	v.rowAt = make(map[string]int, len(v.rows))
+	for i := range v.rows {
+		v.Topics[i] = v.rows[i].Name
+		v.rowAt[v.rows[i].Name] = i
+	}
+	v.attention = sync.OnceValue(func() []attention { return attend(v) })
+	return v
+}
+
+// done returns the row of a topic when everything was added.
+func (t *topicSum) done() topicRow {
+	row := t.row
+	row.In.rates = unknownRates
+	for i := range t.channels {
+		row.In.plus(&t.channels[i].counts)
+	}
+	row.Publish, row.Finish = t.publish.Publish, row.In.Finish
+	slices.SortFunc(t.channels, func(a, b channelRow) int { return strings.Compare(a.Name, b.Name) })
+	row.Channels = t.channels
+	return row
+}
+
+// plus adds o.
+func (c *counts) plus(o *counts) {
+	c.Depth += o.Depth
+	c.BackendDepth += o.BackendDepth
+	c.InFlight += o.InFlight
+	c.Deferred += o.Deferred
+	c.Messages += o.Messages
+	c.Requeues += o.Requeues
+	c.Timeouts += o.Timeouts
+	c.Consumers += o.Consumers
+	c.rates = c.rates.plus(o.rates)
+}
+
+// samples returns what the history is to have of the view: of the cluster and of
+// nodes first, as those are left out last when it is full.
+func (v *view) samples() iter.Seq2[history.Key, history.Sample] {
+	return func(yield func(history.Key, history.Sample) bool) {
+		if !yield(history.Key{}, v.Totals.sample()) {
+			return
+		}
+		for i := range v.Nodes {
+			n := &v.Nodes[i]
+			if n.counts(v.At) && !yield(history.Key{Node: n.Address}, n.Totals.sample()) {
+				return
+			}
+		}
+		for i := range v.rows {
+			t := &v.rows[i]
+			all := t.In
+			all.Depth += t.Depth
+			all.Publish = t.Publish
+			if !yield(history.Key{Topic: t.Name}, all.sample()) {
+				return
+			}
+			for j := range t.Channels {
+				c := &t.Channels[j]
+				if !yield(history.Key{Topic: t.Name, Channel: c.Name}, c.sample()) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (c *counts) sample() history.Sample {
+	return history.Sample{
+		Depth: c.Depth, InFlight: c.InFlight, Deferred: c.Deferred,
+		Publish: c.Publish, Finish: c.Finish, Requeue: c.Requeue,
+	}
+}
