@@ -54,20 +54,12 @@ type frame struct {
 	Live    bool   // asked for again it is the same page, so that the script may refresh it
 	Version string
 	Updated time.Time
-	Daemons int
+	Daemons int // nsqds and nsqlookupds
 	Silent  []silentDaemon
 }
 
 // A navEntry is one of the navigation.
 type navEntry struct{ Nav, Text, URL string }
-
-// A silentDaemon is one that did not answer when it was asked last.
-type silentDaemon struct {
-	Kind string // nsqd or nsqlookupd
-	Name string
-	URL  string // of its page, "" for none
-	Text string // since when, and why
-}
 
 // pages are the templates of all pages by name.
 type pages map[string]*template.Template
@@ -172,6 +164,7 @@ func (s *httpServer) page(w http.ResponseWriter, r *http.Request, status int, na
 // frame returns a page with what is around it.
 func (s *httpServer) frame(r *http.Request, status int, p page) frame {
 	user, admin := s.admin(r)
+	v := s.n.poller.View()
 	f := frame{
 		page:    p,
 		Status:  status,
@@ -180,7 +173,9 @@ func (s *httpServer) frame(r *http.Request, status int, p page) frame {
 		Locked:  len(s.access.admins) > 0,
 		Live:    r.Method == http.MethodGet,
 		Version: version.Binary,
-		Updated: time.Now(),
+		Updated: v.At,
+		Daemons: len(v.Nodes) + len(v.Lookupds),
+		Silent:  v.silent(),
 	}
 	for _, n := range navigation {
 		u := s.url()

@@ -15,7 +15,7 @@ func historyCharts(s history.Series) []chart.Chart {
 	}
 	return []chart.Chart{
 		picture("Depth", chart.Messages, chart.Line{Label: "waiting", Class: "c-depth", Points: s.Depth}),
-		picture("With consumers and deferred", chart.Messages,
+		picture("In flight and deferred", chart.Messages,
 			chart.Line{Label: "in flight", Class: "c-inflight", Points: s.InFlight},
 			chart.Line{Label: "deferred", Class: "c-deferred", Points: s.Deferred}),
 		picture("Rate", perSecond,

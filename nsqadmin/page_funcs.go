@@ -20,8 +20,9 @@ func pageFuncs(basePath string, static func(name string) string) template.FuncMa
 		"bytes":    func(n any) string { return number(n, chart.Bytes) },
 		"duration": chart.Duration, // 1.2 ms
 		"nanos":    func(n any) string { return chart.Duration(time.Duration(float(n))) },
-		"since":    since, // 3 min: how long ago that was
-		"clock":    clock, // 15:04:05
+		"since":    since,                                                            // 3 min: how long ago that was
+		"clock":    clock,                                                            // 15:04:05
+		"instant":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) }, // for <time datetime>
 		"url":      func(parts ...any) (string, error) { return link(basePath, parts) },
 		"query":    query,
 		"static":   static,
@@ -66,12 +67,15 @@ func rateText(perSecond float64) string {
 	return text + "/s"
 }
 
-// since tells how long ago t was, in whole seconds.
-func since(t time.Time) string {
+// since tells how long ago t was.
+func since(t time.Time) string { return ago(t, time.Now()) }
+
+// ago tells how long before now t was, in whole seconds.
+func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return chart.Duration(max(0, time.Since(t).Round(time.Second)))
+	return chart.Duration(max(0, now.Sub(t).Round(time.Second)))
 }
 
 // clock returns the time of day in the zone of this machine, "" for none.
@@ -140,7 +144,7 @@ func icon(state string) (template.HTML, error) {
 	if !ok {
 		return "", fmt.Errorf("there is no icon %q", state)
 	}
-	return template.HTML(`<svg class="icon icon-` + state + `" viewBox="0 0 16 16" aria-hidden="true">` + drawing + `</svg>`), nil
+	return template.HTML(`<svg class="icon icon-` + state + `" width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">` + drawing + `</svg>`), nil
 }
 
 // badge returns a state in words with its sign: ok, warning, problem, off for
