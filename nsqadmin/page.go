@@ -104,6 +104,7 @@ func (p pages) render(name string, f frame) ([]byte, error) {
 // pageRoutes adds the pages.
 func (s *httpServer) pageRoutes() {
 	s.server.Page("GET", "/", s.overview)
+	s.clusterRoutes()
 }
 
 // staticRoutes adds the files of the pages.

@@ -1,0 +1,264 @@
+package nsqadmin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/seed893f581e/nsq/internal/cluster"
+	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// actionPage is /action: what an action will do, and then what it has done.
+type actionPage struct {
+	Kind     actionKind
+	Scope    scope
+	Effect   string
+	Curl     string
+	MustType string   // what has to be typed to confirm, "" for nothing
+	Problem  string   // why it was not done although it was confirmed
+	Outcome  *outcome // nil before it is done
+	Back     crumb
+	Again    string // the URL that asks for confirmation
+}
+
+// Subject names what the action is done to.
+func (p actionPage) Subject() string {
+	if p.Kind.Of == ofChannel {
+		return p.Scope.Topic + "/" + p.Scope.Channel
+	}
+	return p.Scope.Topic
+}
+
+// Unanswered says that numbers are not to be relied on.
+func (p actionPage) Unanswered() string {
+	return subject(p.Scope.Unknown, "node", "does", "do") + " not answer: what is there is not known for sure, and it will hardly be done there."
+}
+
+// Failed reports whether nothing was done.
+func (p actionPage) Failed() bool {
+	all, _ := p.Outcome.failed()
+	return all
+}
+
+// Failures is how many requests failed.
+func (p actionPage) Failures() (n int) {
+	for _, s := range p.Outcome.Steps {
+		if s.Err != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Result is what came of it, in a word or two.
+func (p actionPage) Result() string {
+	switch all, some := p.Outcome.failed(); {
+	case all:
+		return "failed"
+	case some:
+		return "partly done"
+	case len(p.Outcome.Steps) == 0:
+		return "nothing to do"
+	}
+	return "done"
+}
+
+// actionRequest reads what is to be done, and tells what is wrong with it: ""
+// for nothing.
+func actionRequest(values url.Values) (k actionKind, a action, problem string) {
+	a = action{Name: values.Get("do"), Topic: values.Get("topic"), Channel: values.Get("channel"), Node: values.Get("node")}
+	if a.Name == "create" { // a form with both names, of which one may be empty
+		a.Name = "create_topic"
+		if a.Channel != "" {
+			a.Name = "create_channel"
+		}
+	}
+	k, ok := kindOf(a.Name)
+	if !ok {
+		return k, a, fmt.Sprintf("There is no action %q.", a.Name)
+	}
+	if k.Of != ofChannel {
+		a.Channel = ""
+	}
+	if k.Of != ofNode {
+		a.Node = ""
+	}
+	problem = nameProblem(ofTopic, a.Topic)
+	if problem == "" && k.Of == ofChannel {
+		problem = nameProblem(ofChannel, a.Channel)
+	}
+	return k, a, problem
+}
+
+// nameProblem tells what is wrong with a name, "" for nothing.
+func nameProblem(of, name string) string {
+	const rule = "Names have 1 to 64 of the characters a-z, A-Z, 0-9, dot, underscore and hyphen, and may end in #ephemeral."
+	switch {
+	case wire.ValidName(name):
+		return ""
+	case name == "":
+		return fmt.Sprintf("The name of the %s is missing.", of)
+	case len(name) > wire.MaxNameLen:
+		return fmt.Sprintf("The name of the %s is too long: it has %d characters. %s", of, utf8.RuneCountInString(name), rule)
+	}
+	return fmt.Sprintf("%q is no name of a %s. %s", name, of, rule)
+}
+
+// scopeOf returns what an action would be done to. It reports whether that is
+// there at all.
+func (v *view) scopeOf(k actionKind, a action) (s scope, known bool) {
+	s = scope{action: a, Lookupds: len(v.Lookupds)}
+	known = k.new
+	channels := map[string]bool{}
+	for _, n := range v.Nodes {
+		if k.Of == ofNode && n.Address != a.Node || k.Of != ofNode && !n.has(a.Topic) && !(k.new && len(v.Lookupds) == 0) {
+			continue
+		}
+		one := scopeNode{Node: n}
+		if n.Err != nil || n.Stats == nil {
+			s.Unknown++
+		}
+		if n.Stats != nil {
+			var names []string
+			one.held, names, one.Present = k.holds(a, n.Stats)
+			for _, name := range names {
+				channels[name] = true
+			}
+		}
+		known = known || one.Present || k.Of != ofChannel && n.has(a.Topic)
+		s.held.add(one.held)
+		s.Nodes = append(s.Nodes, one)
+	}
+	s.Channels = len(channels)
+	for _, l := range v.Lookupds {
+		registered, ok := l.Topics[a.Topic]
+		known = known || ok && (k.Of == ofTopic || k.Of == ofChannel && slices.Contains(registered, a.Channel))
+	}
+	return s, known
+}
+
+// query is a in the URL of its page.
+func (a action) query() url.Values {
+	q := url.Values{"do": {a.Name}, "topic": {a.Topic}}
+	if a.Channel != "" {
+		q.Set("channel", a.Channel)
+	}
+	if a.Node != "" {
+		q.Set("node", a.Node)
+	}
+	return q
+}
+
+// has reports whether the node has a topic, as it says itself or as the
+// nsqlookupds know.
+func (n *nodeState) has(topic string) bool {
+	if n.Stats != nil && slices.ContainsFunc(n.Stats.Topics, func(t stats.Topic) bool { return t.Name == topic }) {
+		return true
+	}
+	return slices.ContainsFunc(n.Topics, func(t cluster.NodeTopic) bool { return t.Topic == topic })
+}
+
+// actionPage asks for confirmation.
+func (s *httpServer) actionPage(w http.ResponseWriter, r *http.Request) {
+	if p, ok := s.action(w, r, r.URL.Query()); ok {
+		s.showAction(w, r, http.StatusOK, p)
+	}
+}
+
+// act does what was confirmed, and shows what came of it.
+func (s *httpServer) act(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		s.errorPage(w, r, http.StatusBadRequest, "The form cannot be read.")
+		return
+	}
+	p, ok := s.action(w, r, r.PostForm)
+	if !ok {
+		return
+	}
+	if typed := r.PostForm.Get("confirm"); p.MustType != "" && typed != p.MustType {
+		p.Problem = fmt.Sprintf("Nothing was done: type %s to confirm.", p.MustType)
+		s.showAction(w, r, http.StatusBadRequest, p)
+		return
+	}
+	out := s.n.do(r.Context(), s.actorOf(r), p.Scope.action)
+	p.Outcome = &out
+	status := http.StatusOK
+	if all, _ := out.failed(); all {
+		status = http.StatusBadGateway
+	}
+	s.showAction(w, r, status, p)
+}
+
+// action returns what a page shows of the action that is asked for. Where that
+// cannot be done it answers why, and reports false.
+func (s *httpServer) action(w http.ResponseWriter, r *http.Request, values url.Values) (p actionPage, ok bool) {
+	user, admin := s.admin(r)
+	if !admin {
+		s.errorPage(w, r, http.StatusForbidden, "Only users named by --admin-user may do this.")
+		return p, false
+	}
+	k, a, problem := actionRequest(values)
+	if problem != "" && values.Get("do") == "create" {
+		s.showLookup(w, r, http.StatusBadRequest, createForm{values.Get("topic"), values.Get("channel"), problem})
+		return p, false
+	}
+	if problem == "" {
+		p.Scope, problem = s.scope(r.Context(), k, a)
+	}
+	if problem != "" {
+		s.errorPage(w, r, http.StatusBadRequest, problem)
+		return p, false
+	}
+	p.Kind, p.Effect, p.Back = k, k.effect(p.Scope), s.backFrom(k, a)
+	p.Again = s.url("action") + "?" + a.query().Encode()
+	p.Curl = k.curl(s.ownURL(r), a, s.curlHeaders(user)...)
+	if k.mustType(p.Scope) {
+		p.MustType = a.Topic
+		if k.Of == ofChannel {
+			p.MustType = a.Channel
+		}
+	}
+	return p, true
+}
+
+// scope returns what an action concerns, and tells if that is not known.
+func (s *httpServer) scope(ctx context.Context, k actionKind, a action) (found scope, problem string) {
+	v, known := s.viewWith(ctx, func(v *view) (known bool) {
+		found, known = v.scopeOf(k, a)
+		return known
+	})
+	_, nodeKnown := v.Node(a.Node)
+	switch {
+	case known:
+		return found, ""
+	case k.Of == ofNode && !nodeKnown:
+		return found, fmt.Sprintf("No node has the address %q.", a.Node)
+	case k.Of == ofNode:
+		return found, fmt.Sprintf("Node %s does not have topic %s.", a.Node, a.Topic)
+	case k.Of == ofChannel:
+		return found, fmt.Sprintf("Topic %s has no channel %s.", a.Topic, a.Channel)
+	}
+	return found, fmt.Sprintf("There is no topic %s.", a.Topic)
+}
+
+func (s *httpServer) showAction(w http.ResponseWriter, r *http.Request, status int, p actionPage) {
+	s.page(w, r, status, "action", page{Title: p.Kind.Verb + " " + p.Subject(), Crumbs: []crumb{p.Back}, Data: p})
+}
+
+// backFrom is the page to go to from that of an action.
+func (s *httpServer) backFrom(k actionKind, a action) crumb {
+	switch {
+	case k.Name == "delete_topic":
+		return crumb{"Topics", s.url("topics")}
+	case k.Of == ofNode:
+		return crumb{"Node " + a.Node, s.url("nodes", a.Node)}
+	case k.Of == ofTopic || k.Name == "delete_channel":
+		return crumb{"Topic " + a.Topic, s.url("topics", a.Topic)}
+	}
+	return crumb{"Channel " + a.Topic + "/" + a.Channel, s.url("topics", a.Topic, a.Channel)}
+}

@@ -1,0 +1,166 @@
+package nsqadmin
+
+import (
+	"cmp"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/history"
+	"github.com/seed893f581e/nsq/internal/stats"
+)
+
+// A nodeRow is a node on the page of all nodes.
+type nodeRow struct {
+	*nodeState
+	Findings      []finding
+	Registrations []registration
+	Registered    int     // with how many nsqlookupds
+	Counted       bool    // its numbers are known, and not too old
+	Started       int64   // seconds since the Unix epoch, 0 if not known
+	Publish       float64 // messages per second, NaN for unknown
+	Finish        float64 // likewise
+	rank          int     // how bad the findings are
+}
+
+var nodeColumns = []column[nodeRow]{
+	{Key: "host", Name: "Node", Title: "Hostname, and the addresses under which clients reach it", Compare: by(func(r nodeRow) string { return r.Hostname })},
+	{Key: "state", Name: "State", Title: "Whether it is healthy and registered, and how long its last answer took", Compare: nodeRow.compareState},
+	{Key: "version", Name: "Version", Title: "Of nsqd, and the region and zone in which it runs", Compare: by(func(r nodeRow) string { return r.Version })},
+	{Key: "lookupds", Name: "Registered", Title: "With how many of the nsqlookupds", Numeric: true, Compare: by(func(r nodeRow) int { return r.Registered })},
+	{Key: "topics", Name: "Topics", Title: "That it has", Numeric: true, Compare: by(func(r nodeRow) int { return r.TopicCount() })},
+	{Key: "depth", Name: "Depth", Title: "Messages that wait in topics and channels", Numeric: true, Compare: by(func(r nodeRow) int64 { return r.Totals.Depth })},
+	{Key: "publish", Name: "Published", Title: "Messages that are published each second", Numeric: true, Compare: by(func(r nodeRow) float64 { return r.Publish })},
+	{Key: "finish", Name: "Finished", Title: "Messages that consumers finish each second", Numeric: true, Compare: by(func(r nodeRow) float64 { return r.Finish })},
+	{Key: "consumers", Name: "Consumers", Title: "Connections that are subscribed", Numeric: true, Compare: by(func(r nodeRow) int64 { return r.Totals.Consumers })},
+	{Key: "uptime", Name: "Uptime", Title: "How long ago it was started", Numeric: true, Compare: by(nodeRow.uptime)},
+}
+
+// compareState has the worst come first, and of those that are equally well the
+// slowest to answer.
+func (r nodeRow) compareState(other nodeRow) int {
+	return cmp.Or(cmp.Compare(r.rank, other.rank), cmp.Compare(other.Took, r.Took))
+}
+
+// uptime orders nodes: those of which it is not known come last.
+func (r nodeRow) uptime() int64 {
+	if r.Started == 0 {
+		return math.MinInt64
+	}
+	return -r.Started
+}
+
+// StartTime is when it started, the zero time if that is not known.
+func (r nodeRow) StartTime() time.Time {
+	if r.Started == 0 {
+		return time.Time{}
+	}
+	return time.Unix(r.Started, 0)
+}
+
+// Place is its region and zone.
+func (r nodeRow) Place() string {
+	return strings.Join(slices.DeleteFunc([]string{r.Region, r.Zone}, func(s string) bool { return s == "" }), ", ")
+}
+
+// Silent reports whether it does not answer, has not yet, or is missing.
+func (r nodeRow) Silent() bool { return r.Err != nil || r.Missing || r.Stats == nil }
+
+// TopicCount is how many topics it has, as it says itself or as the nsqlookupds
+// know.
+func (r nodeRow) TopicCount() int {
+	if r.Stats != nil {
+		return len(r.Stats.Topics)
+	}
+	return len(r.Topics)
+}
+
+// clusterRoutes adds the pages of nodes and nsqlookupds, and those that are of
+// everything: the counter, the search and the actions.
+func (s *httpServer) clusterRoutes() {
+	s.server.Page("GET", "/nodes", s.nodesPage)
+	s.server.Page("GET", "/nodes/:node", s.nodePage)
+	s.server.Page("GET", "/lookup", s.lookupPage)
+	s.server.Page("GET", "/counter", s.counterPage)
+	s.server.Page("GET", "/search", s.searchPage)
+	s.server.Page("GET", "/action", s.actionPage)
+	s.server.Page("POST", "/action", s.act)
+}
+
+// nodesPage is /nodes.
+type nodesPage struct {
+	Table     *table[nodeRow]
+	Silent    int // that do not answer, or are missing
+	OutOfDate int
+	Lookupds  int // that nodes register with
+	Totals    counts
+	Topics    int
+}
+
+// nodeTotals are sums over nodes, as they said last.
+type nodeTotals struct {
+	Depth, InFlight, Deferred int64
+	Messages                  uint64
+	Topics, Channels          int
+	Consumers                 int
+}
+
+func (s *httpServer) nodesPage(w http.ResponseWriter, r *http.Request) {
+	v := s.n.poller.View()
+	data := nodesPage{Lookupds: len(v.Lookupds), Totals: v.Totals, Topics: len(v.Topics)}
+	rows := make([]nodeRow, 0, len(v.Nodes))
+	for i := range v.Nodes {
+		row := v.nodeRow(&v.Nodes[i])
+		rows = append(rows, row)
+		if row.Silent() {
+			data.Silent++
+		}
+		if row.OutOfDate {
+			data.OutOfDate++
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b nodeRow) int { return cmp.Compare(a.rank, b.rank) }) // what needs attention on top
+	data.Table = newTable(r.URL.Query(), "", nodeColumns, rows, func(row nodeRow, text string) bool {
+		return contains(text, row.Hostname, row.Address, row.BroadcastAddress, row.Version, row.Region, row.Zone)
+	})
+	s.page(w, r, http.StatusOK, "nodes", page{Title: "Nodes", Nav: "nodes", Data: data})
+}
+
+// nodeRow returns what the page of all nodes shows of one.
+func (v *view) nodeRow(n *nodeState) nodeRow {
+	row := nodeRow{nodeState: n, Findings: v.findings(n), Registrations: v.registrations(n), Counted: n.counts(v.At)}
+	row.Publish, row.Finish = v.Rates(history.Key{Node: n.Address})
+	row.rank = stateOf(row.Findings)
+	for _, reg := range row.Registrations {
+		if len(reg.Peers) > 0 {
+			row.Registered++
+		}
+	}
+	if n.Stats != nil {
+		row.Started = n.Stats.StartTime
+	}
+	return row
+}
+
+// add adds what a node said.
+func (t *nodeTotals) add(s *stats.Stats) {
+	if s == nil {
+		return
+	}
+	t.Topics += len(s.Topics)
+	for i := range s.Topics {
+		topic := &s.Topics[i]
+		t.Depth += topic.Depth
+		t.Messages += topic.Messages
+		t.Channels += len(topic.Channels)
+		for j := range topic.Channels {
+			ch := &topic.Channels[j]
+			t.Depth += ch.Depth
+			t.InFlight += int64(ch.InFlight)
+			t.Deferred += int64(ch.Deferred)
+			t.Consumers += ch.ClientCount
+		}
+	}
+}
