@@ -101,18 +101,29 @@ func (t topicRow) waiting() int64 { return t.Depth + t.In.Depth }
 // firstStepsOf returns what to do where there is nothing to see yet, nil where
 // there is.
 func firstStepsOf(v *view) *firstSteps {
-	silentNodes, silentLookupds := 0, 0
+	silentNodes, silentLookupds, failed := 0, 0, 0
 	for i := range v.Nodes {
 		if v.Nodes[i].Stats == nil {
 			silentNodes++
+		}
+		if v.Nodes[i].Err != nil {
+			failed++
 		}
 	}
 	for i := range v.Lookupds {
 		if v.Lookupds[i].Answered.IsZero() {
 			silentLookupds++
 		}
+		if v.Lookupds[i].Err != nil {
+			failed++
+		}
 	}
 	switch {
+	case failed == 0 && silentLookupds == len(v.Lookupds) && silentNodes == len(v.Nodes):
+		return &firstSteps{
+			Title: "Asking the daemons",
+			Text:  "nsqadmin has just started, and no daemon has answered yet.",
+		}
 	case len(v.Nodes) == 0 && len(v.Lookupds) > 0 && silentLookupds == len(v.Lookupds):
 		return &firstSteps{
 			Title:    "No nsqlookupd answers",

@@ -30,6 +30,7 @@ func TestFirstSteps(t *testing.T) {
 		view          *view
 		title, advice string
 	}{
+		{"nobody was asked yet", &view{Lookupds: []lookupdState{{}}, Nodes: []nodeState{{}}}, "Asking the daemons", ""},
 		{"no nsqlookupd answers", &view{Lookupds: []lookupdState{{Address: "l:4161", Err: errRefused}}}, "No nsqlookupd answers", "curl http://l:4161/ping"},
 		{"nothing is registered", &view{Lookupds: []lookupdState{{Address: "l:4161", Answered: now}, {Err: errRefused}}}, "No nsqd is registered", "nsqd --lookupd-tcp-address=127.0.0.1:4160"},
 		{"no nsqd answers", &view{Nodes: []nodeState{silent}}, "No nsqd answers", "curl 'http://[::1]:4151/ping'"},
@@ -182,6 +183,9 @@ func TestOverviewOfACluster(t *testing.T) {
 	until(`<a href="/topics/greetings">greetings</a>`)
 	until("Depth of greetings: now 1, ")
 	until("1 of 1 nsqd")
+	if first := start(t, testOptions(t, lookupd)).get("/"); !strings.Contains(first, ">greetings</a>") {
+		t.Errorf("the first page of an nsqadmin shows nothing: %s", first)
+	}
 
 	nsqd.Stop()
 	until("1 of 2 daemons does not answer")

@@ -207,8 +207,8 @@ func (p *poller) beginRound(ctx context.Context) {
 		spread, wait = firstSpread, firstWait
 	}
 	p.all(func(d *daemon) {
-		d.awaited = d.idle && d.err == nil
-		if d.idle {
+		if d.idle { // who came just now is asked already
+			d.awaited = d.err == nil
 			d.ask(order{delay: time.Duration(d.phase * float64(spread))})
 		}
 	})
