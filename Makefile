@@ -1,5 +1,5 @@
 # make            builds every program into build/
-# make run        starts nsqlookupd and a broker to try things out (Ctrl-C stops both)
+# make run        starts nsqlookupd, a broker and the console to try things out (Ctrl-C stops all)
 # make demo       shows the broker at work and checks what it sees
 # make test       runs the tests with the race detector
 # make test-386   runs the tests where an int has 32 bits
@@ -49,9 +49,10 @@ clean:
 
 RUNFLAGS ?= --tcp-address=127.0.0.1:4150 --http-address=127.0.0.1:4151 --broadcast-address=127.0.0.1
 
-run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsqlookupd to_nsq nsq_tail),$(programs))
+run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsqlookupd nsqadmin to_nsq nsq_tail),$(programs))
 	@mkdir -p data
-	@echo "Starting a broker on port 4150 (HTTP: 4151) with its data in ./data, and nsqlookupd on 4160 (HTTP: 4161)."
+	@echo "Starting a broker on port 4150 (HTTP: 4151) with its data in ./data, nsqlookupd on 4160 (HTTP: 4161),"
+	@echo "and nsqadmin: http://127.0.0.1:4171/ in a browser shows topics, channels and messages as they come and go."
 	@echo "In another terminal:"
 	@echo
 	@echo "  publish   curl -d 'hello' 'http://127.0.0.1:4151/pub?topic=greetings'"
@@ -59,7 +60,7 @@ run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsqlookupd to_nsq nsq_tail),$(
 	@echo "  read      $(BLDDIR)/nsq_tail --lookupd-http-address=127.0.0.1:4161 --topic=greetings --channel=reader"
 	@echo "  find      curl 'http://127.0.0.1:4161/lookup?topic=greetings'"
 	@echo
-	@echo "Ctrl-C stops both."
+	@echo "Ctrl-C stops all."
 	@contrib/run.sh $(BLDDIR) --data-path=data $(RUNFLAGS)
 
 demo: all
