@@ -95,11 +95,13 @@ func (o outcome) errors() []error {
 	return errs
 }
 
-// addresses are those of the daemons that were asked for something.
-func (o outcome) addresses() []string {
+// done returns the addresses of the daemons on which something was done.
+func (o outcome) done() []string {
 	var list []string
 	for _, s := range o.Steps {
-		list = append(list, s.Address)
+		if s.Err == nil {
+			list = append(list, s.Address)
+		}
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
@@ -164,6 +166,9 @@ func (s *httpServer) actorOf(r *http.Request) actor {
 	return by
 }
 
+// refreshTimeout is for daemons that have just answered.
+const refreshTimeout = time.Second
+
 // do does an action on all daemons that are concerned, says so in the log and to
 // who is notified, and returns what came of it. Once begun it goes on even if ctx
 // ends: what is half done helps nobody.
@@ -174,6 +179,11 @@ func (n *NSQAdmin) do(ctx context.Context, by actor, a action) outcome {
 	o := n.sources.perform(ctx, a)
 	n.logAction(by, o)
 	n.notifier.tell(by, o)
+	if done := o.done(); len(done) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+		defer cancel()
+		n.poller.Refresh(ctx, done...) // the next page shows what has become of it
+	}
 	return o
 }
 
@@ -188,14 +198,7 @@ func (n *NSQAdmin) logAction(by actor, o outcome) {
 			args = append(args, f.name, logging.Printable(f.value))
 		}
 	}
-	var done []string
-	for _, s := range o.Steps {
-		if s.Err == nil {
-			done = append(done, s.Address)
-		}
-	}
-	slices.Sort(done)
-	args = append(args, "done on", strings.Join(slices.Compact(done), ", "))
+	args = append(args, "done on", strings.Join(o.done(), ", "))
 	errs := o.errors()
 	if o.Err != nil && len(errs) == 0 {
 		errs = append(errs, o.Err)

@@ -72,8 +72,8 @@ func testSources(t testing.TB, lookupds, nsqds []string) *sources {
 	return &sources{client: client, nsqds: nsqds, lookupds: func() []string { return lookupds }}
 }
 
-// done is an outcome in lines.
-func done(o outcome) string {
+// inLines is an outcome in lines.
+func inLines(o outcome) string {
 	var b strings.Builder
 	for _, s := range o.Steps {
 		fmt.Fprintf(&b, "%s %s", s.Daemon, s.Request)
@@ -326,7 +326,7 @@ func TestActionsOnRealDaemons(t *testing.T) {
 			t.Helper()
 			o := s.perform(t.Context(), a)
 			if _, some := o.failed(); some || len(o.Steps) == 0 {
-				t.Errorf("%s: %s:\n%s", mode, a.Name, done(o))
+				t.Errorf("%s: %s:\n%s", mode, a.Name, inLines(o))
 			}
 		}
 		topic := strings.ReplaceAll(mode, " ", "-")

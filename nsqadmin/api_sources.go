@@ -209,18 +209,20 @@ func (s *sources) given(ctx context.Context, q cluster.StatsQuery) ([]selfTold, 
 		}
 		return a, err
 	})
-	producers := make([]cluster.Answer[[]cluster.Producer], len(answers))
+	nodes := make([]cluster.Node, len(answers))
 	for i, a := range answers {
 		p := a.Value.producer
 		for _, t := range a.Value.stats.Topics {
 			p.Topics = append(p.Topics, t.Name)
 		}
-		producers[i] = cluster.Answer[[]cluster.Producer]{Address: a.Address, Value: []cluster.Producer{p}}
+		nodes[i] = cluster.MergeNodes([]cluster.Answer[[]cluster.Producer]{{Value: []cluster.Producer{p}}})[0]
 	}
+	cluster.MarkOutOfDate(nodes)
 	told := make([]selfTold, len(answers))
 	for i, a := range answers {
-		told[i] = selfTold{target{cluster.MergeNodes(producers[i : i+1])[0], a.Address}, a.Value.stats}
+		told[i] = selfTold{target{nodes[i], a.Address}, a.Value.stats}
 	}
+	slices.SortStableFunc(told, func(a, b selfTold) int { return cluster.CompareNodes(a.Node, b.Node) })
 	return told, errs, err
 }
 

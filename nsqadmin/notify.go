@@ -92,7 +92,6 @@ func (n *notifier) add(by actor, a action) {
 
 // loop sends what is queued, until the context ends.
 func (n *notifier) loop(ctx context.Context) error {
-	defer n.client.CloseIdleConnections()
 	for {
 		select {
 		case what := <-n.queue:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,9 @@ type NSQAdmin struct {
 	lookupds addresses // PUT /config/nsqlookupd_http_addresses changes them
 	sources  sources   // what the API asks
 	notifier *notifier // is told of actions
-	poller   *poller   // asks for what the pages show
+	graphite *graphite
+	others   *http.Transport // to these two
+	poller   *poller         // asks for what the pages show
 
 	http   httpServer
 	panics atomic.Uint64
@@ -62,7 +65,12 @@ func New(opts *Options) (*NSQAdmin, error) {
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.client = cluster.NewClient(own.clientConfig(tls))
 	n.sources = sources{client: n.client, nsqds: own.NSQDHTTPAddresses, lookupds: n.lookupds.all}
-	n.notifier = newNotifier(own, own.transport(n.ctx, tls), n.log)
+	n.others = own.transport(n.ctx, tls)
+	n.notifier = newNotifier(own, n.others, n.log)
+	if n.graphite, err = newGraphite(own, n.others, n.log); err != nil {
+		n.stop()
+		return nil, errors.Join(err, listener.Close())
+	}
 	n.poller = newPoller(n.client, n.log, own.NSQDHTTPAddresses, n.lookupds.all)
 	n.http.init(n, listener)
 	return n, nil
@@ -110,6 +118,7 @@ func (n *NSQAdmin) stopAsking() error {
 
 func (n *NSQAdmin) closeClient() error {
 	n.client.Close()
+	n.others.CloseIdleConnections()
 	return nil
 }
 

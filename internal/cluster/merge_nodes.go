@@ -69,15 +69,18 @@ func MergeNodes(answers []Answer[[]Producer]) []Node {
 	for i := range nodes {
 		slices.SortFunc(nodes[i].Topics, func(a, b NodeTopic) int { return strings.Compare(a.Topic, b.Topic) })
 	}
-	markOutOfDate(nodes)
-	slices.SortFunc(nodes, func(a, b Node) int {
-		return cmp.Or(
-			strings.Compare(a.Hostname, b.Hostname),
-			strings.Compare(a.BroadcastAddress, b.BroadcastAddress),
-			cmp.Compare(a.TCPPort, b.TCPPort),
-		)
-	})
+	MarkOutOfDate(nodes)
+	slices.SortFunc(nodes, CompareNodes)
 	return nodes
+}
+
+// CompareNodes orders nodes by their hostnames, then by their addresses.
+func CompareNodes(a, b Node) int {
+	return cmp.Or(
+		strings.Compare(a.Hostname, b.Hostname),
+		strings.Compare(a.BroadcastAddress, b.BroadcastAddress),
+		cmp.Compare(a.TCPPort, b.TCPPort),
+	)
 }
 
 func newNode(p Producer) Node {
@@ -115,8 +118,8 @@ func (n *Node) add(lookupd string, p Producer) {
 	}
 }
 
-// markOutOfDate marks the nodes whose version is not the latest among them.
-func markOutOfDate(nodes []Node) {
+// MarkOutOfDate marks the nodes whose version is not the latest among them.
+func MarkOutOfDate(nodes []Node) {
 	latest := "v0.0.0"
 	for _, n := range nodes {
 		if v := release(n.Version); semver.Compare(v, latest) > 0 {

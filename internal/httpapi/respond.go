@@ -36,12 +36,21 @@ func (s *Server) respondV1(w http.ResponseWriter, r *http.Request, value any, er
 	status := http.StatusOK
 	if err != nil {
 		e := s.explain(r, err)
-		status, contentType, body = e.Status, typeJSON, []byte(`{"message":`+strconv.Quote(e.Code)+`}`)
+		status, contentType, body = e.Status, typeJSON, encodeCode(e.Code)
 		if e.Challenge != "" {
 			w.Header().Set("WWW-Authenticate", e.Challenge)
 		}
 	}
 	respond(w, status, contentType, body)
+}
+
+// encodeCode returns the body of an error. What a code has of another daemon's
+// answer may be anything.
+func encodeCode(code string) []byte {
+	body, _ := json.Marshal(struct { // a string always has a form in JSON
+		Message string `json:"message"`
+	}{code})
+	return body
 }
 
 // respondPlain answers with text, also for errors.
