@@ -79,7 +79,7 @@ func TestTemplateMistakesAreErrors(t *testing.T) {
 
 func TestSince(t *testing.T) {
 	for ago, want := range map[time.Duration]string{
-		0: "0 s", -time.Minute: "0 s", 12 * time.Second: "12 s", 90 * time.Second: "1.5 min",
+		0: "0 s", -time.Minute: "0 s", 12 * time.Second: "12 s", 90 * time.Second: "1 min 30 s",
 	} {
 		if got := since(time.Now().Add(-ago)); got != want {
 			t.Errorf("since %s ago: %q, want %q", ago, got, want)

@@ -64,6 +64,27 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                                "0 s",
+		1500 * time.Microsecond:          "1.5 ms",
+		59 * time.Second:                 "59 s",
+		time.Minute:                      "1 min",
+		211 * time.Second:                "3 min 31 s",
+		-90 * time.Second:                "-1 min 30 s",
+		time.Hour - time.Millisecond:     "1 h",
+		2*time.Hour + 5*time.Minute:      "2 h 5 min",
+		24*time.Hour - time.Second:       "1 d",
+		76*time.Hour + 20*time.Minute:    "3 d 4 h",
+		math.MaxInt64:                    "106751 d 23 h",
+		time.Hour + 400*time.Millisecond: "1 h",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("Duration(%s) = %q, want %q", time.Duration(d), got, want)
+		}
+	}
+}
+
 func TestAxis(t *testing.T) {
 	for _, c := range []struct {
 		name        string

@@ -117,5 +117,28 @@ func digits(v float64) string {
 	return text
 }
 
-// Duration returns a time span in the same way: 350 µs, 1.2 s, 3 min.
-func Duration(d time.Duration) string { return short(d.Seconds(), Seconds) }
+// Duration returns a time span with two units at most: 350 µs, 1.2 s, 3 min 20 s.
+func Duration(d time.Duration) string {
+	if d.Abs() < time.Minute {
+		return short(d.Seconds(), Seconds)
+	}
+	for i, large := range spans[:len(spans)-1] {
+		small := spans[i+1]
+		rounded := d.Round(small.size)
+		if rounded.Abs() < large.size {
+			continue
+		}
+		text := strconv.FormatInt(int64(rounded/large.size), 10) + large.name
+		if rest := (rounded % large.size).Abs() / small.size; rest > 0 {
+			text += " " + strconv.FormatInt(int64(rest), 10) + small.name
+		}
+		return text
+	}
+	return short(d.Seconds(), Seconds) // not reached: a minute is a minute when it is rounded
+}
+
+// spans are the units of long times.
+var spans = []struct {
+	size time.Duration
+	name string
+}{{24 * time.Hour, " d"}, {time.Hour, " h"}, {time.Minute, " min"}, {time.Second, " s"}}

@@ -150,10 +150,12 @@ const (
 
 // Spark returns one value of the last hour in so many points, each the mean of
 // what is known of its part of the hour, NaN where nothing is. The last one ends
-// now. points must divide Steps.
+// now. points must divide Steps. In the first hour of the store the points are
+// closer together, and reach back to its start at least.
 func (s *Store) Spark(now time.Time, k Key, v Value, points int) []float64 {
-	per := Steps / points
-	step := s.step(now) - Steps + 1
+	last := s.step(now)
+	per := min(1+last/points, Steps/points)
+	step := last - per*points + 1
 	result := make([]float64, points)
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -89,7 +89,11 @@ func TestSparkIsTheMeanOfItsPart(t *testing.T) {
 		s.Add(start.Add(time.Duration(i)*Step), one(Key{}, Sample{Depth: int64(i), Finish: nan}))
 	}
 	now := start.Add(8*Step + time.Second)
-	wantPoints(t, "points of a minute", last(s.Spark(now, Key{}, Depth, 60), 3), []float64{nan, 1, 5.5})
+	hour := start.Add(time.Hour - time.Second)
+	wantPoints(t, "points of a minute", s.Spark(hour, Key{}, Depth, 60)[:3], []float64{2.5, 7, nan})
+	wantPoints(t, "an hour later", s.Spark(hour.Add(time.Minute), Key{}, Depth, 60)[:2], []float64{7, nan})
+	wantPoints(t, "points of a step, as there are no more", s.Spark(now, Key{}, Depth, 9), []float64{0, 1, 2, 3, 4, 5, 6, 7, 8})
+	wantPoints(t, "points of two steps, back to the start", s.Spark(now, Key{}, Depth, 6), []float64{nan, 0, 1.5, 3.5, 5.5, 7.5})
 	wantPoints(t, "points of a step", last(s.Spark(now, Key{}, Depth, Steps), 3), []float64{6, 7, 8})
 	wantPoints(t, "a value that is not known", last(s.Spark(now, Key{}, Finish, 60), 1), []float64{nan})
 	wantPoints(t, "a key that is not known", last(s.Spark(now, Key{Node: "n"}, Depth, 60), 1), []float64{nan})
