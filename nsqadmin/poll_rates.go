@@ -106,7 +106,9 @@ func (c *counted) next(s *stats.Stats, at time.Time) (r nodeRates, isNew bool) {
 	none := new(stats.Topic)
 	for i := range s.Topics {
 		now, before, was := &s.Topics[i], none, -1
-		if at, ok := findTopic(c.stats.Topics, now.Name); ok {
+		if i < len(c.stats.Topics) && c.stats.Topics[i].Name == now.Name { // as nearly always
+			before, was = &c.stats.Topics[i], i
+		} else if at, ok := findTopic(c.stats.Topics, now.Name); ok {
 			before, was = &c.stats.Topics[at], at
 		}
 		r[i] = topicRates{publish: math.NaN(), channels: make([]rates, len(now.Channels))}

@@ -71,7 +71,7 @@ func (p *poller) publish(now time.Time) *view {
 			n.node = node
 		}
 		if d := p.nodes[address]; d != nil {
-			b.addNode(n.node, d, !ok)
+			b.addNode(n, d, !ok)
 		}
 	}
 	v := b.view()
@@ -180,10 +180,10 @@ func (b *viewBuilder) addLookupd(d *daemon) {
 	}
 }
 
-func (b *viewBuilder) addNode(node cluster.Node, d *daemon, missing bool) {
+func (b *viewBuilder) addNode(known *knownNode, d *daemon, missing bool) {
 	n := nodeState{
-		Node: node, Address: d.address, Answered: d.answered, Took: d.took, Err: d.err, Missing: missing,
-		Totals: counts{rates: unknownRates},
+		Node: known.node, Address: d.address, Answered: d.answered, Took: d.took, Err: d.err,
+		Missing: missing, Registered: known.seen, Totals: counts{rates: unknownRates},
 	}
 	if a := d.node; a != nil {
 		n.Stats = a.stats

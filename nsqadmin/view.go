@@ -3,6 +3,7 @@ package nsqadmin
 import (
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -35,13 +36,14 @@ type view struct {
 // A nodeState is an nsqd.
 type nodeState struct {
 	cluster.Node
-	Address  string        // host:port of its HTTP API, where it is asked
-	Stats    *stats.Stats  // its last answer, without clients; topics and channels by name; nil before the first
-	Answered time.Time     // when that came, zero for never
-	Took     time.Duration // from question to answer, or to Err
-	Err      error         // why the last question had no answer
-	Missing  bool          // it was registered with an nsqlookupd within the last hour, and is no longer
-	Totals   counts        // of its topics and channels, zero while it does not count
+	Address    string        // host:port of its HTTP API, where it is asked
+	Stats      *stats.Stats  // its last answer, without clients; topics and channels by name; nil before the first
+	Answered   time.Time     // when that came, zero for never
+	Took       time.Duration // from question to answer, or to Err
+	Err        error         // why the last question had no answer
+	Missing    bool          // it was registered with an nsqlookupd within the last hour, and is no longer
+	Registered time.Time     // when it last was
+	Totals     counts        // of its topics and channels, zero while it does not count
 
 	rates nodeRates // parallel to Stats.Topics
 }
@@ -242,12 +244,12 @@ func (v *view) Attention() []attention { return v.attention() }
 
 // findTopic returns the place of a topic in a list that is sorted by name.
 func findTopic(list []stats.Topic, name string) (int, bool) {
-	return slices.BinarySearchFunc(list, name, func(t stats.Topic, name string) int { return strings.Compare(t.Name, name) })
+	return sort.Find(len(list), func(i int) int { return strings.Compare(name, list[i].Name) }) // without copying any
 }
 
 // findChannel returns the place of a channel in a list that is sorted by name.
 func findChannel(list []stats.Channel, name string) (int, bool) {
-	return slices.BinarySearchFunc(list, name, func(c stats.Channel, name string) int { return strings.Compare(c.Name, name) })
+	return sort.Find(len(list), func(i int) int { return strings.Compare(name, list[i].Name) })
 }
 
 // addChannel adds a channel of one node.
