@@ -66,7 +66,7 @@ type pages map[string]*template.Template
 
 // parsePages reads the templates.
 func parsePages(files fs.FS, funcs template.FuncMap) (pages, error) {
-	shared, err := template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts.html")
+	shared, err := template.New("").Funcs(funcs).ParseFS(files, "templates/layout.html", "templates/parts*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +105,7 @@ func (p pages) render(name string, f frame) ([]byte, error) {
 func (s *httpServer) pageRoutes() {
 	s.server.Page("GET", "/", s.overview)
 	s.clusterRoutes()
+	s.topicRoutes()
 }
 
 // staticRoutes adds the files of the pages.

@@ -123,6 +123,14 @@ var orderNames = map[bool]struct{ param, aria string }{
 	true:  {"desc", "descending"},
 }
 
+// Columns returns how many columns there are behind the first few.
+func (t *table[T]) Columns(behind int) int { return len(t.columns) - behind }
+
+// Has reports whether the table has a column, by its key.
+func (t *table[T]) Has(key string) bool {
+	return slices.ContainsFunc(t.columns, func(c column[T]) bool { return c.Key == key })
+}
+
 // Previous links to the page before this, "" for none.
 func (t *table[T]) Previous() string { return t.pageHref(t.Page - 1) }
 

@@ -1,0 +1,187 @@
+package nsqadmin
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+// The pages in place of a topic or channel that no nsqd has.
+
+// missingData is what missing.html shows.
+type missingData struct {
+	Topic, Channel string // Channel is "" where the topic is missing
+	Valid          bool   // there could be one of that name
+	Similar        []string
+
+	// Of what nsqlookupds know and no nsqd has:
+	Lookupds []string // that know it
+	Channels []string // of the topic
+	Silent   []silentNode
+
+	Commands []commandHint
+}
+
+// freshWithin is how long a page waits for news of what it does not know.
+const freshWithin = 800 * time.Millisecond
+
+// freshView returns a view and whether it knows what a page is of. What is
+// unknown may have been created a moment ago, so that everybody is asked again
+// before the answer is no.
+func (s *httpServer) freshView(r *http.Request, known func(*view) bool) (*view, bool) {
+	v := s.n.poller.View()
+	if known(v) {
+		return v, true
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), freshWithin)
+	defer cancel()
+	s.n.poller.Refresh(ctx)
+	v = s.n.poller.View()
+	return v, known(v)
+}
+
+// topicMissing answers for a topic that no nsqd has: with 404, unless an
+// nsqlookupd knows it.
+func (s *httpServer) topicMissing(w http.ResponseWriter, r *http.Request, v *view, topic string) {
+	data := missingData{
+		Topic: topic,
+		Valid: wire.ValidName(topic),
+	}
+	status := http.StatusOK
+	for _, l := range v.Lookupds {
+		channels, ok := l.Topics[topic]
+		if !ok {
+			continue
+		}
+		data.Lookupds = append(data.Lookupds, l.Address)
+		data.Channels = append(data.Channels, channels...)
+	}
+	slices.Sort(data.Channels)
+	data.Channels = slices.Compact(data.Channels)
+	data.Silent = v.silentWith(func(n *nodeState) bool { return n.topic(topic) != nil || n.registered(topic) != nil })
+	if len(data.Lookupds) > 0 || len(data.Silent) > 0 {
+		data.Commands = s.commands(r, action{Topic: topic}, "delete_topic")
+	} else {
+		status = http.StatusNotFound
+		data.Similar = similar(topic, v.Topics)
+		if data.Valid {
+			data.Commands = s.commands(r, action{Topic: topic}, "create_topic")
+		}
+	}
+	s.page(w, r, status, "missing", page{
+		Title: topic, Nav: "topics", Data: data,
+		Crumbs: []crumb{{"Topics", s.url("topics")}},
+	})
+}
+
+// channelMissing answers for a channel that no nsqd has.
+func (s *httpServer) channelMissing(w http.ResponseWriter, r *http.Request, v *view, topic, channel string) {
+	t, ok := v.TopicRow(topic)
+	if !ok {
+		s.topicMissing(w, r, v, topic)
+		return
+	}
+	data := missingData{
+		Topic:   topic,
+		Channel: channel,
+		Valid:   wire.ValidName(channel),
+	}
+	status := http.StatusOK
+	for _, l := range v.Lookupds {
+		if slices.Contains(l.Topics[topic], channel) {
+			data.Lookupds = append(data.Lookupds, l.Address)
+		}
+	}
+	data.Silent = v.silentWith(func(n *nodeState) bool { return n.mayHave(topic, channel) })
+	a := action{Topic: topic, Channel: channel}
+	if len(data.Lookupds) > 0 || len(data.Silent) > 0 {
+		data.Commands = s.commands(r, a, "delete_channel")
+	} else {
+		status = http.StatusNotFound
+		data.Similar = similar(channel, t.channelNames())
+		if data.Valid {
+			data.Commands = s.commands(r, a, "create_channel")
+		}
+	}
+	s.page(w, r, status, "missing", page{
+		Title: topic + " / " + channel, Nav: "topics", Data: data,
+		Crumbs: []crumb{{"Topics", s.url("topics")}, {topic, s.url("topics", topic)}},
+	})
+}
+
+// silentWith returns the nodes that do not answer of those that may have what is
+// missing.
+func (v *view) silentWith(mayHave func(*nodeState) bool) (list []silentNode) {
+	for i := range v.Nodes {
+		if n := &v.Nodes[i]; n.Err != nil && mayHave(n) {
+			list = append(list, silentNode{n, v.silence(n)})
+		}
+	}
+	return list
+}
+
+func (t *topicRow) channelNames() (names []string) {
+	for i := range t.Channels {
+		names = append(names, t.Channels[i].Name)
+	}
+	return names
+}
+
+// maxSimilar is how many names are offered in place of one that is not there.
+const maxSimilar = 10
+
+// similar returns the names that somebody may have meant, the most likely first.
+func similar(name string, names []string) []string {
+	type candidate struct {
+		name     string
+		distance int
+	}
+	var list []candidate
+	lower := strings.ToLower(name)
+	if name == "" {
+		names = nil // every name contains it
+	}
+	for _, n := range names {
+		other := strings.ToLower(n)
+		d := distance(lower, other)
+		if d <= max(1, min(len(lower), len(other))/4) || strings.Contains(other, lower) || strings.Contains(lower, other) {
+			list = append(list, candidate{n, d})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
+	found := []string{}
+	for _, c := range list[:min(maxSimilar, len(list))] {
+		found = append(found, c.name)
+	}
+	return found
+}
+
+// distance is how many bytes one must insert, delete or replace to get from a to
+// b. What is too long for a name is far from everything.
+func distance(a, b string) int {
+	if max(len(a), len(b)) > 2*wire.MaxNameLen {
+		return max(len(a), len(b))
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
