@@ -65,7 +65,7 @@ func (v *view) findings(n *nodeState) []finding {
 		warnings = append(warnings, finding{severityWarning, word, fmt.Sprintf(format, args...)})
 	}
 	if n.Err != nil {
-		problem("no answer", "%s", v.silence(n))
+		problem("no answer", "%s.", v.silence(n))
 	}
 	if n.Err == nil && n.Stats == nil {
 		warning("no answer yet", "It has been asked and has not answered yet.")
@@ -98,12 +98,12 @@ func (v *view) findings(n *nodeState) []finding {
 	return append(problems, warnings...)
 }
 
-// silence tells since when a node does not answer, and why.
+// silence tells for how long a node has not answered, and why.
 func (v *view) silence(n *nodeState) string {
 	if n.Answered.IsZero() {
-		return fmt.Sprintf("It has not answered yet: %v", n.Err)
+		return "It has not answered so far: " + reason(n.Err)
 	}
-	return fmt.Sprintf("No answer for %s: %v", chart.Duration(v.At.Sub(n.Answered)), n.Err)
+	return "No answer for " + ago(n.Answered, v.At) + ": " + reason(n.Err)
 }
 
 func damageText(d *stats.Damage) string {

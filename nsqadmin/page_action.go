@@ -39,34 +39,46 @@ func (p actionPage) Unanswered() string {
 	return subject(p.Scope.Unknown, "node", "does", "do") + " not answer: what is there is not known for sure, and it will hardly be done there."
 }
 
-// Failed reports whether nothing was done.
-func (p actionPage) Failed() bool {
-	all, _ := p.Outcome.failed()
-	return all
-}
-
-// Failures is how many requests failed.
+// Failures is how many requests failed. That a daemon has no such thing is no
+// failure: on the page it is shown as what it is.
 func (p actionPage) Failures() (n int) {
 	for _, s := range p.Outcome.Steps {
-		if s.Err != nil {
+		if s.Err != nil && !s.absent() {
 			n++
 		}
 	}
 	return n
 }
 
+// Failed reports whether nothing was done that should have been.
+func (p actionPage) Failed() bool {
+	done := slices.ContainsFunc(p.Outcome.Steps, func(s step) bool { return s.Err == nil })
+	return p.Outcome.Err != nil || p.Failures() > 0 && !done
+}
+
+// Idle reports whether there was nothing to do.
+func (p actionPage) Idle() bool {
+	return p.Outcome.Err == nil && !slices.ContainsFunc(p.Outcome.Steps, func(s step) bool { return !s.absent() })
+}
+
 // Result is what came of it, in a word or two.
 func (p actionPage) Result() string {
-	switch all, some := p.Outcome.failed(); {
-	case all:
+	switch {
+	case p.Failed():
 		return "failed"
-	case some:
+	case p.Failures() > 0 || len(p.Outcome.Remained) > 0:
 		return "partly done"
-	case len(p.Outcome.Steps) == 0:
+	case p.Idle():
 		return "nothing to do"
 	}
 	return "done"
 }
+
+// Why tells why a step failed.
+func (s step) Why() string { return reason(s.Err) }
+
+// Absent reports whether the daemon said that it has no such thing.
+func (s step) Absent() bool { return s.absent() }
 
 // actionRequest reads what is to be done, and tells what is wrong with it: ""
 // for nothing.
@@ -188,7 +200,7 @@ func (s *httpServer) act(w http.ResponseWriter, r *http.Request) {
 	out := s.n.do(r.Context(), s.actorOf(r), p.Scope.action)
 	p.Outcome = &out
 	status := http.StatusOK
-	if all, _ := out.failed(); all {
+	if p.Failed() {
 		status = http.StatusBadGateway
 	}
 	s.showAction(w, r, status, p)

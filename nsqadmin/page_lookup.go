@@ -20,6 +20,9 @@ type lookupRow struct {
 	TopicCount, ChannelCount int
 }
 
+// Why tells why it does not answer.
+func (r lookupRow) Why() string { return reason(r.Err) }
+
 // An orphan is a topic without a producer, or a channel that no producer of its
 // topic has: left behind, or created and not yet used.
 type orphan struct {

@@ -190,6 +190,9 @@ func (p *nodePage) fill(query url.Values, admin bool) {
 	p.Consumers = newTable(query, "c-", nodeConsumerColumns, consumers, nodeConsumer.matches)
 }
 
+// AskWhy tells why Stats are not of now.
+func (p nodePage) AskWhy() string { return reason(p.AskErr) }
+
 // Memory is that of the process, nil if not known.
 func (p nodePage) Memory() *stats.Memory {
 	if p.Stats == nil {

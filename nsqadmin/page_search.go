@@ -16,11 +16,11 @@ const maxHits = 200
 
 // searchPage is /search.
 type searchPage struct {
-	Query    string
-	Hits     []hit // the best ones
-	Found    int
-	Clients  bool // nodes were asked for their clients, too
-	NotAsked []cluster.Answer[*stats.Stats]
+	Query   string
+	Hits    []hit // the best ones
+	Found   int
+	Clients bool           // nodes were asked for their clients, too
+	Silent  []silentDaemon // that did not tell them
 }
 
 func (s *httpServer) searchPage(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +31,7 @@ func (s *httpServer) searchPage(w http.ResponseWriter, r *http.Request) {
 		found := search{query: strings.ToLower(data.Query)}
 		found.view(v)
 		if data.Clients {
-			data.NotAsked = s.searchClients(r.Context(), v, &found)
+			data.Silent = s.searchClients(r.Context(), v, &found)
 		}
 		data.Hits = found.ranked()
 		data.Found = len(data.Hits)
@@ -73,8 +73,8 @@ func (s *search) view(v *view) {
 }
 
 // searchClients offers the producers and consumers of all nodes, which are asked
-// for them, and returns the answers of those that did not tell.
-func (s *httpServer) searchClients(ctx context.Context, v *view, found *search) (failed []cluster.Answer[*stats.Stats]) {
+// for them, and returns those that did not tell.
+func (s *httpServer) searchClients(ctx context.Context, v *view, found *search) (silent []silentDaemon) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	addresses := make([]string, len(v.Nodes))
@@ -85,12 +85,12 @@ func (s *httpServer) searchClients(ctx context.Context, v *view, found *search) 
 		return s.n.client.Stats(ctx, address, cluster.StatsQuery{Clients: true})
 	}) {
 		if answer.Err != nil {
-			failed = append(failed, answer)
+			silent = append(silent, silentDaemon{Kind: nsqdKind, Name: answer.Address, Text: reason(answer.Err)})
 			continue
 		}
 		found.clients(answer.Address, answer.Value)
 	}
-	return failed
+	return silent
 }
 
 // clients offers the connections of a node.

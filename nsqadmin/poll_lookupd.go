@@ -84,7 +84,8 @@ func (a *lookupdAsker) tryAsk(ctx context.Context, thorough bool) (*lookupdAnswe
 
 // askChannels asks for the channels of those topics that are due; none the first
 // time, when nsqds are to be known soon. If somebody waits, those are due that no
-// nsqd can tell of.
+// nsqd can tell of, and some of the others however fresh they are: a channel that
+// no nsqd has may just have been deleted.
 func (a *lookupdAsker) askChannels(ctx context.Context, topics []string, producers []cluster.Producer, thorough bool) error {
 	first := a.channels == nil
 	known := a.channels
@@ -123,7 +124,7 @@ func (a *lookupdAsker) due(now time.Time, topics []string, producers []cluster.P
 		switch {
 		case thorough && !active[t]:
 			wanted = append(wanted, t)
-		case now.Sub(a.channels[t].asked) >= channelsFresh:
+		case thorough || now.Sub(a.channels[t].asked) >= channelsFresh:
 			due = append(due, t)
 		}
 	}

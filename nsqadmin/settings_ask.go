@@ -141,8 +141,6 @@ func showSettings(answers map[string]settingAnswer) (groups []shownGroup, refuse
 func refusalReason(err error) string {
 	status, ok := errors.AsType[*cluster.StatusError](err)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time"
 	case ok && status.Message == "INVALID_OPTION":
 		return "this version of nsqd does not have them"
 	case ok && (status.Status == http.StatusForbidden || status.Status == http.StatusUnauthorized):
@@ -150,5 +148,5 @@ func refusalReason(err error) string {
 	case ok && status.Status == http.StatusNotFound:
 		return "this version of nsqd does not tell its settings"
 	}
-	return err.Error()
+	return reason(err)
 }
