@@ -22,11 +22,12 @@ import (
 type spy struct {
 	told     chan string
 	messages chan *Message
+	closed   chan struct{}                      // by OnClose
 	within   atomic.Pointer[func(event string)] // if not nil, is called first
 }
 
 func newSpy() *spy {
-	return &spy{told: make(chan string, 1000), messages: make(chan *Message, 1000)}
+	return &spy{told: make(chan string, 1000), messages: make(chan *Message, 1000), closed: make(chan struct{})}
 }
 
 func (s *spy) tell(event string) {
@@ -61,7 +62,10 @@ func (s *spy) OnContinue(*Conn)                      { s.tell("continue") }
 func (s *spy) OnResume(*Conn)                        { s.tell("resume") }
 func (s *spy) OnIOError(_ *Conn, err error)          { s.tell("io error " + err.Error()) }
 func (s *spy) OnHeartbeat(*Conn)                     { s.tell("heartbeat") }
-func (s *spy) OnClose(*Conn)                         { s.tell("close") }
+func (s *spy) OnClose(*Conn) {
+	s.tell("close")
+	close(s.closed)
+}
 
 // connectTo returns a Conn that is connected to the fake nsqd.
 func connectTo(t *testing.T, f *nsqtest.Fake, s *spy) (*Conn, *nsqtest.FakeConn) {
@@ -83,11 +87,7 @@ func connectTo(t *testing.T, f *nsqtest.Fake, s *spy) (*Conn, *nsqtest.FakeConn)
 	t.Cleanup(func() {
 		c.Close()
 		server.Conn.Close()
-		nsqtest.Eventually(t, "the end of the connection", func() bool {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.ended
-		})
+		nsqtest.Receive(t, "the end of the connection", s.closed) // after which nothing is logged
 	})
 	return c, server
 }

@@ -74,13 +74,21 @@ func (c *consumerConn) setRDY(n int) {
 
 var errCloseTimeout = errors.New("messages were not answered in time")
 
+// disconnect closes the connection when everything in flight is answered, or after
+// stopTimeout. The consumer's lock must be held.
+func (c *consumerConn) disconnect() {
+	if !c.closing.Load() {
+		c.timeout = time.AfterFunc(stopTimeout, func() { c.close(errCloseTimeout) })
+		c.startClose()
+	}
+}
+
 // startClose asks nsqd to send no more. The connection ends when everything in
-// flight is answered, or after stopTimeout. The consumer's lock must be held.
+// flight is answered. The consumer's lock must be held.
 func (c *consumerConn) startClose() {
 	if c.closing.Load() {
 		return
 	}
-	c.timeout = time.AfterFunc(stopTimeout, func() { c.close(errCloseTimeout) })
 	c.closing.Store(true)
 	c.send(wire.AppendCls)
 	c.consumer.queue.stopCollecting()

@@ -99,7 +99,7 @@ func (r *Consumer) DisconnectFromNSQD(addr string) error {
 	n.cancel()
 	for _, c := range r.conns {
 		if c.nsqd == n {
-			c.startClose()
+			c.disconnect()
 		}
 	}
 	r.balanceLocked()

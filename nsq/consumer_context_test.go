@@ -161,7 +161,9 @@ func TestStopContext(t *testing.T) {
 					if err != nil || strings.HasPrefix(line, "FIN") {
 						return
 					}
-					s.Respond(wire.CloseWait)
+					if _, err := s.Conn.Write(wire.AppendFrame(nil, wire.FrameResponse, wire.CloseWait)); err != nil {
+						return // the consumer has given up
+					}
 				}
 			}()
 			ctx, cancel := context.WithTimeout(t.Context(), tt.patience)

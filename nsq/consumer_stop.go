@@ -64,21 +64,26 @@ func (r *Consumer) finishStop() {
 	go func() { // outlives StopChan only with a handler that does not return
 		defer close(ended)
 		r.discovery.loops.Wait()
-		r.loops.Wait() // ends in time: startClose sees to it
+		r.loops.Wait() // ends when everything is answered, or with closeConns
 		r.queue.close()
 		r.handlers.Wait()
 		r.logDropped()
 	}()
 	select {
 	case <-ended:
-		r.abandon(ErrConsumerStopped) // nobody is waited for
-		r.log(eventStopped)
 	case <-r.handling.Done():
-		r.queue.abandon() // no handler gets anything after StopChan is closed
-		r.closeConns()
-		r.stopErr = fmt.Errorf("%w: %w", ErrAbandoned, context.Cause(r.handling))
-		r.log(eventAbandoned)
 	}
+	r.abandon(ErrConsumerStopped) // nobody is waited for
+	cause := context.Cause(r.handling)
+	if cause == ErrConsumerStopped { //nolint:errorlint // the one of the line above
+		r.log(eventStopped)
+		return
+	}
+	// Even if handlers have ended by now: they did because their contexts have.
+	r.queue.abandon() // no handler gets anything after StopChan is closed
+	r.closeConns()
+	r.stopErr = fmt.Errorf("%w: %w", ErrAbandoned, cause)
+	r.log(eventAbandoned)
 }
 
 // closeConns closes the connections at once.

@@ -398,6 +398,7 @@ func TestMultiProducerDoesNotQueueUp(t *testing.T) {
 	p := newTestMulti(t, addrs, nil)
 	stop, count := startPublishers(t, 8, func(body []byte) error { return p.Publish("t", body) })
 	p.connectedTo(t, addrs...)
+	atLeast(t, count, 100) // all calls may have waited for the first that was connected
 	stuck := findMember(*p.members.Load(), addrs[0]).producer.conn.Load()
 	func() {
 		stuck.mu.Lock() // so that nobody queues a command

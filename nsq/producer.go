@@ -236,11 +236,11 @@ func (p *Producer) startStopping() {
 		p.last = p.conn.Load()
 		p.mu.Unlock()
 
-		p.results.release()
 		p.cancel()
 		if p.last != nil {
 			p.last.drain()
 		}
+		p.results.release()   // not before: who waited finds the connection draining
 		go p.finishStopping() // whoever calls Stop waits for it
 	})
 }
