@@ -64,7 +64,7 @@ func attendLookupd(v *view, l *lookupdState) []attention {
 	}
 	return []attention{{
 		Kind: "lookupd-silent", Severity: severityProblem, Path: []string{"lookup"},
-		Text: fmt.Sprintf("nsqlookupd %s %s: %v.", l.Address, silent(v.At, l.Answered), l.Err),
+		Text: fmt.Sprintf("nsqlookupd %s %s: %v.", l.Address, silent(v.At, l.Answered), reason(l.Err)),
 	}}
 }
 
@@ -91,14 +91,14 @@ func attendNode(v *view, n *nodeState) (list []attention) {
 			"answers, but is registered with no nsqlookupd any more since %s", clock(n.Registered))
 	case n.Missing:
 		add("node-missing", severityProblem, "",
-			"is gone: it was registered until %s and %s: %v", clock(n.Registered), silent(v.At, n.Answered), n.Err)
+			"is gone: it was registered until %s and %s: %v", clock(n.Registered), silent(v.At, n.Answered), reason(n.Err))
 	case n.Err != nil && n.Answered.IsZero() && len(n.RemoteAddresses) > 0 && isUnreachable(n.Err):
 		add("node-unreachable", severityProblem,
 			"It is running and registered under this address, which is of no use here, nor to consumers that are where nsqadmin is. "+
 				"Set its --broadcast-address to a name or address under which others reach it, or run nsqadmin where this one works.",
-			"cannot be reached from here: %v", n.Err)
+			"cannot be reached from here: %v", reason(n.Err))
 	case n.Err != nil:
-		add("node-silent", severityProblem, "", "%s: %v", silent(v.At, n.Answered), n.Err)
+		add("node-silent", severityProblem, "", "%s: %v", silent(v.At, n.Answered), reason(n.Err))
 	}
 	if !n.Missing {
 		attendRegistrations(v, n, add)

@@ -37,6 +37,7 @@ type page struct {
 	Nav    string  // the entry of the navigation that it belongs to, "" for none
 	Crumbs []crumb // the pages above it, from the top
 	Search string  // in the search field
+	Names  bool    // it names the daemons that do not answer by itself
 	Data   any
 }
 
@@ -177,7 +178,9 @@ func (s *httpServer) frame(r *http.Request, status int, p page) frame {
 		Version: version.Binary,
 		Updated: v.At,
 		Daemons: len(v.Nodes) + len(v.Lookupds),
-		Silent:  v.silent(),
+	}
+	if !p.Names {
+		f.Silent = v.silent()
 	}
 	for _, n := range navigation {
 		u := s.url()

@@ -46,7 +46,7 @@ type firstSteps struct {
 // overview is the front page.
 func (s *httpServer) overview(w http.ResponseWriter, r *http.Request) {
 	v := s.n.poller.View()
-	s.page(w, r, http.StatusOK, "overview", page{Title: "Overview", Nav: "overview", Data: newOverview(v)})
+	s.page(w, r, http.StatusOK, "overview", page{Title: "Overview", Nav: "overview", Names: true, Data: newOverview(v)})
 }
 
 func newOverview(v *view) overviewPage {
@@ -179,7 +179,7 @@ func commandsFor[T any](list []T, command func(T) string) []string {
 func shellCommand(name string, args ...string) string {
 	for _, arg := range args {
 		if arg == "" || strings.ContainsFunc(arg, needsQuotes) {
-			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+			arg = shellQuote(arg)
 		}
 		name += " " + arg
 	}

@@ -230,13 +230,13 @@ func (v *view) ratesOf(k history.Key) rates {
 // depth of all but a channel is of topics and channels together.
 func (v *view) Series(k history.Key) history.Series { return v.history.Series(v.At, k) }
 
-// sparkPoints are in a sparkline: one for two minutes.
+// sparkPoints are in a sparkline: one for two minutes, once there is an hour.
 const sparkPoints = 30
 
 // Spark returns one value of the last hour in few points. It is for the rows
 // that are shown, not for all.
 func (v *view) Spark(k history.Key, value history.Value) []float64 {
-	return v.history.Spark(v.At, k, value, sparkPoints)
+	return v.history.SparkFromStart(v.At, k, value, sparkPoints)
 }
 
 // Attention returns what an operator should look at, problems first.

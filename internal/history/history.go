@@ -150,11 +150,20 @@ const (
 
 // Spark returns one value of the last hour in so many points, each the mean of
 // what is known of its part of the hour, NaN where nothing is. The last one ends
-// now. points must divide Steps. In the first hour of the store the points are
-// closer together, and reach back to its start at least.
+// now. points must divide Steps.
 func (s *Store) Spark(now time.Time, k Key, v Value, points int) []float64 {
+	return s.means(s.step(now), k, v, points, Steps/points)
+}
+
+// SparkFromStart is Spark, but that in the first hour of the store the points are
+// closer together: they reach back to its start at least.
+func (s *Store) SparkFromStart(now time.Time, k Key, v Value, points int) []float64 {
 	last := s.step(now)
-	per := min(1+last/points, Steps/points)
+	return s.means(last, k, v, points, min(1+last/points, Steps/points))
+}
+
+// means returns so many points up to the step last, each of per steps.
+func (s *Store) means(last int, k Key, v Value, points, per int) []float64 {
 	step := last - per*points + 1
 	result := make([]float64, points)
 	s.mu.RLock()
