@@ -209,5 +209,5 @@ func TestNodePageOfIPv6Node(t *testing.T) {
 	c.open(link).has("h1", "Tombstone topic orders on "+c.address(0)+"?")
 	_, done := c.post("/action", url.Values{"do": {tombstoneTopic}, "topic": {"orders"}, "node": {c.address(0)}, "confirm": {"orders"}})
 	done.has("h1", "done")
-	d = c.eventually("the topic is gone", nodePath(c.address(0)), func(d *document) bool { return d.tile("Topics") == "0 0 channels" })
+	c.eventually("the topic is gone", nodePath(c.address(0)), func(d *document) bool { return d.tile("Topics") == "0 0 channels" })
 }
