@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -196,5 +198,77 @@ func TestGetSharesConnections(t *testing.T) {
 	running.Wait()
 	if n := dials.Load(); n > 2 {
 		t.Errorf("%d connections for 200 requests, want 2", n)
+	}
+}
+
+func TestPost(t *testing.T) {
+	for status, want := range map[int]string{200: "", 404: `answered with status 404 "CHANNEL_NOT_FOUND"`} {
+		var asked atomic.Value
+		client, address := start(t, func(w http.ResponseWriter, r *http.Request) {
+			asked.Store(r.Method + " " + r.RequestURI)
+			if r.ContentLength != 0 {
+				t.Errorf("a body of %d bytes", r.ContentLength)
+			}
+			w.WriteHeader(status)
+			io.WriteString(w, `{"message":"CHANNEL_NOT_FOUND"}`)
+		})
+		err := client.Post(t.Context(), address, "/channel/pause", url.Values{"topic": {"t"}, "channel": {"c#ephemeral"}})
+		if (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%d: %v, want %q", status, err, want)
+		}
+		if e, ok := errors.AsType[*StatusError](err); ok && e.Body != `{"message":"CHANNEL_NOT_FOUND"}` {
+			t.Errorf("body %q", e.Body)
+		}
+		if got, want := asked.Load(), "POST /channel/pause?channel=c%23ephemeral&topic=t"; got != want {
+			t.Errorf("asked for %s, want %s", got, want)
+		}
+	}
+}
+
+// A daemon that answers over TLS only says at which port, and is asked there: by
+// those who trust its certificate.
+func TestDaemonsWithTLSAreAskedAgain(t *testing.T) {
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"channels":["`+r.Method+`"]}`)
+	}))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	_, port, _ := net.SplitHostPort(secure.Listener.Addr().String())
+	trusting := secure.Client().Transport.(*http.Transport).TLSClientConfig
+
+	for name, c := range map[string]struct {
+		answer string
+		tls    *tls.Config
+		err    string // part of it
+	}{
+		"trusted":       {`{"message": "TLS_REQUIRED", "https_port": ` + port + `}`, trusting, ""},
+		"not verified":  {`{"message": "TLS_REQUIRED", "https_port": ` + port + `}`, &tls.Config{InsecureSkipVerify: true}, ""},
+		"not trusted":   {`{"message": "TLS_REQUIRED", "https_port": ` + port + `}`, nil, "certificate"},
+		"without HTTPS": {`{"message": "TLS_REQUIRED", "https_port": 0}`, trusting, `answered with status 403 "TLS_REQUIRED"`},
+		"other refusal": {`{"message": "FORBIDDEN"}`, trusting, `answered with status 403 "FORBIDDEN"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusForbidden)
+				io.WriteString(w, c.answer)
+			}))
+			defer plain.Close()
+			client := NewClient(Config{
+				Dial: new(net.Dialer).DialContext, TLS: c.tls, RequestTimeout: 5 * time.Second, MaxAnswer: 100, ConnsPerDaemon: 2,
+			})
+			defer client.Close()
+			var got channelList
+			err := client.Get(t.Context(), plain.Listener.Addr().String(), "/channels", nil, &got)
+			if c.err == "" && (err != nil || !reflect.DeepEqual(got.Channels, []string{"GET"})) {
+				t.Errorf("Get: %q, %v", got.Channels, err)
+			}
+			if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("Get: %v, want %s", err, c.err)
+			}
+			if err := client.Post(t.Context(), plain.Listener.Addr().String(), "/topic/empty", nil); (err == nil) != (c.err == "") {
+				t.Errorf("Post: %v, want %s", err, c.err)
+			}
+		})
 	}
 }
