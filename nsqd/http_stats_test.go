@@ -161,6 +161,12 @@ func TestHTTPStatsFilters(t *testing.T) {
 		}
 	}
 
+	// Monitoring expects lists even where there is nothing.
+	_, body, err := a.try("GET", "/stats?format=json&include_mem=0&topic=none", nil)
+	if err != nil || !strings.Contains(body, `"topics":[],"producers":[]}`) {
+		t.Errorf("of an unknown topic: %s, %v", body, err)
+	}
+
 	for query, want := range map[string]bool{"": true, "include_mem=1": true, "include_mem=no": true, "include_mem=false": false, "include_mem=0": false} {
 		if s := a.stats(query); (s.Memory != nil) != want {
 			t.Errorf("%q: memory %+v", query, s.Memory)

@@ -299,12 +299,12 @@ func completed(t *testing.T, args ...string) *options {
 }
 
 func TestChannelOfItsOwn(t *testing.T) {
-	o := completed(t, "-topic=t", "-nsqd-tcp-address=x")
+	o := completed(t, "-topic=t", "-nsqd-tcp-address=x:1")
 	if !regexp.MustCompile(`^tail\d{6}#ephemeral$`).MatchString(o.channel) || o.consumer.MaxInFlight != 200 {
 		t.Errorf("channel %q, %d in flight", o.channel, o.consumer.MaxInFlight)
 	}
 	for n, want := range map[string]int{"-n=0": 50, "-n=1": 1, "-n=49": 49, "-n=51": 50} {
-		o := completed(t, "-topic=t", "-nsqd-tcp-address=x", "-max-in-flight=50", "-consumer-opt=max_in_flight,7", n)
+		o := completed(t, "-topic=t", "-nsqd-tcp-address=x:1", "-max-in-flight=50", "-consumer-opt=max_in_flight,7", n)
 		if o.consumer.MaxInFlight != want {
 			t.Errorf("%s: %d in flight, want %d", n, o.consumer.MaxInFlight, want)
 		}

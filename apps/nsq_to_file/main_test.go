@@ -49,7 +49,7 @@ func lines(bodies []string) string { return strings.Join(bodies, "\n") + "\n" }
 func namesIn(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
+		if err == nil && !e.IsDir() && !strings.HasPrefix(e.Name(), ".nsq_to_file.") { // made at the start, to see whether that is possible
 			path, err = filepath.Rel(dir, path)
 			names = append(names, filepath.ToSlash(path))
 		}
@@ -98,7 +98,7 @@ func TestVersionAndHelp(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	o, err := parse("-topic=t", "-nsqd-tcp-address=x", "-consumer-opt=max_in_flight,7", "-consumer-opt=user_agent,x")
+	o, err := parse("-topic=t", "-nsqd-tcp-address=x:1", "-consumer-opt=max_in_flight,7", "-consumer-opt=user_agent,x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,14 +116,14 @@ func TestDefaults(t *testing.T) {
 	if c := o.consumer; c.MaxInFlight != 200 || c.UserAgent != "nsq_to_file/1.4.0 go-nsq/1.4.0" || c.MaxAttempts != 0 {
 		t.Errorf("%d in flight, user agent %s, %d attempts", c.MaxInFlight, c.UserAgent, c.MaxAttempts)
 	}
-	if o, err = parse("-topic=t", "-nsqd-tcp-address=x", "-consumer-opt=max_attempts,9", "-max-in-flight=3"); err != nil || o.consumer.MaxAttempts != 9 || o.consumer.MaxInFlight != 3 {
+	if o, err = parse("-topic=t", "-nsqd-tcp-address=x:1", "-consumer-opt=max_attempts,9", "-max-in-flight=3"); err != nil || o.consumer.MaxAttempts != 9 || o.consumer.MaxInFlight != 3 {
 		t.Errorf("%v, %d attempts, %d in flight", err, o.consumer.MaxAttempts, o.consumer.MaxInFlight)
 	}
 }
 
 func TestDirectoriesAreComparedByMeaning(t *testing.T) {
 	for outputDir, want := range map[string]bool{"w": false, "x/../w/.": false, "w/x": true} {
-		o, err := parse("-topic=t", "-nsqd-tcp-address=x", "-work-dir=w", "-output-dir="+outputDir)
+		o, err := parse("-topic=t", "-nsqd-tcp-address=x:1", "-work-dir=w", "-output-dir="+outputDir)
 		if err != nil || o.moves() != want {
 			t.Errorf("%s: %v, files are moved: %v", outputDir, err, o.moves())
 		}
@@ -149,7 +149,7 @@ func TestMistakes(t *testing.T) {
 		{"-channel=c", "-channel=", "--channel is required"},
 		{"-http-client-connect-timeout=1s", "-http-client-connect-timeout=0", "--http-client-connect-timeout should be positive"},
 		{"-http-client-request-timeout=1s", "-http-client-request-timeout=-1s", "--http-client-request-timeout should be positive"},
-		{"-nsqd-tcp-address=x", "-consumer-opt=snappy", "--nsqd-tcp-address or --lookupd-http-address required."},
+		{"-nsqd-tcp-address=x:1", "-consumer-opt=snappy", "--nsqd-tcp-address or --lookupd-http-address required."},
 		{"-consumer-opt=snappy", "-lookupd-http-address=x:1", "use --nsqd-tcp-address or --lookupd-http-address not both"},
 		{"-gzip-level=9", "-gzip-level=10", "invalid --gzip-level value (10), should be 1-9"},
 		{"-gzip-level=1", "-gzip-level=0", "invalid --gzip-level value (0), should be 1-9"},
@@ -170,7 +170,7 @@ func TestMistakes(t *testing.T) {
 		args = append(args, c.good)
 	}
 	for _, arg := range []string{"-gzip", "-rotate-size=1", "-rotate-interval=1s", "-work-dir=w"} {
-		if _, err := parse("-topic=t", "-nsqd-tcp-address=x", "-filename-format=x", arg); err == nil || !strings.HasPrefix(err.Error(), "missing <REV>") {
+		if _, err := parse("-topic=t", "-nsqd-tcp-address=x:1", "-filename-format=x", arg); err == nil || !strings.HasPrefix(err.Error(), "missing <REV>") {
 			t.Errorf("%s: %v", arg, err)
 		}
 	}
@@ -192,7 +192,9 @@ func TestFailuresExitWith1(t *testing.T) {
 		{[]string{"-topic=bad$", here}, "no --topic can be written to files"},
 		{[]string{"-topic=t", "-topic-pattern=x", here}, "no --topic can be written to files"},
 		{[]string{"-topic=t", "-lookupd-http-address=x"}, "FATAL: [t/nsq_to_file] missing port"},
-		{[]string{"-topic=t", here, "-sync-interval=10ms", "-output-dir=" + taken}, "FATAL: [t/nsq_to_file] "},
+		{[]string{"-topic=t", "-nsqd-tcp-address=localhost"}, "--nsqd-tcp-address: address localhost: missing port in address"},
+		{[]string{"-topic=t", here, "-output-dir=" + taken}, "mkdir " + taken},
+		{[]string{"-topic=t", here, "-output-dir=" + filepath.Join(taken, "below")}, "stat " + filepath.Join(taken, "below")},
 		{[]string{"-topic=t", here, "-work-dir=w", "-output-dir=" + taken}, taken},
 	} {
 		if r := tooltest.Run(t, nil, "nsq_to_file", c.args...); r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, c.want) {

@@ -11,7 +11,7 @@ import (
 // fileOptions returns options for files in dir.
 func fileOptions(t *testing.T, dir string, args ...string) *options {
 	t.Helper()
-	o, err := parse(append([]string{"-topic=t", "-nsqd-tcp-address=x", "-host-identifier=h", "-output-dir=" + dir}, args...)...)
+	o, err := parse(append([]string{"-topic=t", "-nsqd-tcp-address=x:1", "-host-identifier=h", "-output-dir=" + dir}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ type manager struct {
 // run writes messages to files until ctx ends, or something fails for good.
 func run(ctx context.Context, o *options) error {
 	d := osDisk{}
-	if err := checkWorkDir(d, o); err != nil {
+	if err := checkDirs(d, o); err != nil {
 		return err
 	}
 	signals, ignore := context.WithCancel(context.WithoutCancel(ctx)) // SIGHUP must not kill us while we stop

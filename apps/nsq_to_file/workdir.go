@@ -6,25 +6,27 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
-// checkWorkDir returns an error if files cannot be moved from the work directory to
-// the output directory: that should not turn out when the first of them is full.
-func checkWorkDir(d disk, o *options) error {
-	if !o.moves() {
-		return nil
-	}
-	for _, dir := range []string{o.workDir, o.outputDir} {
+// checkDirs returns an error if files cannot be created, or cannot be moved from the
+// work directory to the output directory: that should not turn out with the first of
+// them. A disk that is full now may have room again.
+func checkDirs(d disk, o *options) error {
+	for _, dir := range slices.Compact([]string{o.workDir, o.outputDir}) {
 		if err := d.MkdirAll(dir); err != nil {
-			return err
+			return ifPersistent(err)
 		}
 	}
 	f, err := os.CreateTemp(o.workDir, ".nsq_to_file.*.tmp")
 	if err != nil {
-		return err
+		return ifPersistent(err)
 	}
 	f.Close()
 	defer os.Remove(f.Name())
+	if !o.moves() {
+		return nil
+	}
 	target := filepath.Join(o.outputDir, filepath.Base(f.Name()))
 	err = d.Link(f.Name(), target)
 	if err == nil {
@@ -32,6 +34,14 @@ func checkWorkDir(d disk, o *options) error {
 	}
 	if err != nil && (isPersistent(err) || errors.Is(err, os.ErrExist)) {
 		return fmt.Errorf("cannot move files from --work-dir to --output-dir, which must be different directories on one file system: %w", err)
+	}
+	return nil
+}
+
+// ifPersistent returns err, unless it may go away by itself.
+func ifPersistent(err error) error {
+	if isPersistent(err) {
+		return err
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func forwarderOf(t *testing.T, rt http.RoundTripper, args ...string) *forwarder 
 	t.Helper()
 	fs := flag.NewFlagSet("nsq_to_http", flag.ContinueOnError)
 	o := newOptions(fs)
-	if err := fs.Parse(append(args, "-topic=t", "-nsqd-tcp-address=x", "-status-every=0")); err != nil {
+	if err := fs.Parse(append(args, "-topic=t", "-nsqd-tcp-address=x:1", "-status-every=0")); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.complete(); err != nil {

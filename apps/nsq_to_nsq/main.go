@@ -74,6 +74,9 @@ func (o *options) complete() error {
 	if err := o.sources.Check(); err != nil {
 		return err
 	}
+	if err := tool.CheckAddresses("--destination-nsqd-tcp-address", *o.destinations); err != nil {
+		return err
+	}
 	switch {
 	case len(*o.destinations) == 0:
 		return errors.New("--destination-nsqd-tcp-address required")

@@ -217,6 +217,7 @@ func TestFailuresExitWith1(t *testing.T) {
 		{[]string{topic, to}, `--nsqd-tcp-address or --lookupd-http-address required`},
 		{[]string{topic, here, lookupd, to}, `use --nsqd-tcp-address or --lookupd-http-address not both`},
 		{[]string{topic, here}, `--destination-nsqd-tcp-address required`},
+		{[]string{topic, here, to, "-destination-nsqd-tcp-address=localhost"}, `--destination-nsqd-tcp-address: address localhost: missing port in address`},
 		{[]string{topic, here, to, "-mode=some"}, `unknown mode "some": must be one of round-robin, hostpool, epsilon-greedy, all`},
 		{[]string{topic, here, to, "-max-in-flight=0"}, `--max-in-flight must be at least 1`},
 		{[]string{topic, here, to, "-status-every=-1"}, `--status-every must not be below 0`},
@@ -230,6 +231,23 @@ func TestFailuresExitWith1(t *testing.T) {
 		if got := r.LastLine(); r.Code != 1 || r.Stdout != "" || !regexp.MustCompile("^"+c.want+"$").MatchString(got) {
 			t.Errorf("%q: exit code %d, stdout %q, error %q, want %q", c.args, r.Code, r.Stdout, got, c.want)
 		}
+	}
+}
+
+// What a topic is taken from should not be where it is published to.
+func TestLoopsAreWarnedOf(t *testing.T) {
+	d := nsqtest.Start(t, nil)
+	tooltest.Publish(t, d, "t", "one")
+	p := forwarding(t, d, []tooltest.Broker{d}, "-topic=t", "-destination-topic=u")
+	tooltest.Receive(t, d, "u", "c", 1)
+	if got := p.Errors.String(); strings.Contains(got, "Warning") {
+		t.Errorf("from one topic to another, stderr says:\n%s", got)
+	}
+	p = forwarding(t, d, []tooltest.Broker{d}, "-topic=v", "-topic=u", "-destination-topic=u")
+	want := "Warning: nsqd " + d.TCPAddr() + " is source and destination of topic u: "
+	nsqtest.Eventually(t, want, func() bool { return strings.Contains(p.Errors.String(), want) })
+	if strings.Contains(p.Errors.String(), "of topic v") {
+		t.Errorf("stderr warns of another topic:\n%s", p.Errors.String())
 	}
 }
 

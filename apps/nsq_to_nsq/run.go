@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log"
+	"slices"
 
 	"github.com/seed893f581e/nsq/internal/tool"
 	"github.com/seed893f581e/nsq/nsq"
@@ -19,12 +21,24 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	warnOfLoops(o)
 	f.start()
 	defer f.stop()
 	err = awaitEnd(ctx, tool.ConnectAll(consumers, o.sources))
 	f.startStopping()
 	<-tool.StopAll(consumers)
 	return err
+}
+
+// warnOfLoops logs which topics are published to where they come from.
+func warnOfLoops(o *options) {
+	for _, addr := range o.sources.NSQDs() {
+		for _, topic := range *o.topics {
+			if slices.Contains(*o.destinations, addr) && cmp.Or(o.topic, topic) == topic {
+				log.Printf("Warning: nsqd %s is source and destination of topic %s: its messages come again and again", addr, topic)
+			}
+		}
+	}
 }
 
 // newConsumers returns a consumer for each topic.

@@ -30,7 +30,7 @@ func newSlow() *slow { return &slow{make(chan error), make(chan error)} }
 func TestNoConsumerDelaysAnotherThatConnects(t *testing.T) {
 	fs := flag.NewFlagSet("test", flag.ContinueOnError)
 	sources := SourceFlags(fs)
-	if err := fs.Parse([]string{"-nsqd-tcp-address=x"}); err != nil {
+	if err := fs.Parse([]string{"-nsqd-tcp-address=x:1"}); err != nil {
 		t.Fatal(err)
 	}
 	one, two := newSlow(), newSlow()

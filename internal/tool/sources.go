@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 )
 
 // Sources are the flags that say where a tool gets messages from: either nsqds or
@@ -20,13 +21,25 @@ func SourceFlags(fs *flag.FlagSet) *Sources {
 	}
 }
 
-// Check returns an error unless exactly one kind of source was given.
+// Check returns an error unless exactly one kind of source was given, and every
+// nsqd has a port.
 func (s *Sources) Check() error {
 	switch {
 	case len(*s.nsqds) == 0 && len(*s.lookupds) == 0:
 		return errors.New("--nsqd-tcp-address or --lookupd-http-address required")
 	case len(*s.nsqds) > 0 && len(*s.lookupds) > 0:
 		return errors.New("use --nsqd-tcp-address or --lookupd-http-address not both")
+	}
+	return CheckAddresses("--nsqd-tcp-address", *s.nsqds)
+}
+
+// CheckAddresses returns an error unless all values of a flag are addresses with a
+// port: those without would be tried for ever.
+func CheckAddresses(flag string, addresses List) error {
+	for _, addr := range addresses {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("%s: %w", flag, err)
+		}
 	}
 	return nil
 }

@@ -71,16 +71,17 @@ func (a *asked) ConnectToNSQLookupds(addresses []string) error { a.lookupds = ad
 func (a *asked) StopContext(context.Context) error             { return nil }
 
 func TestSources(t *testing.T) {
-	const nsqd1, nsqd2, lookupd1, lookupd2 = "-nsqd-tcp-address=n1", "-nsqd-tcp-address=n2", "-lookupd-http-address=l1", "-lookupd-http-address=l2"
+	const nsqd1, nsqd2, lookupd1, lookupd2 = "-nsqd-tcp-address=n1:1", "-nsqd-tcp-address=[::1]:2", "-lookupd-http-address=l1", "-lookupd-http-address=l2"
 	for _, tt := range []struct {
 		args            []string
 		err             string
 		nsqds, lookupds []string
 	}{
 		{nil, "--nsqd-tcp-address or --lookupd-http-address required", nil, nil},
-		{[]string{nsqd1, nsqd2, nsqd1}, "", []string{"n1", "n2"}, nil},
+		{[]string{nsqd1, nsqd2, nsqd1}, "", []string{"n1:1", "[::1]:2"}, nil},
 		{[]string{lookupd1, lookupd2}, "", nil, []string{"l1", "l2"}},
 		{[]string{lookupd1, nsqd1}, "use --nsqd-tcp-address or --lookupd-http-address not both", nil, nil},
+		{[]string{nsqd1, "-nsqd-tcp-address=n3"}, "--nsqd-tcp-address: address n3: missing port in address", nil, nil},
 	} {
 		fs := flag.NewFlagSet("test", flag.ContinueOnError)
 		s := SourceFlags(fs)
