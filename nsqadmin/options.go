@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,6 +126,7 @@ func (o *Options) checkAccess(c *config.Checks) {
 		c.Together(err == nil, fmt.Sprintf("failed to parse --allow-config-from-cidr (%s) - %v", o.AllowConfigFromCIDR, err), "allow-config-from-cidr")
 	}
 	c.That(o.ACLHTTPHeader != "" || len(o.AdminUsers) == 0, "acl-http-header", "must not be empty where there is --admin-user")
+	c.That(!slices.Contains(o.AdminUsers, ""), "admin-user", "must not be empty: nobody is an admin by having no name")
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range o.TrustedOrigins {
 		err := protection.AddTrustedOrigin(origin)

@@ -114,6 +114,7 @@ func TestOptionsThatDoNotGoTogether(t *testing.T) {
 		lookupd + " --nsqd-http-address=127.0.0.1:4151": "use --nsqd-http-address or --lookupd-http-address not both",
 		lookupd + " --http-client-tls-cert=c":           "--http-client-tls-key must be specified with --http-client-tls-cert",
 		lookupd + " --http-client-tls-key=k":            "--http-client-tls-cert must be specified with --http-client-tls-key",
+		lookupd + " --admin-user=a --admin-user=":       "--admin-user must not be empty: nobody is an admin by having no name",
 		lookupd + " --acl-http-header= --admin-user=a":  "--acl-http-header must not be empty where there is --admin-user",
 	} {
 		err := daemontest.FromFlags(t, program(nsqadmin.NewOptions()), strings.Fields(args)...)

@@ -3,9 +3,13 @@
 package main
 
 import (
+	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/seed893f581e/nsq/internal/daemon/daemontest"
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 )
 
 // The stop waits for nobody: neither for connections that say nothing, nor for
@@ -22,4 +26,18 @@ func TestSignals(t *testing.T) { process.CheckSignals(t, "nsqadmin.(*NSQAdmin).M
 
 func TestUnwritableStderrIsSurvived(t *testing.T) { process.CheckUnwritableStderr(t) }
 
-func TestConfigFile(t *testing.T) { process.CheckConfigFile(t) }
+func TestConfigFile(t *testing.T) {
+	p := process
+	p.Args = []string{"--http-address=127.0.0.1:0", "--lookupd-http-address=" + nsqtest.StartLookupd(t, nil).HTTPAddr()}
+	p.CheckConfigFile(t)
+}
+
+// Whoever copies the example and changes nothing has a console of this host.
+func TestExampleFileStartsAsShipped(t *testing.T) {
+	d := tooltest.Start(t, "nsqadmin", "--config="+filepath.Join(nsqtest.Root(), "contrib", "nsqadmin.cfg.example"), "--http-address=127.0.0.1:0")
+	daemontest.WaitFor(t, d, ` HTTP: listening on `)
+	d.Signal(syscall.SIGTERM)
+	if r := d.End(); r.Code != 0 {
+		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
+	}
+}
