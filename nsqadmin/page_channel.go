@@ -14,6 +14,7 @@ type channelData struct {
 	*channelItem
 	Connected int // nodes that consumers are connected to
 	Charts    []chart.Chart
+	Graphs    []graph
 	Nodes     *table[*channelNode]
 	Consumers *table[consumerItem]
 	Silent    []silentNode // whose consumers are not known
@@ -99,6 +100,7 @@ func (s *httpServer) channelPage(w http.ResponseWriter, r *http.Request) {
 	data := channelData{
 		channelItem: newChannelItem(v, ch),
 		Charts:      historyCharts(v.Series(k)),
+		Graphs:      s.graphs(topic, name),
 		Actions:     actionsOn(ofChannel, ch.Paused, allPaused(ch.Nodes, func(n cluster.ChannelStats) bool { return n.Paused })),
 		Commands:    s.commands(r, action{Topic: topic, Channel: name}, "pause_channel", "unpause_channel", "empty_channel", "delete_channel"),
 	}

@@ -14,6 +14,7 @@ type topicData struct {
 	cluster.TopicStats
 	Sum      topicRow
 	Charts   []chart.Chart
+	Graphs   []graph
 	Channels *table[*channelItem]
 	Nodes    *table[*topicNode]
 	Actions  []actionKind
@@ -191,6 +192,7 @@ func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 		TopicStats: t,
 		Sum:        row,
 		Charts:     historyCharts(v.Series(history.Key{Topic: name})),
+		Graphs:     s.graphs(name, ""),
 		Actions:    actionsOn(ofTopic, t.Paused, allPaused(t.Nodes, func(n cluster.TopicStats) bool { return n.Paused })),
 		Commands:   s.commands(r, action{Topic: name}, "pause_topic", "unpause_topic", "empty_topic", "delete_topic"),
 	}

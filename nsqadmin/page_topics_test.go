@@ -525,6 +525,34 @@ func (c *console) subscribe(t *testing.T, id string) {
 	}
 }
 
+// With a graphite, pages link to its pictures and load none of them.
+func TestGraphiteLinks(t *testing.T) {
+	c := newConsole(t, 1, nil)
+	c.create(0, "t", "c")
+	c.view()
+	for _, path := range []string{"/topics/t", "/topics/t/c"} {
+		c.open(path).hasNot(`a[href*="/render?"]`)
+	}
+	opts := testOptions(t, c.lookupd)
+	opts.GraphiteURL = "http://user:secret@graphite.example/g"
+	c.testAdmin = start(t, opts)
+	nsqtest.Eventually(t, "the topic is known", func() bool { row, _ := c.view().TopicRow("t"); return row.Nodes == 1 })
+	for path, want := range map[string]string{
+		"/topics/t":   "sumSeries(stats.gauges.nsq.*.topic.t.depth)",
+		"/topics/t/c": "sumSeries(stats.gauges.nsq.*.topic.t.channel.c.depth)",
+	} {
+		d := c.open(path)
+		to, err := url.Parse(d.link("details a", "Depth, 24h"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q := to.Query(); to.Host != "graphite.example" || to.User != nil || q.Get("target") != want || q.Get("from") != "-24h" {
+			t.Errorf("%s: a picture is at %s", path, to)
+		}
+		d.hasNot(`img, [src*="graphite"]`)
+	}
+}
+
 func TestSimilarNames(t *testing.T) {
 	names := []string{"orders", "orders.eu", "payments", "mail", "Order"}
 	for name, want := range map[string]string{
