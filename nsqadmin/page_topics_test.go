@@ -526,7 +526,7 @@ func (c *console) subscribe(t *testing.T, id string) {
 }
 
 // With a graphite, pages link to its pictures and load none of them.
-func TestGraphiteLinks(t *testing.T) {
+func TestPagesLinkToGraphite(t *testing.T) {
 	c := newConsole(t, 1, nil)
 	c.create(0, "t", "c")
 	c.view()
