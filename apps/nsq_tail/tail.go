@@ -58,7 +58,7 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	connected := tool.ConnectAll(consumers, o.sources)
+	connected := consumers.Connect(o.sources)
 
 	p := newPrinter(stdout, o)
 	stop := ctx.Done()
@@ -74,7 +74,7 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 				return err
 			}
 			if p.full && stopped == nil {
-				stopped = tool.StopAll(consumers)
+				stopped = consumers.Stop()
 			}
 		case err := <-connected:
 			if err != nil && stopped == nil {
@@ -83,7 +83,7 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 		case <-stop:
 			stop = nil
 			if stopped == nil {
-				stopped = tool.StopAll(consumers)
+				stopped = consumers.Stop()
 			}
 		case <-stopped:
 			return nil
@@ -91,7 +91,7 @@ func printMessages(ctx context.Context, o *options, stdout io.Writer) error {
 	}
 }
 
-func newConsumers(o *options, messages chan<- received) ([]*nsq.Consumer, error) {
+func newConsumers(o *options, messages chan<- received) (*tool.Consumers[*nsq.Consumer], error) {
 	var consumers []*nsq.Consumer
 	for _, topic := range *o.topics {
 		c, err := nsq.NewConsumer(topic, o.channel, o.consumer)
@@ -106,7 +106,7 @@ func newConsumers(o *options, messages chan<- received) ([]*nsq.Consumer, error)
 		log.Printf("Adding consumer for topic: %s", topic)
 		consumers = append(consumers, c)
 	}
-	return consumers, nil
+	return tool.NewConsumers(consumers...), nil
 }
 
 // printer writes messages through a buffer and finishes them once they are out

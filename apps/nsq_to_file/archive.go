@@ -107,7 +107,7 @@ func (a *archive) run(ctx context.Context) error {
 		}
 		if stopped == nil && (stop == nil || a.err != nil) {
 			a.stopping = true
-			stopped = tool.StopAll([]consumer{a.consumer})
+			stopped = tool.NewConsumers(a.consumer).Stop()
 			a.sync()
 		}
 	}

@@ -32,15 +32,15 @@ func run(ctx context.Context, o *options) error {
 	// left alone either.
 	c.AddConcurrentHandlers(f, max(o.concurrency, min(o.maxInFlight, maxWaiting)))
 
-	consumers := []*nsq.Consumer{c}
+	consumers := tool.NewConsumers(c)
 	select {
-	case err = <-tool.ConnectAll(consumers, o.sources):
+	case err = <-consumers.Connect(o.sources):
 		if err == nil {
 			<-ctx.Done()
 		}
 	case <-ctx.Done():
 	}
-	<-tool.StopAll(consumers)
+	<-consumers.Stop()
 	return err
 }
 

@@ -24,9 +24,9 @@ func run(ctx context.Context, o *options) error {
 	warnOfLoops(o)
 	f.start()
 	defer f.stop()
-	err = awaitEnd(ctx, tool.ConnectAll(consumers, o.sources))
+	err = awaitEnd(ctx, consumers.Connect(o.sources))
 	f.startStopping()
-	<-tool.StopAll(consumers)
+	<-consumers.Stop()
 	return err
 }
 
@@ -42,7 +42,7 @@ func warnOfLoops(o *options) {
 }
 
 // newConsumers returns a consumer for each topic.
-func newConsumers(o *options, f *forwarder) ([]*nsq.Consumer, error) {
+func newConsumers(o *options, f *forwarder) (*tool.Consumers[*nsq.Consumer], error) {
 	var consumers []*nsq.Consumer
 	for _, source := range *o.topics {
 		topic := o.topic
@@ -56,7 +56,7 @@ func newConsumers(o *options, f *forwarder) ([]*nsq.Consumer, error) {
 		c.AddConcurrentHandlers(&handler{&o.selection, topic, f}, len(*o.destinations))
 		consumers = append(consumers, c)
 	}
-	return consumers, nil
+	return tool.NewConsumers(consumers...), nil
 }
 
 // awaitEnd waits for the end of ctx, or for a consumer that cannot connect.

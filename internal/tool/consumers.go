@@ -17,28 +17,39 @@ type Consumer interface {
 	StopContext(ctx context.Context) error
 }
 
-// ConnectAll connects consumers to the sources, each as Sources.Connect does, and
-// none delays another. What it ends with arrives in the channel, once for each.
-func ConnectAll[C Consumer](consumers []C, s *Sources) <-chan error {
-	connected := make(chan error, len(consumers))
-	for _, c := range consumers {
-		go func() { connected <- s.Connect(c) }() // ends with the consumer
+// Consumers are those of a tool, which connect and stop together.
+type Consumers[C Consumer] struct {
+	all        []C
+	connecting sync.WaitGroup
+}
+
+// NewConsumers returns consumers that are yet to be connected.
+func NewConsumers[C Consumer](all ...C) *Consumers[C] { return &Consumers[C]{all: all} }
+
+// Connect connects all to the sources, each as Sources.Connect does, and none
+// delays another. What it ends with arrives in the channel, once for each.
+func (cs *Consumers[C]) Connect(s *Sources) <-chan error {
+	connected := make(chan error, len(cs.all))
+	for _, c := range cs.all {
+		cs.connecting.Go(func() { connected <- s.Connect(c) }) // ends with the consumer
 	}
 	return connected
 }
 
-// StopAll makes consumers stop. The channel it returns is closed when they have:
-// until then, messages must be taken and answered. It takes 30 seconds at most.
-func StopAll[C Consumer](consumers []C) <-chan struct{} {
+// Stop makes all stop. The channel it returns is closed when they have, and none is
+// connecting any more: until then, messages must be taken and answered. It takes 30
+// seconds at most.
+func (cs *Consumers[C]) Stop() <-chan struct{} {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	var all sync.WaitGroup
-	for _, c := range consumers {
+	for _, c := range cs.all {
 		all.Go(func() { _ = c.StopContext(ctx) }) // what was not answered in time comes again
 	}
 	stopped := make(chan struct{})
 	go func() {
 		all.Wait()
 		cancel()
+		cs.connecting.Wait()
 		close(stopped)
 	}()
 	return stopped

@@ -34,7 +34,7 @@ func TestNoConsumerDelaysAnotherThatConnects(t *testing.T) {
 		t.Fatal(err)
 	}
 	one, two := newSlow(), newSlow()
-	connected := ConnectAll([]*slow{one, two}, sources)
+	connected := NewConsumers(one, two).Connect(sources)
 	failed := errors.New("refused")
 	two.connect <- failed
 	if err := <-connected; !errors.Is(err, failed) {
@@ -50,7 +50,7 @@ func TestConsumersStopTogetherWithinALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		one, two := newSlow(), newSlow()
-		stopped := StopAll([]*slow{one, two})
+		stopped := NewConsumers(one, two).Stop()
 		two.stop <- nil
 		synctest.Wait()
 		select {
@@ -64,11 +64,30 @@ func TestConsumersStopTogetherWithinALimit(t *testing.T) {
 		}
 
 		start = time.Now()
-		stopped = StopAll([]*slow{one})
+		stopped = NewConsumers(one).Stop()
 		one.stop <- nil
 		<-stopped
 		if took := time.Since(start); took != 0 {
 			t.Errorf("took %v after all had stopped", took)
 		}
+	})
+}
+
+// Nobody is left behind who still connects.
+func TestStopWaitsForWhoConnects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newSlow()
+		consumers := NewConsumers(c)
+		consumers.Connect(&Sources{nsqds: &List{"x:1"}, lookupds: &List{}})
+		stopped := consumers.Stop()
+		c.stop <- nil
+		synctest.Wait()
+		select {
+		case <-stopped:
+			t.Error("stopped, though it still connects")
+		default:
+		}
+		c.connect <- nil
+		<-stopped
 	})
 }
