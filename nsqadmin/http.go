@@ -56,6 +56,7 @@ func (s *httpServer) init(n *NSQAdmin, listener net.Listener) {
 	s.initPages(n.opts)
 	s.server = httpapi.NewServer(httpapi.Config{
 		Log:      n.log,
+		Quiet:    isLive,
 		OnPanic:  func() { n.panics.Add(1) },
 		BasePath: n.opts.basePath(),
 		Header:   safeHeader,
@@ -65,6 +66,10 @@ func (s *httpServer) init(n *NSQAdmin, listener net.Listener) {
 	})
 	s.routes()
 }
+
+// isLive picks the requests that are not logged: those by which the script keeps a
+// page live, one every two seconds for each that is open.
+func isLive(r *http.Request) bool { return r.Method == http.MethodGet && r.Header.Get("X-Live") != "" }
 
 func (s *httpServer) routes() {
 	s.server.Plain("GET", "/ping", func(*http.Request) (any, error) { return "OK", nil })

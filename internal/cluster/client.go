@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -45,6 +46,7 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 type Client struct {
 	http      http.Client
 	maxAnswer int64
+	secure    sync.Map           // address to where it wants to be asked, over TLS
 	stop      context.CancelFunc // ends what is being dialed
 }
 
@@ -155,13 +157,27 @@ func (c *Client) Post(ctx context.Context, address, path string, query url.Value
 }
 
 // do returns an answer with status 200. A daemon that answers only over TLS says
-// where, and is asked there.
+// where, and is asked there; the next time at once, until that fails.
 func (c *Client) do(ctx context.Context, method, address, path string, query url.Values) (*http.Response, error) {
 	u := url.URL{Scheme: "http", Host: address, Path: path, RawQuery: query.Encode()}
+	if known, ok := c.secure.Load(address); ok {
+		return c.sendSecure(ctx, method, address, known.(string), u)
+	}
 	resp, err := c.send(ctx, method, &u)
 	if e, ok := errors.AsType[*StatusError](err); ok && e.httpsPort > 0 {
-		u.Scheme, u.Host = "https", net.JoinHostPort(u.Hostname(), strconv.Itoa(e.httpsPort))
-		return c.send(ctx, method, &u)
+		return c.sendSecure(ctx, method, address, net.JoinHostPort(u.Hostname(), strconv.Itoa(e.httpsPort)), u)
+	}
+	return resp, err
+}
+
+// sendSecure makes a request of the daemon at address where it answers over TLS.
+func (c *Client) sendSecure(ctx context.Context, method, address, secure string, u url.URL) (*http.Response, error) {
+	u.Scheme, u.Host = "https", secure
+	resp, err := c.send(ctx, method, &u)
+	if _, answered := errors.AsType[*StatusError](err); err == nil || answered {
+		c.secure.Store(address, secure)
+	} else {
+		c.secure.Delete(address) // it may have been restarted without
 	}
 	return resp, err
 }

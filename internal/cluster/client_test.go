@@ -272,3 +272,51 @@ func TestDaemonsWithTLSAreAskedAgain(t *testing.T) {
 		})
 	}
 }
+
+// A daemon that wants TLS is asked there at once the next time, and at its own
+// address again when it is not there any more.
+func TestWhereTLSWasAskedForIsRemembered(t *testing.T) {
+	answer := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"channels":[]}`) }
+	secure := httptest.NewTLSServer(http.HandlerFunc(answer))
+	defer secure.Close()
+	_, port, _ := net.SplitHostPort(secure.Listener.Addr().String())
+	var plainly, wantsTLS atomic.Int32
+	wantsTLS.Store(1)
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		plainly.Add(1)
+		if wantsTLS.Load() == 0 {
+			answer(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, `{"message": "TLS_REQUIRED", "https_port": `+port+`}`)
+	}))
+	defer plain.Close()
+	client := NewClient(Config{
+		Dial:           new(net.Dialer).DialContext,
+		TLS:            secure.Client().Transport.(*http.Transport).TLSClientConfig,
+		RequestTimeout: 5 * time.Second,
+		MaxAnswer:      100,
+		ConnsPerDaemon: 2,
+	})
+	defer client.Close()
+	get := func() error {
+		return client.Get(t.Context(), plain.Listener.Addr().String(), "/channels", nil, new(channelList))
+	}
+	for range 3 {
+		if err := get(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := plainly.Load(); n != 1 {
+		t.Errorf("asked without TLS %d times, want once", n)
+	}
+	wantsTLS.Store(0)
+	secure.Close()
+	if err := get(); err == nil {
+		t.Error("no error of the daemon that has gone")
+	}
+	if err := get(); err != nil || plainly.Load() != 2 {
+		t.Errorf("the next time: %v, asked without TLS %d times", err, plainly.Load())
+	}
+}

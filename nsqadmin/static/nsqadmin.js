@@ -99,7 +99,7 @@ async function load(url) {
 	const mine = (request = new AbortController());
 	try {
 		const signal = AbortSignal.any([mine.signal, AbortSignal.timeout(patience)]);
-		const answer = await fetch(url, { signal, headers: { Accept: "text/html" } });
+		const answer = await fetch(url, { signal, headers: { Accept: "text/html", "X-Live": "1" } });
 		const page = new DOMParser().parseFromString(await answer.text(), "text/html");
 		if (mine.signal.aborted) return false;
 		const next = page.querySelector("main");
