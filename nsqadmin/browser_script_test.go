@@ -330,5 +330,7 @@ func testChecks(t *testing.T, b *browsertest.Browser) {
 		}
 		tab.Await(fmt.Sprintf("a complaint about %s", expression), func() bool { return len(tab.Complaints()) > before })
 	}
+	browsertest.Eval[bool](tab, `(location.href = "http://elsewhere.example/font", true)`)
+	tab.Await("the request to another machine is seen", func() bool { return slices.Contains(b.Outside(), "GET http://elsewhere.example/font") })
 	tab.Allow("") // all of them were wanted
 }

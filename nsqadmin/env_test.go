@@ -53,6 +53,11 @@ func start(tb testing.TB, opts *Options) *testAdmin {
 	if err != nil {
 		tb.Fatalf("New: %v", err)
 	}
+	return startNew(tb, n)
+}
+
+// startNew runs what New returned, like start.
+func startNew(tb testing.TB, n *NSQAdmin) *testAdmin {
 	a := &testAdmin{NSQAdmin: n, t: tb, main: make(chan error, 1)}
 	go func() { a.main <- n.Main() }()
 	tb.Cleanup(a.exit)

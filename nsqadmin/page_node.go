@@ -23,6 +23,7 @@ type nodePage struct {
 	Stats     *stats.Stats // of now, or what it said last; nil for never
 	Fresh     bool         // it is of now
 	AskErr    error        // why it is not
+	Answered  time.Time    // when it said so, zero for never
 	Totals    nodeTotals
 	Charts    []chart.Chart
 	Topics    *table[nodeTopic]
@@ -128,7 +129,7 @@ func (s *httpServer) viewWith(ctx context.Context, known func(*view) bool) (*vie
 func (p *nodePage) ask(ctx context.Context, s *httpServer) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	p.Stats = p.nodeState.Stats
+	p.Stats, p.Answered = p.nodeState.Stats, p.nodeState.Answered
 	var asking sync.WaitGroup
 	var now *stats.Stats
 	asking.Go(func() {

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -55,6 +57,7 @@ func Start(t *testing.T) *Browser {
 		chromedp.ProxyServer(proxy.URL),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE [::1]"),
 		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-features", "Translate,AutofillServerCommunication,OptimizationHints,MediaRouter"),
 		chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("lang", "en-GB"),
 		chromedp.Env("TZ=Asia/Tokyo"), // a time in it is nobody else's
@@ -115,9 +118,13 @@ func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusBadGateway)
 }
 
-// Outside returns the requests that were meant for other machines.
+// itself is what a browser asks its maker, whatever it shows; no page asks that.
+var itself = regexp.MustCompile(`^(CONNECT |\w+ https?://)(accounts|clients\d|update|content-autofill|optimizationguide-pa|safebrowsing|android|redirector|edgedl|mtalk|www)\.(google|googleapis|gvt1)\.com`)
+
+// Outside returns the requests that were meant for other machines, but for those
+// that the browser makes for itself.
 func (b *Browser) Outside() []string {
 	b.outside.mu.Lock()
 	defer b.outside.mu.Unlock()
-	return b.outside.asked
+	return slices.DeleteFunc(slices.Clone(b.outside.asked), itself.MatchString)
 }

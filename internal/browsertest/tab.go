@@ -21,8 +21,8 @@ import (
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
 
-// patience is how long a tab waits for what must happen: the machine may be busy.
-const patience = 3 * nsqtest.Patience
+// patience is how long a tab waits for what must happen.
+const patience = nsqtest.Patience
 
 // A Tab is a window of its own, with storage of its own. At its end it fails the
 // test for everything that was said on its console, every request that failed,
@@ -92,7 +92,9 @@ func own(address, origin string) bool {
 func (tab *Tab) note(complaint string) {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
-	tab.complaints = append(tab.complaints, complaint)
+	if !slices.Contains(tab.complaints, complaint) {
+		tab.complaints = append(tab.complaints, complaint)
+	}
 }
 
 // Allow lets complaints with a text pass: those that the test is about.
@@ -230,12 +232,14 @@ func (tab *Tab) Text(selector string) string {
 // UntilText waits until the page shows a text.
 func (tab *Tab) UntilText(text string) {
 	tab.t.Helper()
+	shown := false
 	defer func() {
-		if tab.t.Failed() {
+		if !shown {
 			tab.t.Logf("%s shows:\n%s", tab.Path(), tab.Text("main"))
 		}
 	}()
 	tab.Until("the page shows "+text, `document.body.innerText.includes(%s)`, text)
+	shown = true
 }
 
 // place returns the middle of an element that has a text, "" for any, if the
