@@ -18,12 +18,14 @@ const (
 	watchedPace = 2 * time.Second  // while somebody watches
 	idlePace    = 10 * time.Second // otherwise
 	watchFor    = 30 * time.Second // after a page was requested
-	maxShare    = 4                // rounds are at least so many times as far apart as decoding and merging takes
+	restFactor  = 2                // rounds are at least so many times as far apart as answers keep us busy, up to idlePace
 	roundWait   = time.Second      // a round waits for answers so long after the last question
 	firstSpread = 100 * time.Millisecond
 	firstWait   = 900 * time.Millisecond // so that View has something to return within the first second
 	firstView   = time.Second
-	rememberFor = time.Hour // nodes that are no longer registered
+	atOnce      = 16                     // answers that are read and decoded at a time, so that all come in time where there is much to do
+	patience    = 250 * time.Millisecond // after which an answer that has not come does not count among these
+	rememberFor = time.Hour              // nodes that are no longer registered
 )
 
 // A poller asks all daemons again and again and makes views of what they say.
@@ -49,6 +51,7 @@ type poller struct {
 	asks    chan *wish
 	results chan result
 	stopped chan struct{} // closed when run has ended
+	slots   chan struct{} // holds one for each answer that is being read
 	workers sync.WaitGroup
 
 	pollState
@@ -63,7 +66,9 @@ type pollState struct {
 	open        bool          // the round waits for answers
 	next        *time.Timer   // the end of the round, or the begin of the next
 	first       bool          // round
-	busy        time.Duration // spent on the round
+	spread      time.Duration // of the questions of the round
+	latest      time.Time     // answer of the round
+	overrun     time.Duration // what answers of the last round took beyond the spread: reading, decoding, merging them
 }
 
 // newPoller returns a poller that has asked nobody yet.
@@ -79,6 +84,7 @@ func newPoller(client *cluster.Client, log *slog.Logger, nsqds []string, lookupd
 		asks:     make(chan *wish),
 		results:  make(chan result),
 		stopped:  make(chan struct{}),
+		slots:    make(chan struct{}, atOnce),
 		pollState: pollState{
 			nodes:       make(map[string]*daemon),
 			lookupNodes: make(map[string]*daemon),
@@ -126,7 +132,7 @@ func (p *poller) pace() time.Duration {
 	if time.Since(p.start)-time.Duration(p.watched.Load()) < watchFor {
 		pace = watchedPace
 	}
-	return max(pace, maxShare*p.busy)
+	return max(pace, min(restFactor*p.overrun, idlePace))
 }
 
 // A wish is that daemons are asked anew.
@@ -200,16 +206,18 @@ func (p *poller) all(f func(d *daemon)) {
 
 // beginRound has everybody asked who does not owe an answer already.
 func (p *poller) beginRound(ctx context.Context) {
-	p.began, p.open, p.busy = time.Now(), true, 0
+	p.began, p.open = time.Now(), true
+	p.latest = p.began
 	p.meet(ctx)
-	spread, wait := p.pace()/4, p.pace()/4+roundWait
+	p.spread = p.pace() / 4
+	wait := p.spread + roundWait
 	if p.first {
-		spread, wait = firstSpread, firstWait
+		p.spread, wait = firstSpread, firstWait
 	}
 	p.all(func(d *daemon) {
 		if d.idle { // who came just now is asked already
 			d.awaited = d.err == nil
-			d.ask(order{delay: time.Duration(d.phase * float64(spread))})
+			d.ask(order{delay: time.Duration(d.phase * float64(p.spread))})
 		}
 	})
 	p.next.Reset(wait)
@@ -232,7 +240,7 @@ func (p *poller) endRound() {
 	now := time.Now()
 	v := p.publish(now)
 	p.history.Add(now, v.samples())
-	p.busy += time.Since(now)
+	p.overrun = max(0, p.latest.Sub(p.began)-p.spread) + time.Since(now) // not the wait for those that hang
 	if p.first {
 		p.first = false
 		close(p.ready)
@@ -267,10 +275,12 @@ func (p *poller) take(ctx context.Context, r result) {
 	if d.gone {
 		return
 	}
+	if r.node != nil && d.awaited {
+		p.latest = r.at
+	}
 	d.idle, d.awaited = true, false
 	p.report(d, r.err)
 	d.note(r)
-	p.busy += r.busy
 	answered := d.asking
 	d.asking = nil
 	if len(d.again) > 0 {
@@ -375,7 +385,6 @@ type result struct {
 	of      *daemon
 	at      time.Time
 	took    time.Duration
-	busy    time.Duration // of took, what was our own work
 	err     error
 	node    *nodeAnswer
 	lookupd *lookupdAnswer
@@ -422,6 +431,7 @@ func (d *daemon) note(r result) {
 
 // work asks a daemon when it is told to, until ctx ends.
 func (p *poller) work(ctx context.Context, d *daemon, ask asker) {
+	silent := false
 	for {
 		var o order
 		select {
@@ -438,8 +448,11 @@ func (p *poller) work(ctx context.Context, d *daemon, ask asker) {
 				return
 			}
 		}
+		leave := p.queue(ctx, silent)
 		began := time.Now()
 		r := ask(ctx, o.thorough)
+		leave()
+		silent = r.err != nil
 		r.of, r.at = d, time.Now()
 		r.took = r.at.Sub(began)
 		select {
@@ -447,5 +460,25 @@ func (p *poller) work(ctx context.Context, d *daemon, ask asker) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// queue waits until one more may be asked, and returns what the caller calls when
+// it has the answer. Daemons that hang keep nobody from being asked: those that
+// were silent the last time do not count, others not for long.
+func (p *poller) queue(ctx context.Context, silent bool) (leave func()) {
+	if silent {
+		return func() {}
+	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return func() {}
+	}
+	free := sync.OnceFunc(func() { <-p.slots })
+	timer := time.AfterFunc(patience, free)
+	return func() {
+		timer.Stop()
+		free()
 	}
 }
