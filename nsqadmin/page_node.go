@@ -103,7 +103,8 @@ func (s *httpServer) nodePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n, _ := v.Node(address)
-	data := nodePage{nodeRow: v.nodeRow(n)}
+	own := *n // it becomes what the node says now; the view is everybody's
+	data := nodePage{nodeRow: v.nodeRow(&own)}
 	data.ask(r.Context(), s)
 	_, admin := s.admin(r)
 	data.fill(r.URL.Query(), admin)
