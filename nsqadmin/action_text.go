@@ -275,6 +275,3 @@ func (s *httpServer) curlHeaders(user string) []string {
 	}
 	return []string{s.access.header + ": " + user}
 }
-
-// shellQuote makes text one word of a shell.
-func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -88,15 +88,15 @@ func (s *httpServer) actOnVerb(r *http.Request, verbs map[string]string) (any, e
 	if err := decode(r, &body); err != nil {
 		return nil, err
 	}
-	return s.apiAct(r, action{Name: verbs[body.Action], Topic: param(r, "topic"), Channel: param(r, "channel")})
+	return s.apiAct(r, action{Name: verbs[body.Action], Topic: pathVariable(r, "topic"), Channel: pathVariable(r, "channel")})
 }
 
 func (s *httpServer) apiDeleteTopic(r *http.Request) (any, error) {
-	return s.apiAct(r, action{Name: deleteTopic, Topic: param(r, "topic")})
+	return s.apiAct(r, action{Name: deleteTopic, Topic: pathVariable(r, "topic")})
 }
 
 func (s *httpServer) apiDeleteChannel(r *http.Request) (any, error) {
-	return s.apiAct(r, action{Name: deleteChannel, Topic: param(r, "topic"), Channel: param(r, "channel")})
+	return s.apiAct(r, action{Name: deleteChannel, Topic: pathVariable(r, "topic"), Channel: pathVariable(r, "channel")})
 }
 
 func (s *httpServer) apiTombstone(r *http.Request) (any, error) {
@@ -108,5 +108,5 @@ func (s *httpServer) apiTombstone(r *http.Request) (any, error) {
 	case err != nil:
 		return nil, badRequest("INVALID_BODY")
 	}
-	return s.apiAct(r, action{Name: tombstoneTopic, Topic: body.Topic, Node: param(r, "node")})
+	return s.apiAct(r, action{Name: tombstoneTopic, Topic: body.Topic, Node: pathVariable(r, "node")})
 }

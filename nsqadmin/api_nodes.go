@@ -23,7 +23,7 @@ func (s *httpServer) apiNodes(r *http.Request) (any, error) {
 
 // apiNode shows everything that one nsqd has.
 func (s *httpServer) apiNode(r *http.Request) (any, error) {
-	node := param(r, "node")
+	node := pathVariable(r, "node")
 	n, errs, err := s.n.sources.node(r.Context(), node)
 	if err != nil {
 		return nil, err

@@ -6,20 +6,14 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/julienschmidt/httprouter"
-
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/httpapi"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
-func param(r *http.Request, name string) string {
-	return httprouter.ParamsFromContext(r.Context()).ByName(name)
-}
-
 // topicParam returns the topic in the path.
 func topicParam(r *http.Request) (string, error) {
-	topic := param(r, "topic")
+	topic := pathVariable(r, "topic")
 	if !wire.ValidName(topic) {
 		return "", badRequest("INVALID_TOPIC")
 	}
@@ -31,7 +25,7 @@ func channelParams(r *http.Request) (topic, channel string, err error) {
 	if topic, err = topicParam(r); err != nil {
 		return "", "", err
 	}
-	channel = param(r, "channel")
+	channel = pathVariable(r, "channel")
 	if !wire.ValidName(channel) {
 		return "", "", badRequest("INVALID_CHANNEL")
 	}

@@ -1,17 +1,13 @@
 package nsqadmin
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"net"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/history"
-	"github.com/seed893f581e/nsq/internal/stats"
 )
 
 // An attention is something that an operator should look at.
@@ -23,12 +19,6 @@ type attention struct {
 	Path     []string // of the page that shows more, segment by segment, as the template function url takes it
 }
 
-// Severities.
-const (
-	severityWarning = "warning"
-	severityProblem = "problem"
-)
-
 // attend applies the rules to a view and the history that it has. The list is in
 // the order of the rules, problems first.
 func attend(v *view) []attention {
@@ -37,7 +27,13 @@ func attend(v *view) []attention {
 		list = append(list, attendLookupd(v, &v.Lookupds[i])...)
 	}
 	for i := range v.Nodes {
-		list = append(list, attendNode(v, &v.Nodes[i])...)
+		n := &v.Nodes[i]
+		for _, f := range v.findings(n) {
+			list = append(list, attention{
+				Kind: f.Kind, Severity: f.Severity, Advice: f.Advice, Path: []string{"nodes", n.Address},
+				Text: "nsqd " + n.Address + " " + f.Text + ".",
+			})
+		}
 	}
 	list = append(list, attendVersions(v)...)
 	for i := range v.rows {
@@ -53,7 +49,7 @@ func attend(v *view) []attention {
 			Text: fmt.Sprintf("There are no charts of %s topics, channels or nodes: the history has no more room.", chart.Count(int64(n))),
 		})
 	}
-	slices.SortStableFunc(list, func(a, b attention) int { return strings.Compare(a.Severity, b.Severity) }) // "problem" is first
+	slices.SortStableFunc(list, func(a, b attention) int { return compareSeverity(a.Severity, b.Severity) })
 	return list
 }
 
@@ -64,97 +60,8 @@ func attendLookupd(v *view, l *lookupdState) []attention {
 	}
 	return []attention{{
 		Kind: "lookupd-silent", Severity: severityProblem, Path: []string{"lookup"},
-		Text: fmt.Sprintf("nsqlookupd %s %s: %v.", l.Address, silent(v.At, l.Answered), reason(l.Err)),
+		Text: fmt.Sprintf("nsqlookupd %s %s.", l.Address, silence(l.Answered, v.At, l.Err)),
 	}}
-}
-
-// silent says for how long a daemon has not answered.
-func silent(now, answered time.Time) string {
-	if answered.IsZero() {
-		return "has not answered yet"
-	}
-	return "has not answered for " + chart.Duration(now.Sub(answered).Round(time.Second))
-}
-
-// attendNode looks at an nsqd: what it answers, and how it is registered.
-func attendNode(v *view, n *nodeState) (list []attention) {
-	path := []string{"nodes", n.Address}
-	add := func(kind, severity, advice, format string, args ...any) {
-		list = append(list, attention{
-			Kind: kind, Severity: severity, Advice: advice, Path: path,
-			Text: "nsqd " + n.Address + " " + fmt.Sprintf(format, args...) + ".",
-		})
-	}
-	switch {
-	case n.Missing && n.Err == nil:
-		add("node-missing", severityProblem, "Consumers do not find it. See whether it reaches the nsqlookupds.",
-			"answers, but is registered with no nsqlookupd any more since %s", clock(n.Registered))
-	case n.Missing:
-		add("node-missing", severityProblem, "",
-			"is gone: it was registered until %s and %s: %v", clock(n.Registered), silent(v.At, n.Answered), reason(n.Err))
-	case n.Err != nil && n.Answered.IsZero() && len(n.RemoteAddresses) > 0 && isUnreachable(n.Err):
-		add("node-unreachable", severityProblem,
-			"It is running and registered under this address, which is of no use here, nor to consumers that are where nsqadmin is. "+
-				"Set its --broadcast-address to a name or address under which others reach it, or run nsqadmin where this one works.",
-			"cannot be reached from here: %v", reason(n.Err))
-	case n.Err != nil:
-		add("node-silent", severityProblem, "", "%s: %v", silent(v.At, n.Answered), reason(n.Err))
-	}
-	if !n.Missing {
-		attendRegistrations(v, n, add)
-	}
-	if s := n.Stats; s != nil && n.counts(v.At) {
-		attendStats(s, add)
-	}
-	return list
-}
-
-// isUnreachable reports whether err says that there was no connection at all.
-func isUnreachable(err error) bool {
-	e, ok := errors.AsType[*net.OpError](err)
-	return ok && e.Op == "dial"
-}
-
-// attendRegistrations looks for nsqlookupds that do not know a node, or know it
-// more than once.
-func attendRegistrations(v *view, n *nodeState, add func(kind, severity, advice, format string, args ...any)) {
-	for i := range v.Lookupds {
-		l := &v.Lookupds[i]
-		times := 0
-		for _, remote := range n.RemoteAddresses {
-			if strings.HasPrefix(remote, l.Address+"/") {
-				times++
-			}
-		}
-		switch {
-		case times == 0 && l.Err == nil && !l.Answered.IsZero():
-			add("not-registered", severityWarning, "Consumers that ask there do not find it. See its --lookupd-tcp-address, and whether it reaches it.",
-				"is not registered with nsqlookupd %s", l.Address)
-		case times > 1:
-			add("registered-twice", severityWarning, "Two nsqds claim the same address, or the nsqlookupd is in its configuration twice.",
-				"is registered %d times with nsqlookupd %s", times, l.Address)
-		}
-	}
-}
-
-// attendStats looks at what a node says of itself.
-func attendStats(s *stats.Stats, add func(kind, severity, advice, format string, args ...any)) {
-	if reason, ill := strings.CutPrefix(s.Health, "NOK"); ill {
-		reason = strings.TrimPrefix(reason, " - ")
-		if strings.Contains(reason, "no space left on device") || strings.Contains(reason, "not enough space on the disk") {
-			add("disk-full", severityProblem, "What does not fit into memory is refused until there is space.", "has a full disk: %s", reason)
-		} else {
-			add("unhealthy", severityProblem, "", "cannot keep messages on disk: %s", reason)
-		}
-	}
-	if d := s.Damage; d != nil {
-		add("damage", severityWarning, "Its log tells which files these are.",
-			"found damage on its disk: %s bytes in %s places, %s messages lost as far as is known",
-			chart.Count(d.Bytes), chart.Count(d.Ranges), chart.Count(d.Records))
-	}
-	if s.Panics > 0 {
-		add("panics", severityWarning, "That is a fault of nsqd: its log has the stack.", "ended %d connections after a panic", s.Panics)
-	}
 }
 
 // attendVersions looks for nodes that are older than others.
@@ -187,12 +94,12 @@ func attendTopic(t *topicRow) []attention {
 	case t.Paused > 0:
 		return []attention{{
 			Kind: "paused", Severity: severityWarning, Path: []string{"topics", t.Name},
-			Text: fmt.Sprintf("Topic %s is paused with %s waiting.", t.Name, messages(t.Depth)),
+			Text: fmt.Sprintf("Topic %s is paused with %s waiting.", t.Name, many(t.Depth, "message")),
 		}}
 	case len(t.Channels) == 0:
 		return []attention{{
 			Kind: "no-channels", Severity: severityWarning, Path: []string{"topics", t.Name},
-			Text: fmt.Sprintf("Topic %s has no channel, and %s waiting.", t.Name, messages(t.Depth)),
+			Text: fmt.Sprintf("Topic %s has no channel, and %s waiting.", t.Name, many(t.Depth, "message")),
 		}}
 	}
 	return nil
@@ -209,9 +116,9 @@ func attendChannel(v *view, c *channelRow) []attention {
 	}
 	switch {
 	case c.Paused > 0 && c.Depth > 0:
-		return found("paused", severityWarning, "is paused with %s waiting", messages(c.Depth))
+		return found("paused", severityWarning, "is paused with %s waiting", many(c.Depth, "message"))
 	case c.Consumers == 0 && c.Depth > 0:
-		return found("no-consumers", severityProblem, "has no consumer, and %s waiting", messages(c.Depth))
+		return found("no-consumers", severityProblem, "has no consumer, and %s waiting", many(c.Depth, "message"))
 	}
 	key := history.Key{Topic: c.Topic, Channel: c.Name}
 	var list []attention
@@ -227,7 +134,7 @@ func attendChannel(v *view, c *channelRow) []attention {
 		if requeued >= requeueLeast && requeued > finished/2 {
 			list = append(list, found("requeued", severityWarning,
 				"got %s back from its consumers within %d minutes, requeued or timed out, and %s finished",
-				messages(int64(requeued)), attentionMinutes, chart.Count(int64(finished)))...)
+				many(int64(requeued), "message"), attentionMinutes, chart.Count(int64(finished)))...)
 		}
 	}
 	return list
@@ -265,11 +172,4 @@ func perMinutes(perSecond []float64) (sum float64) {
 		}
 	}
 	return sum
-}
-
-func messages(n int64) string {
-	if n == 1 {
-		return "1 message"
-	}
-	return chart.Count(n) + " messages"
 }

@@ -124,9 +124,9 @@ func TestAttention(t *testing.T) {
 			r.node.err, r.node.answered, r.node.node = dial, time.Time{}, nil
 			r.known.node.RemoteAddresses = nil
 			r.lookupd.answered = time.Time{}
-		}, "node-silent problem /nodes/n:4151: nsqd n:4151 has not answered yet: dial tcp: connection refused."},
+		}, "node-silent problem /nodes/n:4151: nsqd n:4151 has not answered so far: dial tcp: connection refused."},
 		"node that was reached and refuses": {func(r *rulesTest) { r.node.err, r.node.answered, r.node.node = errors.New("403"), time.Time{}, nil },
-			"node-silent problem /nodes/n:4151: nsqd n:4151 has not answered yet: 403."},
+			"node-silent problem /nodes/n:4151: nsqd n:4151 has not answered so far: 403."},
 		"missing node": {func(r *rulesTest) {
 			r.missing, r.node.err, r.node.answered = true, errNoAnswer, r.at.Add(-time.Minute)
 			r.known.seen = r.at.Add(-2 * time.Minute)

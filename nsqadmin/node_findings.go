@@ -1,26 +1,29 @@
 package nsqadmin
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 
 	"github.com/seed893f581e/nsq/internal/chart"
+	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/stats"
 )
 
-// A finding is something about a node that an operator should know.
+// A finding is something about an nsqd that an operator should know.
 type finding struct {
-	Severity string
+	Kind     string // the rule that found it, such as "node-silent"
+	Severity string // warning or problem
 	Word     string // for a badge
-	Text     string
+	Text     string // what it does or is, to be read behind its name
+	Advice   string // what to do about it, "" where that is plain
 }
 
-// How bad a node's findings are, for sorting.
-const (
-	stateProblem = iota
-	stateWarning
-	stateGood
-)
+// Sentence is the finding where it is plain which nsqd it is about.
+func (f finding) Sentence() string { return "It " + f.Text + "." }
 
 // A registration is how one nsqlookupd knows a node.
 type registration struct {
@@ -49,75 +52,99 @@ func (r registration) State() string {
 		return "twice"
 	case len(r.Peers) == 1:
 		return "yes"
-	case r.Lookupd.Err != nil:
+	case r.Lookupd.Err != nil || r.Lookupd.Answered.IsZero():
 		return "unknown"
 	}
 	return "no"
 }
 
-// findings returns what is wrong with a node, the worst first.
+// findings returns what is wrong with a node, problems first.
 func (v *view) findings(n *nodeState) []finding {
-	var problems, warnings []finding
-	problem := func(word, format string, args ...any) {
-		problems = append(problems, finding{severityProblem, word, fmt.Sprintf(format, args...)})
+	list := slices.Concat(v.answerFindings(n), v.registrationFindings(n))
+	if s := n.Stats; s != nil && n.counts(v.At) {
+		list = append(list, statsFindings(s)...)
 	}
-	warning := func(word, format string, args ...any) {
-		warnings = append(warnings, finding{severityWarning, word, fmt.Sprintf(format, args...)})
+	slices.SortStableFunc(list, func(a, b finding) int { return compareSeverity(a.Severity, b.Severity) })
+	return list
+}
+
+// answerFindings looks at whether a node is known and answers.
+func (v *view) answerFindings(n *nodeState) []finding {
+	switch {
+	case n.Missing && n.Err == nil:
+		return []finding{{"node-missing", severityProblem, "missing",
+			"answers, but is registered with no nsqlookupd any more since " + clock(n.Registered),
+			"Consumers do not find it. See whether it reaches the nsqlookupds."}}
+	case n.Missing:
+		return []finding{{"node-missing", severityProblem, "missing",
+			fmt.Sprintf("is gone: it was registered until %s and %s", clock(n.Registered), silence(n.Answered, v.At, n.Err)), ""}}
+	case n.Err != nil && n.Answered.IsZero() && len(n.RemoteAddresses) > 0 && isUnreachable(n.Err):
+		return []finding{{"node-unreachable", severityProblem, "no answer",
+			"cannot be reached from here: " + cluster.Reason(n.Err),
+			"It is running and registered under this address, which is of no use here, nor to consumers that are where nsqadmin is. " +
+				"Set its --broadcast-address to a name or address under which others reach it, or run nsqadmin where this one works."}}
+	case n.Err != nil:
+		return []finding{{"node-silent", severityProblem, "no answer", silence(n.Answered, v.At, n.Err), ""}}
 	}
-	if n.Err != nil {
-		problem("no answer", "%s.", v.silence(n))
-	}
-	if n.Err == nil && n.Stats == nil {
-		warning("no answer yet", "It has been asked and has not answered yet.")
-	}
+	return nil
+}
+
+// isUnreachable reports whether err says that there was no connection at all.
+func isUnreachable(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "dial"
+}
+
+// registrationFindings looks for nsqlookupds that do not know a node, or know it
+// more than once.
+func (v *view) registrationFindings(n *nodeState) (list []finding) {
 	if n.Missing {
-		problem("missing", "It was registered and is no longer.")
-	}
-	if s := n.Stats; s != nil {
-		if s.Health != "OK" {
-			problem("disk error", "It cannot write to its disk: %s", strings.TrimPrefix(s.Health, "NOK - "))
-		}
-		if s.Damage != nil {
-			problem("damaged", "%s", damageText(s.Damage))
-		}
-		if s.Panics > 0 {
-			warning("faults", "%s ended by a fault of nsqd, which its log tells.", subject(int64(s.Panics), "connection", "was", "were"))
-		}
+		return nil
 	}
 	for _, r := range v.registrations(n) {
-		switch {
-		case r.State() == "no" && !n.Missing:
-			problem("not registered", "It is not registered with nsqlookupd %s: consumers that ask there do not find it.", r.Lookupd.Address)
-		case r.State() == "twice":
-			warning("registered twice", "It is registered with nsqlookupd %s %d times.", r.Lookupd.Address, len(r.Peers))
+		switch r.State() {
+		case "no":
+			list = append(list, finding{"not-registered", severityWarning, "not registered",
+				"is not registered with nsqlookupd " + r.Lookupd.Address,
+				"Consumers that ask there do not find it. See its --lookupd-tcp-address, and whether it reaches it."})
+		case "twice":
+			list = append(list, finding{"registered-twice", severityWarning, "registered twice",
+				fmt.Sprintf("is registered %d times with nsqlookupd %s", len(r.Peers), r.Lookupd.Address),
+				"Two nsqds claim the same address, or the nsqlookupd is in its configuration twice."})
 		}
 	}
-	if n.OutOfDate {
-		warning("old version", "Its version is older than that of other nodes.")
-	}
-	return append(problems, warnings...)
+	return list
 }
 
-// silence tells for how long a node has not answered, and why.
-func (v *view) silence(n *nodeState) string {
-	if n.Answered.IsZero() {
-		return "It has not answered so far: " + reason(n.Err)
+// statsFindings looks at what a node says of itself.
+func statsFindings(s *stats.Stats) (list []finding) {
+	if reason, ill := strings.CutPrefix(s.Health, "NOK"); ill {
+		reason = strings.TrimPrefix(reason, " - ")
+		if strings.Contains(reason, "no space left on device") || strings.Contains(reason, "not enough space on the disk") {
+			list = append(list, finding{"disk-full", severityProblem, "disk full", "has a full disk: " + reason,
+				"What does not fit into memory is refused until there is space."})
+		} else {
+			list = append(list, finding{"unhealthy", severityProblem, "disk error", "cannot keep messages on disk: " + reason, ""})
+		}
 	}
-	return "No answer for " + ago(n.Answered, v.At) + ": " + reason(n.Err)
+	if d := s.Damage; d != nil {
+		list = append(list, finding{"damage", severityWarning, "damaged",
+			fmt.Sprintf("found damage on its disk: %s bytes in %s, %s lost as far as is known",
+				chart.Count(d.Bytes), many(d.Ranges, "place"), many(d.Records, "message")),
+			"Its log tells which files these are."})
+	}
+	if s.Panics > 0 {
+		list = append(list, finding{"panics", severityWarning, "faults",
+			fmt.Sprintf("ended %s after a panic", many(int64(s.Panics), "connection")),
+			"That is a fault of nsqd: its log has the stack."})
+	}
+	return list
 }
 
-func damageText(d *stats.Damage) string {
-	return fmt.Sprintf("Its disk queues were damaged in %s (%s bytes, %s lost as far as is known).",
-		many(d.Ranges, "place"), chart.Count(d.Bytes), many(d.Records, "message"))
-}
+// Severities, the worst first in the order of letters.
+const (
+	severityProblem = "problem"
+	severityWarning = "warning"
+)
 
-// stateOf is how bad the worst of the findings is.
-func stateOf(list []finding) int {
-	switch {
-	case len(list) == 0:
-		return stateGood
-	case list[0].Severity == severityProblem:
-		return stateProblem
-	}
-	return stateWarning
-}
+func compareSeverity(a, b string) int { return cmp.Compare(a, b) }

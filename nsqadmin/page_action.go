@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed893f581e/nsq/internal/cluster"
-	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -75,7 +74,7 @@ func (p actionPage) Result() string {
 }
 
 // Why tells why a step failed.
-func (s step) Why() string { return reason(s.Err) }
+func (s step) Why() string { return cluster.Reason(s.Err) }
 
 // Absent reports whether the daemon said that it has no such thing.
 func (s step) Absent() bool { return s.absent() }
@@ -164,15 +163,6 @@ func (a action) query() url.Values {
 		q.Set("node", a.Node)
 	}
 	return q
-}
-
-// has reports whether the node has a topic, as it says itself or as the
-// nsqlookupds know.
-func (n *nodeState) has(topic string) bool {
-	if n.Stats != nil && slices.ContainsFunc(n.Stats.Topics, func(t stats.Topic) bool { return t.Name == topic }) {
-		return true
-	}
-	return slices.ContainsFunc(n.Topics, func(t cluster.NodeTopic) bool { return t.Topic == topic })
 }
 
 // actionPage asks for confirmation.

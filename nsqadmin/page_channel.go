@@ -17,7 +17,7 @@ type channelData struct {
 	Graphs    []graph
 	Nodes     *table[*channelNode]
 	Consumers *table[consumerItem]
-	Silent    []silentNode // whose consumers are not known
+	Silent    []silentDaemon // whose consumers are not known
 	Actions   []actionKind
 	Commands  []commandHint
 }
@@ -90,7 +90,7 @@ func columnsOf(ch *cluster.ChannelStats, nodes []*channelNode) []column[*channel
 // channelPage shows one channel.
 func (s *httpServer) channelPage(w http.ResponseWriter, r *http.Request) {
 	topic, name := pathVariable(r, "topic"), pathVariable(r, "channel")
-	v, ok := s.freshView(r, func(v *view) bool { row, _ := v.ChannelRow(topic, name); return row.Nodes > 0 })
+	v, ok := s.viewWith(r.Context(), func(v *view) bool { row, _ := v.ChannelRow(topic, name); return row.Nodes > 0 })
 	if !ok {
 		s.channelMissing(w, r, v, topic, name)
 		return

@@ -2,8 +2,6 @@ package nsqadmin
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -12,28 +10,16 @@ import (
 	"github.com/seed893f581e/nsq/internal/stats"
 )
 
-// consumersWithin is how long the page of a channel waits for nodes to tell who
-// consumes it.
-const consumersWithin = 800 * time.Millisecond
-
-// A silentNode has not told its consumers.
-type silentNode struct {
-	Node *nodeState
-	Why  string
-}
-
 // consumersOf asks the nodes that have a channel for its consumers, all at once.
 // One that did not answer the poller either is not waited for.
-func (s *httpServer) consumersOf(ctx context.Context, v *view, topic, channel string) (consumers []consumerItem, silent []silentNode) {
-	ctx, cancel := context.WithTimeout(ctx, consumersWithin)
+func (s *httpServer) consumersOf(ctx context.Context, v *view, topic, channel string) (consumers []consumerItem, silent []silentDaemon) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var ask []string
 	nodes := make(map[string]*nodeState)
+	silent = v.silentNodes(func(n *nodeState) bool { return n.mayHave(topic, channel) })
 	for i := range v.Nodes {
-		switch n := &v.Nodes[i]; {
-		case n.Err != nil && n.mayHave(topic, channel):
-			silent = append(silent, silentNode{n, v.silence(n)})
-		case n.channel(topic, channel) != nil:
+		if n := &v.Nodes[i]; n.Err == nil && n.channel(topic, channel) != nil {
 			ask = append(ask, n.Address)
 			nodes[n.Address] = n
 		}
@@ -46,7 +32,7 @@ func (s *httpServer) consumersOf(ctx context.Context, v *view, topic, channel st
 	for _, a := range answers {
 		n := nodes[a.Address]
 		if a.Err != nil {
-			silent = append(silent, silentNode{n, whySilent(a.Err)})
+			silent = append(silent, n.silent(noAnswer(a.Err)))
 			continue
 		}
 		said = append(said, cluster.NodeStats{Address: a.Address, Hostname: n.Hostname, Zone: n.Zone, Region: n.Region, At: now, Stats: a.Value})
@@ -56,13 +42,6 @@ func (s *httpServer) consumersOf(ctx context.Context, v *view, topic, channel st
 		consumers = append(consumers, consumerItem{&sum.Clients[i]})
 	}
 	return consumers, silent
-}
-
-func whySilent(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Sprintf("No answer within %d ms.", consumersWithin.Milliseconds())
-	}
-	return fmt.Sprintf("No answer: %v", err)
 }
 
 // A consumerItem is a row of the table of consumers.

@@ -70,22 +70,6 @@ func rateText(perSecond float64) string {
 // since tells how long ago t was.
 func since(t time.Time) string { return ago(t, time.Now()) }
 
-// ago tells how long before now t was, in whole seconds.
-func ago(t, now time.Time) string {
-	if t.IsZero() {
-		return "never"
-	}
-	return chart.Duration(max(0, now.Sub(t).Round(time.Second)))
-}
-
-// clock returns the time of day in the zone of this machine, "" for none.
-func clock(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("15:04:05 MST")
-}
-
 // A queryString is the part of a URL behind the question mark.
 type queryString string
 

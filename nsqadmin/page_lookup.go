@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/seed893f581e/nsq/internal/cluster"
 )
 
 // lookupPage is /lookup.
@@ -21,7 +23,7 @@ type lookupRow struct {
 }
 
 // Why tells why it does not answer.
-func (r lookupRow) Why() string { return reason(r.Err) }
+func (r lookupRow) Why() string { return cluster.Reason(r.Err) }
 
 // An orphan is a topic without a producer, or a channel that no producer of its
 // topic has: left behind, or created and not yet used.

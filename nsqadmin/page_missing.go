@@ -2,11 +2,9 @@ package nsqadmin
 
 import (
 	"cmp"
-	"context"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -22,27 +20,9 @@ type missingData struct {
 	// Of what nsqlookupds know and no nsqd has:
 	Lookupds []string // that know it
 	Channels []string // of the topic
-	Silent   []silentNode
+	Silent   []silentDaemon
 
 	Commands []commandHint
-}
-
-// freshWithin is how long a page waits for news of what it does not know.
-const freshWithin = 800 * time.Millisecond
-
-// freshView returns a view and whether it knows what a page is of. What is
-// unknown may have been created a moment ago, so that everybody is asked again
-// before the answer is no.
-func (s *httpServer) freshView(r *http.Request, known func(*view) bool) (*view, bool) {
-	v := s.n.poller.View()
-	if known(v) {
-		return v, true
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), freshWithin)
-	defer cancel()
-	s.n.poller.Refresh(ctx)
-	v = s.n.poller.View()
-	return v, known(v)
 }
 
 // topicMissing answers for a topic that no nsqd has: with 404, unless an
@@ -63,7 +43,7 @@ func (s *httpServer) topicMissing(w http.ResponseWriter, r *http.Request, v *vie
 	}
 	slices.Sort(data.Channels)
 	data.Channels = slices.Compact(data.Channels)
-	data.Silent = v.silentWith(func(n *nodeState) bool { return n.topic(topic) != nil || n.registered(topic) != nil })
+	data.Silent = v.silentNodes(func(n *nodeState) bool { return n.has(topic) })
 	if len(data.Lookupds) > 0 || len(data.Silent) > 0 {
 		data.Commands = s.commands(r, action{Topic: topic}, "delete_topic")
 	} else {
@@ -97,7 +77,7 @@ func (s *httpServer) channelMissing(w http.ResponseWriter, r *http.Request, v *v
 			data.Lookupds = append(data.Lookupds, l.Address)
 		}
 	}
-	data.Silent = v.silentWith(func(n *nodeState) bool { return n.mayHave(topic, channel) })
+	data.Silent = v.silentNodes(func(n *nodeState) bool { return n.mayHave(topic, channel) })
 	a := action{Topic: topic, Channel: channel}
 	if len(data.Lookupds) > 0 || len(data.Silent) > 0 {
 		data.Commands = s.commands(r, a, "delete_channel")
@@ -112,17 +92,6 @@ func (s *httpServer) channelMissing(w http.ResponseWriter, r *http.Request, v *v
 		Title: topic + " / " + channel, Nav: "topics", Data: data,
 		Crumbs: []crumb{{"Topics", s.url("topics")}, {topic, s.url("topics", topic)}},
 	})
-}
-
-// silentWith returns the nodes that do not answer of those that may have what is
-// missing.
-func (v *view) silentWith(mayHave func(*nodeState) bool) (list []silentNode) {
-	for i := range v.Nodes {
-		if n := &v.Nodes[i]; n.Err != nil && mayHave(n) {
-			list = append(list, silentNode{n, v.silence(n)})
-		}
-	}
-	return list
 }
 
 func (t *topicRow) channelNames() (names []string) {

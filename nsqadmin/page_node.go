@@ -14,9 +14,6 @@ import (
 	"github.com/seed893f581e/nsq/internal/stats"
 )
 
-// askTimeout is how long a page waits for nodes that it asks itself.
-const askTimeout = 800 * time.Millisecond
-
 // nodePage is /nodes/:node.
 type nodePage struct {
 	nodeRow
@@ -112,20 +109,6 @@ func (s *httpServer) nodePage(w http.ResponseWriter, r *http.Request) {
 	s.page(w, r, http.StatusOK, "node", page{Title: "Node " + data.Hostname, Nav: "nodes", Data: data})
 }
 
-// viewWith returns a view in which something is known. What is not may be new:
-// the daemons are asked before it is said to be unknown.
-func (s *httpServer) viewWith(ctx context.Context, known func(*view) bool) (*view, bool) {
-	v := s.n.poller.View()
-	if known(v) {
-		return v, true
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	s.n.poller.Refresh(ctx)
-	v = s.n.poller.View()
-	return v, known(v)
-}
-
 // ask asks the node for its connections and settings, both at once.
 func (p *nodePage) ask(ctx context.Context, s *httpServer) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -193,7 +176,7 @@ func (p *nodePage) fill(query url.Values, admin bool) {
 }
 
 // AskWhy tells why Stats are not of now.
-func (p nodePage) AskWhy() string { return reason(p.AskErr) }
+func (p nodePage) AskWhy() string { return cluster.Reason(p.AskErr) }
 
 // Memory is that of the process, nil if not known.
 func (p nodePage) Memory() *stats.Memory {

@@ -22,7 +22,7 @@ type nodeRow struct {
 	Started       int64   // seconds since the Unix epoch, 0 if not known
 	Publish       float64 // messages per second, NaN for unknown
 	Finish        float64 // likewise
-	rank          int     // how bad the findings are
+	rank          int     // how bad the findings are, the worst first
 }
 
 var nodeColumns = []column[nodeRow]{
@@ -130,9 +130,9 @@ func (s *httpServer) nodesPage(w http.ResponseWriter, r *http.Request) {
 
 // nodeRow returns what the page of all nodes shows of one.
 func (v *view) nodeRow(n *nodeState) nodeRow {
-	row := nodeRow{nodeState: n, Findings: v.findings(n), Registrations: v.registrations(n), Counted: n.counts(v.At)}
+	row := nodeRow{nodeState: n, Findings: v.nodeFindings(n), Registrations: v.registrations(n), Counted: n.counts(v.At)}
 	row.Publish, row.Finish = v.Rates(history.Key{Node: n.Address})
-	row.rank = stateOf(row.Findings)
+	row.rank = rankOf(row.Findings)
 	for _, reg := range row.Registrations {
 		if len(reg.Peers) > 0 {
 			row.Registered++
@@ -142,6 +142,30 @@ func (v *view) nodeRow(n *nodeState) nodeRow {
 		row.Started = n.Stats.StartTime
 	}
 	return row
+}
+
+// nodeFindings are all findings about a node, also those that are nothing to
+// attend to at once, or are said of the cluster as a whole.
+func (v *view) nodeFindings(n *nodeState) []finding {
+	list := v.findings(n)
+	if n.Err == nil && n.Stats == nil {
+		list = append(list, finding{Severity: severityWarning, Word: "no answer yet", Text: "has been asked and has not answered yet"})
+	}
+	if n.OutOfDate {
+		list = append(list, finding{Severity: severityWarning, Word: "old version", Text: "has an older version than other nodes"})
+	}
+	return list
+}
+
+// rankOf is how bad the worst of the findings is.
+func rankOf(list []finding) int {
+	switch {
+	case len(list) == 0:
+		return 2
+	case list[0].Severity == severityProblem:
+		return 0
+	}
+	return 1
 }
 
 // add adds what a node said.

@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/history"
@@ -172,20 +171,4 @@ func commandsFor[T any](list []T, command func(T) string) []string {
 		commands = append(commands, command(item))
 	}
 	return commands
-}
-
-// shellCommand returns a command to paste into a shell. What it is made of may
-// come from anybody.
-func shellCommand(name string, args ...string) string {
-	for _, arg := range args {
-		if arg == "" || strings.ContainsFunc(arg, needsQuotes) {
-			arg = shellQuote(arg)
-		}
-		name += " " + arg
-	}
-	return name
-}
-
-func needsQuotes(c rune) bool {
-	return !strings.ContainsRune("-_./:=", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
 }

@@ -81,11 +81,11 @@ func (s *httpServer) searchClients(ctx context.Context, v *view, found *search) 
 	for i := range v.Nodes {
 		addresses[i] = v.Nodes[i].Address
 	}
-	for _, answer := range cluster.Ask(addresses, func(address string) (*stats.Stats, error) {
+	for i, answer := range cluster.Ask(addresses, func(address string) (*stats.Stats, error) {
 		return s.n.client.Stats(ctx, address, cluster.StatsQuery{Clients: true})
 	}) {
 		if answer.Err != nil {
-			silent = append(silent, silentDaemon{Kind: nsqdKind, Name: answer.Address, Text: reason(answer.Err)})
+			silent = append(silent, v.Nodes[i].silent(noAnswer(answer.Err)))
 			continue
 		}
 		found.clients(answer.Address, answer.Value)

@@ -181,7 +181,7 @@ var tombstoneColumn = column[*topicNode]{
 // topicPage shows one topic.
 func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 	name := pathVariable(r, "topic")
-	v, ok := s.freshView(r, func(v *view) bool { row, _ := v.TopicRow(name); return row.Nodes > 0 })
+	v, ok := s.viewWith(r.Context(), func(v *view) bool { row, _ := v.TopicRow(name); return row.Nodes > 0 })
 	if !ok {
 		s.topicMissing(w, r, v, name)
 		return

@@ -394,7 +394,7 @@ func TestConsumersOfAnNSQDThatHangs(t *testing.T) {
 		t.Errorf("the page took %v", took)
 	}
 	d.has("section .banner li", address)
-	d.has("section .banner li", "No answer within 800 ms.")
+	d.has("section .banner li", "did not answer within 800 ms")
 	if got := d.column("Consumers of c", "Client"); !slices.Equal(got, []string{"seen"}) {
 		t.Errorf("consumers %q", got)
 	}

@@ -148,5 +148,5 @@ func refusalReason(err error) string {
 	case ok && status.Status == http.StatusNotFound:
 		return "this version of nsqd does not tell its settings"
 	}
-	return reason(err)
+	return cluster.Reason(err)
 }

@@ -5,59 +5,13 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/history"
-	"github.com/seed893f581e/nsq/internal/stats"
 )
 
 // What the pages of topics and channels say of one nsqd.
-
-// topic returns what the node said last of a topic, nil if it does not have it.
-func (n *nodeState) topic(name string) *stats.Topic {
-	if n.Stats == nil {
-		return nil
-	}
-	if i, ok := findTopic(n.Stats.Topics, name); ok {
-		return &n.Stats.Topics[i]
-	}
-	return nil
-}
-
-// channel returns what the node said last of a channel, nil if it does not have
-// it.
-func (n *nodeState) channel(topic, name string) *stats.Channel {
-	t := n.topic(topic)
-	if t == nil {
-		return nil
-	}
-	if i, ok := findChannel(t.Channels, name); ok {
-		return &t.Channels[i]
-	}
-	return nil
-}
-
-// registered returns how nsqlookupds know a topic of the node, nil if they do
-// not.
-func (n *nodeState) registered(topic string) *cluster.NodeTopic {
-	for i := range n.Topics {
-		if t := &n.Topics[i]; t.Topic == topic {
-			return t
-		}
-	}
-	return nil
-}
-
-// mayHave reports whether the node has a channel, as far as that is known: one
-// that never answered may have every channel of the topics it is registered for.
-func (n *nodeState) mayHave(topic, channel string) bool {
-	if n.Stats == nil {
-		return n.registered(topic) != nil
-	}
-	return n.channel(topic, channel) != nil
-}
 
 // health says what is wrong with a node, as far as that matters to a topic on
 // it.
@@ -71,7 +25,7 @@ func (n *nodeState) health(v *view, topic string) (list []state) {
 	if n.Missing {
 		list = append(list, state{"warning", "no longer registered"})
 	}
-	if t := n.registered(topic); t != nil && t.Tombstoned {
+	if t := n.registration(topic); t != nil && t.Tombstoned {
 		list = append(list, state{"warning", "tombstoned"})
 	}
 	return list
@@ -81,7 +35,7 @@ func shortSilence(v *view, n *nodeState) string {
 	if n.Answered.IsZero() {
 		return "never answered"
 	}
-	return "no answer for " + chart.Duration(v.At.Sub(n.Answered).Round(time.Second))
+	return "no answer for " + ago(n.Answered, v.At)
 }
 
 // good is the state of a node with which nothing is wrong.
@@ -115,7 +69,7 @@ func (v *view) topicNodes(t *cluster.TopicStats) []*topicNode {
 				row.Health = append(row.Health, state{"off", "paused"})
 			}
 		case n.topic(t.Topic) != nil: // too long ago to count
-		case n.registered(t.Topic) == nil:
+		case n.registration(t.Topic) == nil:
 			continue
 		case n.Stats != nil:
 			row.Health = append(row.Health, state{"warning", "registered, does not have it"})
@@ -158,7 +112,7 @@ func (v *view) channelNodes(ch *cluster.ChannelStats) []*channelNode {
 		case n.channel(ch.Topic, ch.Channel) != nil: // too long ago to count
 		case n.topic(ch.Topic) != nil:
 			row.Health = append(row.Health, state{"warning", "has the topic, not the channel"})
-		case n.Stats != nil || n.registered(ch.Topic) == nil:
+		case n.Stats != nil || n.registration(ch.Topic) == nil:
 			continue
 		}
 		if len(row.Health) == 0 {

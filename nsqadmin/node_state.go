@@ -1,0 +1,96 @@
+package nsqadmin
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/chart"
+	"github.com/seed893f581e/nsq/internal/cluster"
+	"github.com/seed893f581e/nsq/internal/stats"
+)
+
+// Name is how the node is known: by its host's name, if it has one, and its
+// address.
+func (n *nodeState) Name() string {
+	if n.Hostname == "" || strings.HasPrefix(n.Address, n.Hostname+":") {
+		return n.Address
+	}
+	return fmt.Sprintf("%s (%s)", n.Hostname, n.Address)
+}
+
+// topic returns what the node said last of a topic, nil if it does not have it.
+func (n *nodeState) topic(name string) *stats.Topic {
+	if n.Stats == nil {
+		return nil
+	}
+	if i, ok := findTopic(n.Stats.Topics, name); ok {
+		return &n.Stats.Topics[i]
+	}
+	return nil
+}
+
+// channel returns what the node said last of a channel, nil if it does not have
+// it.
+func (n *nodeState) channel(topic, name string) *stats.Channel {
+	t := n.topic(topic)
+	if t == nil {
+		return nil
+	}
+	if i, ok := findChannel(t.Channels, name); ok {
+		return &t.Channels[i]
+	}
+	return nil
+}
+
+// registration returns how nsqlookupds know a topic of the node, nil if they do
+// not.
+func (n *nodeState) registration(topic string) *cluster.NodeTopic {
+	for i := range n.Topics {
+		if t := &n.Topics[i]; t.Topic == topic {
+			return t
+		}
+	}
+	return nil
+}
+
+// has reports whether the node has a topic, as it says itself or as the
+// nsqlookupds know.
+func (n *nodeState) has(topic string) bool {
+	return n.topic(topic) != nil || n.registration(topic) != nil
+}
+
+// mayHave reports whether the node has a channel, as far as that is known: one
+// that never answered may have every channel of the topics it is registered for.
+func (n *nodeState) mayHave(topic, channel string) bool {
+	if n.Stats == nil {
+		return n.registration(topic) != nil
+	}
+	return n.channel(topic, channel) != nil
+}
+
+// silence tells for how long a daemon that does not answer has not done so, and
+// why, to be read behind its name.
+func silence(answered, now time.Time, err error) string {
+	text := "has not answered so far"
+	if !answered.IsZero() {
+		text = "has not answered for " + ago(answered, now)
+	}
+	return text + ": " + cluster.Reason(err)
+}
+
+// ago tells how long before now t was, in whole seconds.
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return chart.Duration(max(0, now.Sub(t).Round(time.Second)))
+}
+
+// clock returns the time of day in the zone of this machine, "" for none.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("15:04:05 MST")
+}
