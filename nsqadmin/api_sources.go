@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -195,13 +193,13 @@ func targetsOf(list []selfTold) []target {
 // given asks the nsqds that were given by their addresses.
 func (s *sources) given(ctx context.Context, q cluster.StatsQuery) ([]selfTold, []error, error) {
 	type answer struct {
-		producer cluster.Producer
-		stats    *stats.Stats
+		info  stats.Info
+		stats *stats.Stats
 	}
 	answers, errs, err := ask(nsqdKind, s.nsqds, func(address string) (a answer, err error) {
 		var infoErr error
 		var asking sync.WaitGroup
-		asking.Go(func() { a.producer, infoErr = s.whoIs(ctx, address) })
+		asking.Go(func() { a.info, infoErr = s.client.Info(ctx, address) })
 		a.stats, err = s.client.Stats(ctx, address, q)
 		asking.Wait()
 		if err == nil {
@@ -211,11 +209,7 @@ func (s *sources) given(ctx context.Context, q cluster.StatsQuery) ([]selfTold, 
 	})
 	nodes := make([]cluster.Node, len(answers))
 	for i, a := range answers {
-		p := a.Value.producer
-		for _, t := range a.Value.stats.Topics {
-			p.Topics = append(p.Topics, t.Name)
-		}
-		nodes[i] = cluster.MergeNodes([]cluster.Answer[[]cluster.Producer]{{Value: []cluster.Producer{p}}})[0]
+		nodes[i] = cluster.SelfTold(a.Address, a.Value.info, a.Value.stats)
 	}
 	cluster.MarkOutOfDate(nodes)
 	told := make([]selfTold, len(answers))
@@ -224,24 +218,4 @@ func (s *sources) given(ctx context.Context, q cluster.StatsQuery) ([]selfTold, 
 	}
 	slices.SortStableFunc(told, func(a, b selfTold) int { return cluster.CompareNodes(a.Node, b.Node) })
 	return told, errs, err
-}
-
-// whoIs asks an nsqd what it would tell an nsqlookupd.
-func (s *sources) whoIs(ctx context.Context, address string) (cluster.Producer, error) {
-	info, err := s.client.Info(ctx, address)
-	p := cluster.Producer{
-		Hostname:         info.Hostname,
-		BroadcastAddress: info.BroadcastAddress,
-		TCPPort:          info.TCPPort,
-		HTTPPort:         info.HTTPPort,
-		Version:          info.Version,
-		TopologyZone:     info.TopologyZone,
-		TopologyRegion:   info.TopologyRegion,
-	}
-	if p.HTTPPort <= 0 || p.BroadcastAddress == "" { // it is reached by a way that it does not know of
-		host, port, _ := net.SplitHostPort(address)
-		p.BroadcastAddress = host
-		p.HTTPPort, _ = strconv.Atoi(port)
-	}
-	return p, err
 }

@@ -120,5 +120,5 @@ func TestSearchPage(t *testing.T) {
 	c.open("/search?q=%22%3E%3Cscript%3E").has("h1", `Search for “"><script>”`)
 
 	c.nsqds[0].Stop()
-	c.open("/search?q=go-nsq&clients=1").has(".banner.warning", c.address(0)+" did not answer")
+	c.open("/search?q=go-nsq&clients=1").has(".banner.warning", c.address(0)+") did not answer")
 }

@@ -106,7 +106,7 @@ func TestNodeThatIsNotRegisteredEverywhere(t *testing.T) {
 	d = c.open(nodePath(c.address(0)))
 	d.has("dd", "registered from 127.0.0.1:")
 	d.has("dd", "not registered")
-	d.has(".banner.problem", "consumers that ask there do not find it")
+	d.has(".banner.warning", "Consumers that ask there do not find it.")
 }
 
 func TestNodePage(t *testing.T) {

@@ -82,11 +82,10 @@ func (p *poller) publish(now time.Time) *view {
 // registered returns the nsqds by where they are asked: as nsqlookupds know them,
 // or as they say themselves.
 func (p *poller) registered() map[string]cluster.Node {
-	nodes := make(map[string]cluster.Node)
 	if len(p.nsqds) > 0 {
-		p.selfDescribed(nodes)
-		return nodes
+		return p.selfTold()
 	}
+	nodes := make(map[string]cluster.Node)
 	var answers []cluster.Answer[[]cluster.Producer]
 	for _, address := range p.lookupds() {
 		if d := p.lookupNodes[address]; d != nil && d.lookupd != nil {
@@ -104,45 +103,24 @@ func (p *poller) registered() map[string]cluster.Node {
 	return nodes
 }
 
-// selfDescribed adds the nsqds of the configuration. They are kept apart by where
+// selfTold returns the nsqds of the configuration. They are kept apart by where
 // they are asked, whatever they believe their address to be.
-func (p *poller) selfDescribed(nodes map[string]cluster.Node) {
-	var all []cluster.Answer[[]cluster.Producer]
+func (p *poller) selfTold() map[string]cluster.Node {
+	nodes := make(map[string]cluster.Node, len(p.nsqds))
+	var told []cluster.Node
+	var at []string // where they are asked
 	for _, address := range p.nsqds {
 		nodes[address] = nodeAt(address)
-		d := p.nodes[address]
-		if d == nil || d.node == nil {
-			continue
+		if d := p.nodes[address]; d != nil && d.node != nil {
+			told = append(told, cluster.SelfTold(address, d.node.info, d.node.stats))
+			at = append(at, address)
 		}
-		own := []cluster.Answer[[]cluster.Producer]{{Address: address, Value: []cluster.Producer{d.node.producer()}}}
-		nodes[address] = cluster.MergeNodes(own)[0]
-		all = append(all, own...)
 	}
-	outdated := make(map[string]bool) // versions
-	for _, n := range cluster.MergeNodes(all) {
-		outdated[n.Version] = n.OutOfDate
+	cluster.MarkOutOfDate(told)
+	for i, address := range at {
+		nodes[address] = told[i]
 	}
-	for address, n := range nodes {
-		n.OutOfDate = outdated[n.Version]
-		nodes[address] = n
-	}
-}
-
-// producer is the node as an nsqlookupd would know it.
-func (a *nodeAnswer) producer() cluster.Producer {
-	p := cluster.Producer{
-		Hostname:         a.info.Hostname,
-		BroadcastAddress: a.info.BroadcastAddress,
-		TCPPort:          a.info.TCPPort,
-		HTTPPort:         a.info.HTTPPort,
-		Version:          a.info.Version,
-		TopologyZone:     a.info.TopologyZone,
-		TopologyRegion:   a.info.TopologyRegion,
-	}
-	for i := range a.stats.Topics {
-		p.Topics = append(p.Topics, a.stats.Topics[i].Name)
-	}
-	return p
+	return nodes
 }
 
 // A viewBuilder adds up what daemons said.

@@ -42,10 +42,10 @@ func discover(ctx context.Context, o *options, found chan<- []string) {
 // listTopics asks all nsqlookupds. What one of them does not say another may.
 func listTopics(ctx context.Context, client *cluster.Client, o *options) (topics []string, answered bool) {
 	for _, lookupd := range o.sources.Lookupds() {
-		var answer struct{ Topics []string }
+		var known []string
 		address, err := httpAddress(lookupd)
 		if err == nil {
-			err = client.Get(ctx, address, "/topics", nil, &answer)
+			known, err = client.Topics(ctx, address)
 		}
 		if err != nil {
 			if ctx.Err() == nil {
@@ -54,7 +54,7 @@ func listTopics(ctx context.Context, client *cluster.Client, o *options) (topics
 			continue
 		}
 		answered = true
-		topics = append(topics, answer.Topics...)
+		topics = append(topics, known...)
 	}
 	slices.Sort(topics)
 	return slices.Compact(topics), answered

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/semver"
+
+	"github.com/seed893f581e/nsq/internal/stats"
 )
 
 // Node is an nsqd, as one or several nsqlookupds list it, or as it says itself.
@@ -72,6 +74,30 @@ func MergeNodes(answers []Answer[[]Producer]) []Node {
 	MarkOutOfDate(nodes)
 	slices.SortFunc(nodes, CompareNodes)
 	return nodes
+}
+
+// SelfTold is an nsqd that was asked at address who it is and what it has. If it
+// is reached by a way that it does not know of, it is known by that.
+func SelfTold(address string, info stats.Info, s *stats.Stats) Node {
+	n := newNode(Producer{
+		Hostname:         info.Hostname,
+		BroadcastAddress: info.BroadcastAddress,
+		TCPPort:          info.TCPPort,
+		HTTPPort:         info.HTTPPort,
+		Version:          info.Version,
+		TopologyZone:     info.TopologyZone,
+		TopologyRegion:   info.TopologyRegion,
+	})
+	if n.HTTPPort <= 0 || n.BroadcastAddress == "" {
+		host, port, _ := net.SplitHostPort(address)
+		n.BroadcastAddress = host
+		n.HTTPPort, _ = strconv.Atoi(port)
+	}
+	for _, t := range s.Topics {
+		n.Topics = append(n.Topics, NodeTopic{Topic: t.Name})
+	}
+	slices.SortFunc(n.Topics, func(a, b NodeTopic) int { return strings.Compare(a.Topic, b.Topic) })
+	return n
 }
 
 // CompareNodes orders nodes by their hostnames, then by their addresses.
