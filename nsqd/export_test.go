@@ -160,7 +160,7 @@ func (n *NSQD) ReachLookupdsBy(dial func(ctx context.Context, network, address s
 // It must be called before Main.
 func (n *NSQD) AskLookupdsBy(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
 	n.channels.client = newLookupClient(n.opts, dial)
-	n.channels.query = n.channels.queryHTTP
+	n.channels.query = n.channels.client.Channels
 }
 
 // ReachableLookupds returns the HTTP addresses of the nsqlookupds that are

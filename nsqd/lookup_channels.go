@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -85,7 +84,7 @@ func newLookupChannels(o *Options, log *slog.Logger, l reachableLookups) *lookup
 		open:     make(map[*topic]*inquiry),
 		sessions: make(map[lookupHTTP]*lookupSession),
 	}
-	c.query = c.queryHTTP
+	c.query = c.client.Channels
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
@@ -97,14 +96,6 @@ func newLookupClient(o *Options, dial cluster.Dial) *cluster.Client {
 		MaxAnswer:      o.MaxBodySize,
 		ConnsPerDaemon: sessionWorkers,
 	})
-}
-
-func (l *lookupChannels) queryHTTP(ctx context.Context, address, topic string) ([]string, error) {
-	var answer struct {
-		Channels []string `json:"channels"`
-	}
-	err := l.client.Get(ctx, address, "/channels", url.Values{"topic": {topic}}, &answer)
-	return answer.Channels, err
 }
 
 // close ends all queries and returns when none runs any more. Topics that are
