@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/history"
@@ -17,6 +18,7 @@ type attention struct {
 	Text     string   // a sentence
 	Advice   string   // what to do about it, "" where that is plain
 	Path     []string // of the page that shows more, segment by segment, as the template function url takes it
+	Messages int64    // that are concerned: more of them come first
 }
 
 // attend applies the rules to a view and the history that it has. The list is in
@@ -93,13 +95,14 @@ func attendTopic(t *topicRow) []attention {
 		return nil
 	case t.Paused > 0:
 		return []attention{{
-			Kind: "paused", Severity: severityWarning, Path: []string{"topics", t.Name},
+			Kind: "paused", Severity: severityWarning, Path: []string{"topics", t.Name}, Messages: t.Depth,
 			Text: fmt.Sprintf("Topic %s is paused with %s waiting.", t.Name, many(t.Depth, "message")),
 		}}
 	case len(t.Channels) == 0:
 		return []attention{{
-			Kind: "no-channels", Severity: severityWarning, Path: []string{"topics", t.Name},
-			Text: fmt.Sprintf("Topic %s has no channel, and %s waiting.", t.Name, many(t.Depth, "message")),
+			Kind: "no-channels", Severity: severityWarning, Path: []string{"topics", t.Name}, Messages: t.Depth,
+			Advice: "The first channel gets all of them: a consumer creates it when it subscribes.",
+			Text:   fmt.Sprintf("Topic %s has no channel, and %s waiting.", t.Name, many(t.Depth, "message")),
 		}}
 	}
 	return nil
@@ -108,43 +111,74 @@ func attendTopic(t *topicRow) []attention {
 // attendChannel looks at a channel: one thing at a time, that which explains the
 // others first.
 func attendChannel(v *view, c *channelRow) []attention {
-	found := func(kind, severity, format string, args ...any) []attention {
+	found := func(kind, severity string, n int64, advice, format string, args ...any) []attention {
 		return []attention{{
-			Kind: kind, Severity: severity, Path: []string{"topics", c.Topic, c.Name},
+			Kind: kind, Severity: severity, Advice: advice, Path: []string{"topics", c.Topic, c.Name}, Messages: n,
 			Text: fmt.Sprintf("Channel %s of topic %s ", c.Name, c.Topic) + fmt.Sprintf(format, args...) + ".",
 		}}
 	}
-	switch {
+	switch u := c.Unserved; {
 	case c.Paused > 0 && c.Depth > 0:
-		return found("paused", severityWarning, "is paused with %s waiting", many(c.Depth, "message"))
-	case c.Consumers == 0 && c.Depth > 0:
-		return found("no-consumers", severityProblem, "has no consumer, and %s waiting", many(c.Depth, "message"))
+		return found("paused", severityWarning, c.Depth, "", "is paused with %s waiting", many(c.Depth, "message"))
+	case u.Nodes == 0 || !u.Since.IsZero() && v.At.Sub(u.Since) < unservedGrace: // consumers come and go
+	case c.Consumers == 0:
+		return found("no-consumers", severityProblem, c.Depth, "Start a consumer, or delete the channel if nobody needs it any more.",
+			"has no consumer%s, and %s waiting", sinceText(u.Since), many(c.Depth, "message"))
+	default:
+		more := ""
+		if u.Nodes > 1 {
+			more = fmt.Sprintf(" and %d more nsqds", u.Nodes-1)
+		}
+		return found("no-consumers-there", severityProblem, u.Depth, "See whether consumers can reach that nsqd at its broadcast address, and ask all nsqlookupds.",
+			"has no consumer on nsqd %s%s%s, and %s waiting there", u.Example, more, sinceText(u.Since), many(u.Depth, "message"))
 	}
 	key := history.Key{Topic: c.Topic, Channel: c.Name}
 	var list []attention
 	if c.Depth >= growthLeast {
 		if from, grows := growth(v.history.Spark(v.At, key, history.Depth, minutes)); grows {
-			list = found("growing", severityWarning, "falls behind: its depth grew from %s to %s within %d minutes",
+			list = found("growing", severityWarning, c.Depth, "Its consumers are too few or too slow, or fail.",
+				"falls behind: its depth grew from %s to %s within %d minutes",
 				chart.Count(int64(from)), chart.Count(c.Depth), attentionMinutes)
 		}
 	}
 	if c.Requeues+c.Timeouts >= requeueLeast {
-		requeued := perMinutes(v.history.Spark(v.At, key, history.Requeue, minutes))
-		finished := perMinutes(v.history.Spark(v.At, key, history.Finish, minutes))
+		requeued := recently(v.history.Recent(v.At, key, history.Requeue, attentionSteps))
+		finished := recently(v.history.Recent(v.At, key, history.Finish, attentionSteps))
 		if requeued >= requeueLeast && requeued > finished/2 {
-			list = append(list, found("requeued", severityWarning,
-				"got %s back from its consumers within %d minutes, requeued or timed out, and %s finished",
-				many(int64(requeued), "message"), attentionMinutes, chart.Count(int64(finished)))...)
+			list = append(list, found("requeued", severityWarning, int64(requeued),
+				"Their logs should tell why they fail, or take longer than nsqd waits.",
+				"got messages back %s times within %d minutes, requeued or timed out, while its consumers finished %s",
+				chart.Count(int64(requeued)), attentionMinutes, orNone(finished))...)
 		}
 	}
 	return list
 }
+
+// sinceText returns when that began, "" where it is not known.
+func sinceText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " since " + clock(t)
+}
+
+func orNone(n float64) string {
+	if n < 1 {
+		return "none"
+	}
+	return chart.Count(int64(n))
+}
+
+// unservedGrace is how long messages may wait without a consumer: consumers
+// restart, and need a moment to find a new channel.
+const unservedGrace = 30 * time.Second
 
 // The rules that look back do so for a few minutes, in which changes must be
 // worth a word.
 const (
 	minutes          = 60 // of the history
 	attentionMinutes = 5
+	attentionSteps   = int(attentionMinutes * time.Minute / history.Step)
 	growthLeast      = 100 // messages
 	growthShare      = 10  // at least a tenth of what there was
 	requeueLeast     = 30  // messages
@@ -163,13 +197,13 @@ func growth(depths []float64) (from float64, grows bool) {
 	return from, to-from >= max(growthLeast, from/growthShare)
 }
 
-// perMinutes returns how many a rate makes of the last minutes, as far as it is
-// known.
-func perMinutes(perSecond []float64) (sum float64) {
-	for _, r := range perSecond[len(perSecond)-attentionMinutes:] {
+// recently returns how many messages rates make, one for each step of the
+// history, as far as they are known.
+func recently(perSecond []float64) (sum float64) {
+	for _, r := range perSecond {
 		if !math.IsNaN(r) {
-			sum += 60 * r
+			sum += r * history.Step.Seconds()
 		}
 	}
-	return sum
+	return math.Round(sum)
 }

@@ -25,6 +25,10 @@ type rulesTest struct {
 	missing bool
 	topic   stats.Topic
 	channel stats.Channel
+
+	unserved       time.Time     // since when, zero for always
+	elsewhere      stats.Channel // on another nsqd of the host, unless it has no name
+	elsewhereSince time.Time     // when that started
 }
 
 func newRulesTest() *rulesTest {
@@ -59,7 +63,18 @@ func (r *rulesTest) attention() []attention {
 		r.node.node.stats.Topics = []stats.Topic{r.topic}
 	}
 	b.addNode(&r.known, &r.node, r.missing)
-	return b.view().Attention()
+	if r.elsewhere.Name != "" {
+		other, d := r.known, daemon{address: "m:4151", answered: r.at, node: &nodeAnswer{stats: nodeStats(r.elsewhereSince.Unix())}}
+		d.node.stats.Topics = []stats.Topic{topicStats("t", 0, r.elsewhere)}
+		b.addNode(&other, &d, false)
+	}
+	v := b.view()
+	for i := range v.rows {
+		for j := range v.rows[i].Channels {
+			v.rows[i].Channels[j].Unserved.Since = r.unserved
+		}
+	}
+	return v.Attention()
 }
 
 var errNoAnswer = errors.New("connection refused")
@@ -82,7 +97,20 @@ func TestAttention(t *testing.T) {
 
 		"no consumer": {func(r *rulesTest) { r.channel.ClientCount, r.channel.Depth = 0, 1234 },
 			"no-consumers problem /topics/t/c: Channel c of topic t has no consumer, and 1,234 messages waiting."},
-		"no consumer, and nothing to do": {func(r *rulesTest) { r.channel.ClientCount = 0 }, ""},
+		"no consumer since a while ago": {func(r *rulesTest) {
+			r.channel.ClientCount, r.channel.Depth, r.unserved = 0, 1234, r.at.Add(-30*time.Second)
+		}, "no-consumers problem /topics/t/c: Channel c of topic t has no consumer since " + clock(newRulesTest().at.Add(-30*time.Second)) + ", and 1,234 messages waiting."},
+		"no consumer since a moment ago": {func(r *rulesTest) {
+			r.channel.ClientCount, r.channel.Depth, r.unserved = 0, 1234, r.at.Add(-29*time.Second)
+		}, ""},
+		"no consumer on one of two nodes": {func(r *rulesTest) {
+			r.elsewhere = channelStats("c", 9, 9, 0, 0, 0)
+			r.elsewhere.Depth = 9
+			r.elsewhere.ClientCount = 0
+		},
+			"no-consumers-there problem /topics/t/c: Channel c of topic t has no consumer on nsqd m:4151, and 9 messages waiting there."},
+		"no consumer on one of two nodes, and nothing to do": {func(r *rulesTest) { r.elsewhere = channelStats("c", 9, 9, 0, 0, 0); r.elsewhere.ClientCount = 0 }, ""},
+		"no consumer, and nothing to do":                     {func(r *rulesTest) { r.channel.ClientCount = 0 }, ""},
 		"paused with a backlog": {func(r *rulesTest) { r.channel.Paused, r.channel.Depth, r.channel.ClientCount = true, 1, 0 },
 			"paused warning /topics/t/c: Channel c of topic t is paused with 1 message waiting."},
 		"paused": {func(r *rulesTest) { r.channel.Paused = true }, ""},
@@ -100,7 +128,15 @@ func TestAttention(t *testing.T) {
 		"much requeued": {func(r *rulesTest) {
 			r.channel.Requeues, r.channel.Timeouts = 100, 100
 			r.before(slices.Repeat([]history.Sample{{Requeue: 1, Finish: 1.5}}, 6)...)
-		}, "requeued warning /topics/t/c: Channel c of topic t got 300 messages back from its consumers within 5 minutes, requeued or timed out, and 450 finished."},
+		}, "requeued warning /topics/t/c: Channel c of topic t got messages back 300 times within 5 minutes, requeued or timed out, while its consumers finished 450."},
+		"much requeued, for half a minute": {func(r *rulesTest) {
+			r.channel.Requeues = 2000
+			for _, seconds := range []int{30, 20, 10} {
+				r.history.Add(r.at.Add(time.Duration(-seconds)*time.Second), func(yield func(history.Key, history.Sample) bool) {
+					yield(history.Key{Topic: "t", Channel: "c"}, history.Sample{Requeue: 40})
+				})
+			}
+		}, "requeued warning /topics/t/c: Channel c of topic t got messages back 1,200 times within 5 minutes, requeued or timed out, while its consumers finished none."},
 		"less requeued than finished": {func(r *rulesTest) {
 			r.channel.Requeues = 200
 			r.before(slices.Repeat([]history.Sample{{Requeue: 1, Finish: 2.5}}, 6)...)
@@ -112,7 +148,7 @@ func TestAttention(t *testing.T) {
 		"requeued, of unknown finishes": {func(r *rulesTest) {
 			r.channel.Requeues = 200
 			r.before(slices.Repeat([]history.Sample{{Requeue: 1, Finish: math.NaN()}}, 6)...)
-		}, "requeued warning /topics/t/c: Channel c of topic t got 300 messages back from its consumers within 5 minutes, requeued or timed out, and 0 finished."},
+		}, "requeued warning /topics/t/c: Channel c of topic t got messages back 300 times within 5 minutes, requeued or timed out, while its consumers finished none."},
 
 		"nsqlookupd that does not answer": {func(r *rulesTest) { r.lookupd.err, r.lookupd.answered = errNoAnswer, r.at.Add(-12*time.Second) },
 			"lookupd-silent problem /lookup: nsqlookupd l:4161 has not answered for 12 s: connection refused."},
@@ -132,6 +168,12 @@ func TestAttention(t *testing.T) {
 			r.known.seen = r.at.Add(-2 * time.Minute)
 		}, "node-missing problem /nodes/n:4151: nsqd n:4151 is gone: it was registered until " +
 			clock(newRulesTest().at.Add(-2*time.Minute)) + " and has not answered for 1 min: connection refused."},
+		"missing node with another on its host since": {func(r *rulesTest) {
+			r.missing, r.node.err, r.node.answered = true, errNoAnswer, r.at.Add(-time.Minute)
+			r.known.seen = r.at.Add(-time.Minute)
+			r.elsewhere = channelStats("c", 0, 0, 0, 0, 0)
+			r.elsewhereSince = r.at.Add(-50 * time.Second)
+		}, "node-moved warning /nodes/n:4151: nsqd n:4151 is gone since " + clock(newRulesTest().at.Add(-time.Minute)) + "; nsqd m:4151 has started on its host since."},
 		"missing node that answers": {func(r *rulesTest) { r.missing = true },
 			"node-missing problem /nodes/n:4151: nsqd n:4151 answers, but is registered with no nsqlookupd any more since " + clock(newRulesTest().at) + "."},
 
@@ -164,6 +206,9 @@ func TestAttention(t *testing.T) {
 			c.spoil(r)
 			var got []string
 			for _, a := range r.attention() {
+				if manyOf[a.Kind] == "" && a.Kind != "old-version" && a.Kind != "history-full" {
+					t.Errorf("there is no text for many of %q", a.Kind)
+				}
 				got = append(got, a.Kind+" "+a.Severity+" /"+strings.Join(a.Path, "/")+": "+a.Text)
 			}
 			if strings.Join(got, "\n") != c.want {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/cluster"
@@ -75,9 +76,14 @@ func (v *view) answerFindings(n *nodeState) []finding {
 		return []finding{{"node-missing", severityProblem, "missing",
 			"answers, but is registered with no nsqlookupd any more since " + clock(n.Registered),
 			"Consumers do not find it. See whether it reaches the nsqlookupds."}}
+	case n.Missing && v.successor(n) != "":
+		return []finding{{"node-moved", severityWarning, "missing",
+			fmt.Sprintf("is gone since %s; nsqd %s has started on its host since", clock(n.Registered), v.successor(n)),
+			"If that is the same one at another address, nothing is missing."}}
 	case n.Missing:
 		return []finding{{"node-missing", severityProblem, "missing",
-			fmt.Sprintf("is gone: it was registered until %s and %s", clock(n.Registered), silence(n.Answered, v.At, n.Err)), ""}}
+			fmt.Sprintf("is gone: it was registered until %s and %s", clock(n.Registered), silence(n.Answered, v.At, n.Err)),
+			"If it was taken away on purpose, it is forgotten within the hour."}}
 	case n.Err != nil && n.Answered.IsZero() && len(n.RemoteAddresses) > 0 && isUnreachable(n.Err):
 		return []finding{{"node-unreachable", severityProblem, "no answer",
 			"cannot be reached from here: " + cluster.Reason(n.Err),
@@ -87,6 +93,18 @@ func (v *view) answerFindings(n *nodeState) []finding {
 		return []finding{{"node-silent", severityProblem, "no answer", silence(n.Answered, v.At, n.Err), ""}}
 	}
 	return nil
+}
+
+// successor returns the address of an nsqd that started on the host of a missing
+// one after its last answer, "" if there is none.
+func (v *view) successor(missing *nodeState) string {
+	for i := range v.Nodes {
+		n := &v.Nodes[i]
+		if n.Hostname == missing.Hostname && !n.Missing && n.Err == nil && n.Stats != nil && time.Unix(n.Stats.StartTime, 0).After(missing.Answered) {
+			return n.Address
+		}
+	}
+	return ""
 }
 
 // isUnreachable reports whether err says that there was no connection at all.

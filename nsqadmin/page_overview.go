@@ -13,6 +13,8 @@ import (
 // How much of long lists the front page shows.
 const (
 	shownAlerts  = 8
+	shownAlike   = 3 // more alerts of a kind are one
+	listedAlike  = 100
 	shownBusiest = 10
 )
 
@@ -22,8 +24,8 @@ type overviewPage struct {
 	Answering int // nsqds
 	Channels  int
 	Start     *firstSteps // nil where there are topics to show
-	Alerts    []attention // the most severe
-	MoreAlert []attention // the others
+	Alerts    []alert     // the most severe
+	MoreAlert []alert     // the others
 	Charts    []chart.Chart
 	Busiest   []busyTopic
 }
@@ -58,7 +60,7 @@ func newOverview(v *view) overviewPage {
 	for _, t := range v.rows {
 		p.Channels += len(t.Channels)
 	}
-	all := v.Attention()
+	all := alerts(v.Attention())
 	n := min(len(all), shownAlerts)
 	p.Alerts, p.MoreAlert = all[:n], all[n:]
 	if p.Start == nil {

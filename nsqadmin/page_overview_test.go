@@ -94,7 +94,7 @@ func TestSilent(t *testing.T) {
 	want := []string{
 		"nsqlookupd l2:4161 lookup: has not answered so far: the name l2 does not resolve (no such host)",
 		"nsqd one (10.0.0.1:4151) nodes/10.0.0.1:4151: has not answered for 12 s: connection refused",
-		"nsqd two:4151 nodes/two:4151: has not answered for 1 h: it takes too long",
+		"nsqd two:4151 nodes/two:4151: has not answered for 1 h: it takes too long; it may hang or be overloaded",
 		"nsqd four:4151 nodes/four:4151: has not answered for 0 s: status 500",
 	}
 	if !slices.Equal(got, want) {

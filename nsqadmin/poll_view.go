@@ -75,6 +75,7 @@ func (p *poller) publish(now time.Time) *view {
 		}
 	}
 	v := b.view()
+	v.rememberUnserved(p.view.Load())
 	p.view.Store(v)
 	return v
 }
@@ -198,6 +199,9 @@ func (b *viewBuilder) add(n *nodeState) {
 			if c.Paused {
 				row.Paused++
 			}
+			if c.ClientCount == 0 && c.Depth > 0 && !c.Paused {
+				row.Unserved.add(n.Address, c.Depth)
+			}
 			r.Publish = unknownRates.Publish // the topic's
 			own.addChannel(c, r)
 		}
@@ -251,6 +255,38 @@ func (b *viewBuilder) view() *view {
 	}
 	v.attention = sync.OnceValue(func() []attention { return attend(v) })
 	return v
+}
+
+func (u *unserved) add(node string, depth int64) {
+	if u.Nodes == 0 {
+		u.Example = node
+	}
+	u.Nodes++
+	u.Depth += depth
+}
+
+// rememberUnserved has the channels know since when messages wait that nobody
+// consumes. What is so when the first answers come may have been for long.
+func (v *view) rememberUnserved(before *view) {
+	first := before == nil || v.history.Age(v.At) < unservedGrace
+	for i := range v.rows {
+		channels := v.rows[i].Channels
+		for j := range channels {
+			u := &channels[j].Unserved
+			if u.Nodes == 0 {
+				continue
+			}
+			if !first {
+				u.Since = v.At
+			}
+			if before == nil {
+				continue
+			}
+			if was, ok := before.ChannelRow(channels[j].Topic, channels[j].Name); ok && was.Unserved.Nodes > 0 {
+				u.Since = was.Unserved.Since
+			}
+		}
+	}
 }
 
 // done returns the row of a topic when everything was added.

@@ -93,8 +93,17 @@ type topicRow struct {
 type channelRow struct {
 	Topic, Name string
 	counts
-	Nodes  int // nsqds that have it
-	Paused int // on so many of them
+	Nodes    int // nsqds that have it
+	Paused   int // on so many of them
+	Unserved unserved
+}
+
+// unserved are messages that wait on nodes where nobody consumes the channel.
+type unserved struct {
+	Depth   int64
+	Nodes   int
+	Example string    // the address of one of them
+	Since   time.Time // zero if it was so when nsqadmin started, as far as is known
 }
 
 // staleAfter is for how long the last numbers of a node count that does not

@@ -15,7 +15,10 @@ func Reason(err error) string {
 		return fmt.Sprintf("the name %s does not resolve (%s)", e.Name, e.Err)
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() || errors.Is(err, context.DeadlineExceeded) {
-		return "it takes too long"
+		if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+			return "connecting takes too long; its host may be down, or a firewall in between"
+		}
+		return "it takes too long; it may hang or be overloaded"
 	}
 	if e, ok := errors.AsType[*os.SyscallError](err); ok {
 		err = e.Err

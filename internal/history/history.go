@@ -162,6 +162,14 @@ func (s *Store) SparkFromStart(now time.Time, k Key, v Value, points int) []floa
 	return s.means(last, k, v, points, min(1+last/points, Steps/points))
 }
 
+// Age returns for how long there has been a history.
+func (s *Store) Age(now time.Time) time.Duration { return now.Sub(s.start) }
+
+// Recent returns one value of the last complete steps.
+func (s *Store) Recent(now time.Time, k Key, v Value, steps int) []float64 {
+	return s.means(s.step(now)-1, k, v, steps, 1)
+}
+
 // means returns so many points up to the step last, each of per steps.
 func (s *Store) means(last int, k Key, v Value, points, per int) []float64 {
 	step := last - per*points + 1
