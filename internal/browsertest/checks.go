@@ -64,7 +64,7 @@ func text(v *accessibility.Value) (s string) {
 func (tab *Tab) Screenshot(name string) {
 	tab.t.Helper()
 	const highest = 4000 // pixels; what is below is more of the same
-	size := Eval[[2]float64](tab, "[innerWidth, Math.max(innerHeight, document.documentElement.scrollHeight)]")
+	size := Eval[[2]float64](tab, "[document.documentElement.clientWidth, Math.max(document.documentElement.clientHeight, document.documentElement.scrollHeight)]")
 	beyond, fast := true, true
 	picture := run(tab, func(ctx context.Context, t *chromedp.Target) (page.CaptureScreenshotResult, error) {
 		return cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{
