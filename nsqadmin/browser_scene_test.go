@@ -313,10 +313,10 @@ func (c *scene) seedHistory(n *NSQAdmin) {
 		}
 		whole.Publish = wave(103, 30, 2)
 		samples[history.Key{}] = whole
-		for i := range c.nsqds {
+		for _, node := range []string{c.node(0), c.node(1), c.node(2), c.brokenNode()} {
 			part := whole
 			part.Depth, part.InFlight, part.Publish, part.Finish = whole.Depth/4, whole.InFlight/4, whole.Publish/4, whole.Finish/4
-			samples[history.Key{Node: c.node(i)}] = part
+			samples[history.Key{Node: node}] = part
 		}
 		store.Add(begin.Add(time.Duration(i)*history.Step), maps.All(samples))
 	}

@@ -19,12 +19,19 @@ import (
 //go:embed checks.js
 var checks string
 
-// Faults returns what a user would notice about the page that is open: text that
-// is hard to read, tables and headings without structure, a page wider than the
-// window, controls and pictures that a screen reader has no name for.
+// Faults returns what a user would notice about the page that is open: what Looks
+// returns, and controls and pictures that a screen reader has no name for.
 func (tab *Tab) Faults() []string {
 	tab.t.Helper()
-	return append(Eval[[]string](tab, checks), tab.nameless()...)
+	return append(tab.Looks(), tab.nameless()...)
+}
+
+// Looks returns what is wrong with the page to the eye, in the theme and size of
+// the tab: text that is hard to read, tables and headings without structure, a
+// page wider than the window.
+func (tab *Tab) Looks() []string {
+	tab.t.Helper()
+	return Eval[[]string](tab, checks)
 }
 
 // named are the roles that say nothing without a name.

@@ -62,6 +62,9 @@ func (tab *Tab) listen(event any) {
 	case *runtime.EventExceptionThrown:
 		tab.note("exception: " + (&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error())
 	case *log.EventEntryAdded:
+		if strings.HasPrefix(e.Entry.Text, "Autofocus processing was blocked") {
+			return // the user was faster, as a test is
+		}
 		tab.note(fmt.Sprintf("console: %s: %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL))
 	case *network.EventRequestWillBeSent:
 		if own(e.Request.URL, tab.origin) {
