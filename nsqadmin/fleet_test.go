@@ -205,7 +205,7 @@ const longestPage = time.Second
 func TestPagesOfALargeCluster(t *testing.T) {
 	size, limit := fleetSize{nodes: 200, topics: 500, channels: 4, on: 10}, longestPage
 	if nsqtest.RaceEnabled {
-		size, limit = fleetSize{nodes: 40, topics: 100, channels: 4, on: 10}, 10*longestPage
+		size, limit = fleetSize{nodes: 20, topics: 50, channels: 4, on: 5}, 10*longestPage
 	}
 	f := startFleet(t, size)
 	a := f.admin()
