@@ -1,0 +1,200 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// A report is what a run measured.
+type report struct {
+	Date      time.Time   `json:"date"`
+	Version   string      `json:"version"`
+	Machine   string      `json:"machine"`
+	LoadAfter string      `json:"load_average_after"`
+	Precision string      `json:"server_cpu"` // what its CPU time means
+	Rounds    int         `json:"rounds"`
+	Time      string      `json:"time_per_round"`
+	Size      int         `json:"msg_size"`
+	Servers   []string    `json:"servers"`
+	Workloads []*measured `json:"workloads"`
+}
+
+// measured is what all rounds of one workload measured.
+type measured struct {
+	Name    string                 `json:"name"`
+	About   string                 `json:"about"`
+	Rounds  []map[metric][]float64 `json:"rounds"`           // of each server
+	Results []map[metric]spread    `json:"results"`          // of each server
+	Ratios  map[metric]spread      `json:"ratios,omitempty"` // of B to A, in each round
+}
+
+func newMeasured(w workload, sides int) *measured {
+	m := &measured{Name: w.name, About: w.about}
+	for range sides {
+		m.Rounds = append(m.Rounds, map[metric][]float64{})
+	}
+	return m
+}
+
+// add adds the figures of one round with one server.
+func (m *measured) add(side int, figures []figure) {
+	for _, f := range figures {
+		m.Rounds[side][f.metric] = append(m.Rounds[side][f.metric], f.value)
+	}
+}
+
+// summarize computes medians and ratios, when all rounds were added.
+func (m *measured) summarize() {
+	for _, rounds := range m.Rounds {
+		results := map[metric]spread{}
+		for k, values := range rounds {
+			results[k] = spreadOf(values)
+		}
+		m.Results = append(m.Results, results)
+	}
+	if len(m.Rounds) < 2 {
+		return
+	}
+	m.Ratios = map[metric]spread{}
+	for k, a := range m.Rounds[0] {
+		b := m.Rounds[1][k]
+		if len(a) != len(b) {
+			continue
+		}
+		ratios := make([]float64, 0, len(a))
+		for i := range a {
+			if a[i] > 0 && b[i] > 0 {
+				ratios = append(ratios, b[i]/a[i])
+			}
+		}
+		if len(ratios) == len(a) {
+			m.Ratios[k] = spreadOf(ratios)
+		}
+	}
+}
+
+// writeText writes the report as a table.
+func (rep *report) writeText(w io.Writer) error {
+	fmt.Fprintf(w, "%s, %s\n", rep.Date.Format("2006-01-02 15:04 MST"), rep.Machine)
+	fmt.Fprintf(w, "load average after %s; version %s\n", rep.LoadAfter, rep.Version)
+	fmt.Fprintf(w, "medians of %d rounds of %s, messages of %d bytes; CPU of the server: %s\n", rep.Rounds, rep.Time, rep.Size, rep.Precision)
+	for i, s := range rep.Servers {
+		fmt.Fprintf(w, "%c: %s\n", 'A'+i, s)
+	}
+	fmt.Fprintln(w)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, row := range rep.rows() {
+		fmt.Fprintln(tw, strings.Join(row, "\t")+"\t")
+	}
+	return tw.Flush()
+}
+
+// rows returns the table with its head.
+func (rep *report) rows() [][]string {
+	shown := rep.shown()
+	head := []string{"workload", ""}
+	for _, m := range shown {
+		head = append(head, string(m))
+	}
+	rows := [][]string{head}
+	for _, w := range rep.Workloads {
+		for i, results := range w.Results {
+			row := []string{w.Name, string(rune('A' + i))}
+			for _, m := range shown {
+				row = append(row, cell(results, m, format))
+			}
+			rows = append(rows, row)
+		}
+		if w.Ratios == nil {
+			continue
+		}
+		row := []string{w.Name, "B/A"}
+		for _, m := range shown {
+			row = append(row, cell(w.Ratios, m, formatRatio))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// shown returns the metrics that any workload has.
+func (rep *report) shown() (all []metric) {
+	for _, m := range metrics {
+		for _, w := range rep.Workloads {
+			if _, ok := w.Results[0][m]; ok {
+				all = append(all, m)
+				break
+			}
+		}
+	}
+	return all
+}
+
+func cell(from map[metric]spread, m metric, format func(spread) string) string {
+	s, ok := from[m]
+	if !ok {
+		return ""
+	}
+	return format(s)
+}
+
+// format returns the median with three digits at least.
+func format(s spread) string { return number(s.Median) }
+
+func number(v float64) string {
+	switch {
+	case v >= 1000:
+		return thousands(int64(v + 0.5))
+	case v >= 100:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	case v >= 1:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 3, 64)
+}
+
+func thousands(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// formatRatio returns the median of ratios with half of the distance of the
+// quartiles.
+func formatRatio(s spread) string { return fmt.Sprintf("%.2f ±%.2f", s.Median, s.noise()/2) }
+
+// writeMarkdown writes the table in Markdown.
+func (rep *report) writeMarkdown(w io.Writer) {
+	for i, row := range rep.rows() {
+		if len(rep.Servers) == 1 {
+			row = append(row[:1:1], row[2:]...)
+		}
+		fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			fmt.Fprintln(w, "| --- |"+strings.Repeat(" ---: |", len(row)-1))
+		}
+	}
+}
+
+// writeFile writes a file, whose directory is created.
+func writeFile(file string, content []byte) error {
+	if err := makeParent(file); err != nil {
+		return err
+	}
+	return os.WriteFile(file, content, 0o644)
+}
+
+func (rep *report) json() ([]byte, error) {
+	b, err := json.MarshalIndent(rep, "", "  ")
+	return append(b, '\n'), err
+}

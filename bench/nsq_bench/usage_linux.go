@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// precision says what is known of the CPU time of a server.
+const precision = "the scheduler's clock of the whole process, all threads, in nanoseconds, read while it runs"
+
+// cpuTime returns the CPU time that a process has used until now, of all its
+// threads, those that have ended included: the clock of clock_getcpuclockid(3).
+func cpuTime(pid int) time.Duration {
+	return readClock(int32(^pid)<<3 | 2)
+}
+
+// ownCPUTime returns the CPU time that this process has used.
+func ownCPUTime() time.Duration { return readClock(unix.CLOCK_PROCESS_CPUTIME_ID) }
+
+func readClock(id int32) time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(id, &t); err != nil {
+		return unknown
+	}
+	return time.Duration(t.Nano())
+}
+
+// peakMemory and residentMemory return how many bytes of a process are, or at
+// most were, in memory.
+func peakMemory(pid int) (int64, error)     { return memory(pid, "VmHWM:") }
+func residentMemory(pid int) (int64, error) { return memory(pid, "VmRSS:") }
+
+func memory(pid int, field string) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(status) {
+		rest, ok := bytes.CutPrefix(line, []byte(field))
+		if !ok {
+			continue
+		}
+		kib, err := strconv.ParseInt(string(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte(" kB"))), 10, 64)
+		return kib << 10, err
+	}
+	return 0, fmt.Errorf("/proc/%d/status has no %s", pid, field)
+}
+
+// loadAverage tells how busy the machine was in the last minute.
+func loadAverage() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := bytes.Cut(b, []byte(" "))
+	return string(one)
+}
