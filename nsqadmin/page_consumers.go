@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
 )
 
 // consumersOf asks the nodes that have a channel for its consumers, all at once.
@@ -100,72 +101,72 @@ func (c consumerItem) Near() string {
 
 // matches looks for text in everything that names a consumer.
 func (c consumerItem) matches(text string) bool {
-	return contains(text, c.ClientID, c.Hostname, c.RemoteAddress, c.UserAgent, c.Node, c.AuthIdentity, c.TLSVersion, c.Compression(), c.Zone, c.Region)
+	return table.Contains(text, c.ClientID, c.Hostname, c.RemoteAddress, c.UserAgent, c.Node, c.AuthIdentity, c.TLSVersion, c.Compression(), c.Zone, c.Region)
 }
 
-var consumerColumns = []column[consumerItem]{
+var consumerColumns = []table.Column[consumerItem]{
 	{
 		Key: "client", Name: "Client", Title: "The name that the consumer gave itself.",
-		Compare: by(func(c consumerItem) string { return c.ClientID }),
+		Compare: table.By(func(c consumerItem) string { return c.ClientID }),
 	},
 	{
 		Key: "host", Name: "Host", Title: "The name of its machine, as it says, and the address that it connected from.",
-		Compare: by(func(c consumerItem) string { return c.Hostname + " " + c.RemoteAddress }),
+		Compare: table.By(func(c consumerItem) string { return c.Hostname + " " + c.RemoteAddress }),
 	},
 	{
 		Key: "agent", Name: "User agent", Title: "Its client library and version.",
-		Compare: by(func(c consumerItem) string { return c.UserAgent }),
+		Compare: table.By(func(c consumerItem) string { return c.UserAgent }),
 	},
 	{
 		Key: "node", Name: "nsqd", Title: "The nsqd that it is connected to.",
-		Compare: by(func(c consumerItem) string { return c.Node }),
+		Compare: table.By(func(c consumerItem) string { return c.Node }),
 	},
 	{
 		Key: "rdy", Name: "RDY", Title: "How many messages it is ready to have in flight; at 0 it gets none.", Numeric: true,
-		Compare: by(func(c consumerItem) int64 { return c.Ready }),
+		Compare: table.By(func(c consumerItem) int64 { return c.Ready }),
 	},
 	{
 		Key: "inflight", Name: "In flight", Title: "Messages that it has got and not yet finished or requeued.", Numeric: true,
-		Compare: by(func(c consumerItem) int64 { return c.InFlight }),
+		Compare: table.By(func(c consumerItem) int64 { return c.InFlight }),
 	},
 	{
 		Key: "finished", Name: "Finished", Title: "Messages that it has finished (FIN) since it connected.", Numeric: true,
-		Compare: by(func(c consumerItem) uint64 { return c.Finished }),
+		Compare: table.By(func(c consumerItem) uint64 { return c.Finished }),
 	},
 	{
 		Key: "requeued", Name: "Requeued", Title: "Messages that it has given back (REQ).", Numeric: true,
-		Compare: by(func(c consumerItem) uint64 { return c.Requeued }),
+		Compare: table.By(func(c consumerItem) uint64 { return c.Requeued }),
 	},
 	{
 		Key: "messages", Name: "Messages", Title: "Messages that were sent to it, each attempt counted.", Numeric: true,
-		Compare: by(func(c consumerItem) uint64 { return c.Messages }),
+		Compare: table.By(func(c consumerItem) uint64 { return c.Messages }),
 	},
 	{
 		Key: "connected", Name: "Connected", Title: "For how long it has been connected.", Numeric: true,
-		Compare: by(func(c consumerItem) int64 { return -c.ConnectedSince }),
+		Compare: table.By(func(c consumerItem) int64 { return -c.ConnectedSince }),
 	},
 	{
 		Key: "tls", Name: "TLS", Title: "The version of TLS and the cipher suite of its connection.",
-		Compare: by(func(c consumerItem) string { return c.TLSVersion + c.TLSCipherSuite }),
+		Compare: table.By(func(c consumerItem) string { return c.TLSVersion + c.TLSCipherSuite }),
 	},
 	{
 		Key: "compression", Name: "Compression", Title: "What its connection is compressed with.",
-		Compare: by(consumerItem.Compression),
+		Compare: table.By(consumerItem.Compression),
 	},
 	{
 		Key: "sample", Name: "Sample", Title: "The share of the messages that it asked for; the others it never gets.", Numeric: true,
-		Compare: by(func(c consumerItem) int32 { return c.SampleRate }),
+		Compare: table.By(func(c consumerItem) int32 { return c.SampleRate }),
 	},
 	{
 		Key: "identity", Name: "Identity", Title: "Who it is to the auth server.",
-		Compare: by(func(c consumerItem) string { return c.AuthIdentity }),
+		Compare: table.By(func(c consumerItem) string { return c.AuthIdentity }),
 	},
 	{
 		Key: "zone", Name: "Zone", Title: "Its topology zone and region; with the topology experiment nsqd serves those near to it first.",
-		Compare: by(consumerItem.Place),
+		Compare: table.By(consumerItem.Place),
 	},
 	{
 		Key: "protocol", Name: "Protocol", Title: "The version of the protocol that it speaks.",
-		Compare: by(func(c consumerItem) string { return c.Version }),
+		Compare: table.By(func(c consumerItem) string { return c.Version }),
 	},
 }

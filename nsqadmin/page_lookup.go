@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/seed893f581e/nsq/internal/cluster"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
 )
 
 // lookupPage is /lookup.
 type lookupPage struct {
 	Lookupds []lookupRow
 	Nodes    int // that are known
-	Orphans  *table[orphan]
+	Orphans  *table.Table[orphan]
 	Form     createForm
 }
 
@@ -43,11 +44,11 @@ func (f createForm) TopicWrong() bool { return f.Problem != "" && nameProblem(of
 // ChannelWrong reports whether the problem is the channel's name.
 func (f createForm) ChannelWrong() bool { return f.Problem != "" && !f.TopicWrong() }
 
-var orphanColumns = []column[orphan]{
-	{Key: "name", Name: "Name", Title: "Of the topic, or topic/channel", Compare: by(orphan.name)},
-	{Key: "kind", Name: "Kind", Title: "What it is", Compare: by(func(o orphan) string { return o.Kind() })},
-	{Key: "channels", Name: "Channels", Title: "That go with the topic", Compare: by(func(o orphan) int { return len(o.Channels) })},
-	{Key: "lookupds", Name: "Known to", Title: "The nsqlookupds that have it registered", Compare: by(func(o orphan) int { return len(o.Lookupds) })},
+var orphanColumns = []table.Column[orphan]{
+	{Key: "name", Name: "Name", Title: "Of the topic, or topic/channel", Compare: table.By(orphan.name)},
+	{Key: "kind", Name: "Kind", Title: "What it is", Compare: table.By(func(o orphan) string { return o.Kind() })},
+	{Key: "channels", Name: "Channels", Title: "That go with the topic", Compare: table.By(func(o orphan) int { return len(o.Channels) })},
+	{Key: "lookupds", Name: "Known to", Title: "The nsqlookupds that have it registered", Compare: table.By(func(o orphan) int { return len(o.Lookupds) })},
 }
 
 // Kind is what it is, in words.
@@ -82,10 +83,10 @@ func (s *httpServer) showLookup(w http.ResponseWriter, r *http.Request, status i
 	}
 	columns := orphanColumns
 	if _, ok := s.admin(r); ok {
-		columns = append(slices.Clip(columns), column[orphan]{Key: "action", Name: "Action", Numeric: true, Title: "What can be done with it"})
+		columns = append(slices.Clip(columns), table.Column[orphan]{Key: "action", Name: "Action", Numeric: true, Title: "What can be done with it"})
 	}
-	data.Orphans = newTable(r.URL.Query(), "", columns, v.orphans(), func(o orphan, text string) bool {
-		return contains(text, o.name())
+	data.Orphans = table.New(r.URL.Query(), "", columns, v.orphans(), func(o orphan, text string) bool {
+		return table.Contains(text, o.name())
 	})
 	s.page(w, r, status, "lookup", page{Title: "Lookup", Nav: "lookup", Data: data})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
 )
 
 // nodePage is /nodes/:node.
@@ -23,9 +24,9 @@ type nodePage struct {
 	Answered  time.Time    // when it said so, zero for never
 	Totals    nodeTotals
 	Charts    []chart.Chart
-	Topics    *table[nodeTopic]
-	Producers *table[nodeProducer]
-	Consumers *table[nodeConsumer]
+	Topics    *table.Table[nodeTopic]
+	Producers *table.Table[nodeProducer]
+	Consumers *table.Table[nodeConsumer]
 
 	Settings []shownGroup
 	Refused  []refusal
@@ -53,41 +54,41 @@ type nodeConsumer struct {
 	Topic, Channel string
 }
 
-var nodeTopicColumns = []column[nodeTopic]{
-	{Key: "topic", Name: "Topic, channel", Title: "The channels stand below their topic", Compare: by(func(t nodeTopic) string { return t.Name })},
-	{Key: "depth", Name: "Depth", Title: "Messages that wait", Numeric: true, Compare: by(func(t nodeTopic) int64 { return t.Waiting })},
-	{Key: "disk", Name: "On disk", Title: "How many of them are on disk", Numeric: true, Compare: by(func(t nodeTopic) int64 { return t.BackendDepth })},
-	{Key: "inflight", Name: "In flight", Title: "Messages that consumers have and have not finished", Numeric: true, Compare: by(func(t nodeTopic) int64 { return t.InFlight })},
-	{Key: "deferred", Name: "Deferred", Title: "Messages that are not yet due", Numeric: true, Compare: by(func(t nodeTopic) int64 { return t.Deferred })},
-	{Key: "messages", Name: "Messages", Title: "Published to the topic, or received by the channel, since the node started", Numeric: true, Compare: by(func(t nodeTopic) uint64 { return t.Messages })},
+var nodeTopicColumns = []table.Column[nodeTopic]{
+	{Key: "topic", Name: "Topic, channel", Title: "The channels stand below their topic", Compare: table.By(func(t nodeTopic) string { return t.Name })},
+	{Key: "depth", Name: "Depth", Title: "Messages that wait", Numeric: true, Compare: table.By(func(t nodeTopic) int64 { return t.Waiting })},
+	{Key: "disk", Name: "On disk", Title: "How many of them are on disk", Numeric: true, Compare: table.By(func(t nodeTopic) int64 { return t.BackendDepth })},
+	{Key: "inflight", Name: "In flight", Title: "Messages that consumers have and have not finished", Numeric: true, Compare: table.By(func(t nodeTopic) int64 { return t.InFlight })},
+	{Key: "deferred", Name: "Deferred", Title: "Messages that are not yet due", Numeric: true, Compare: table.By(func(t nodeTopic) int64 { return t.Deferred })},
+	{Key: "messages", Name: "Messages", Title: "Published to the topic, or received by the channel, since the node started", Numeric: true, Compare: table.By(func(t nodeTopic) uint64 { return t.Messages })},
 	{Key: "requeued", Name: "Requeued", Title: "Messages that consumers gave back", Numeric: true},
 	{Key: "timedout", Name: "Timed out", Title: "Messages that consumers did not answer in time", Numeric: true},
-	{Key: "consumers", Name: "Consumers", Title: "Connections that are subscribed", Numeric: true, Compare: by(func(t nodeTopic) int { return t.Consumers })},
+	{Key: "consumers", Name: "Consumers", Title: "Connections that are subscribed", Numeric: true, Compare: table.By(func(t nodeTopic) int { return t.Consumers })},
 }
 
-var nodeProducerColumns = []column[nodeProducer]{
-	{Key: "client", Name: "Host", Title: "Its host name and the address it connects from", Compare: by(func(c nodeProducer) string { return c.Hostname })},
-	{Key: "agent", Name: "Program", Title: "As it calls itself", Compare: by(func(c nodeProducer) string { return c.UserAgent })},
+var nodeProducerColumns = []table.Column[nodeProducer]{
+	{Key: "client", Name: "Host", Title: "Its host name and the address it connects from", Compare: table.By(func(c nodeProducer) string { return c.Hostname })},
+	{Key: "agent", Name: "Program", Title: "As it calls itself", Compare: table.By(func(c nodeProducer) string { return c.UserAgent })},
 	{Key: "topics", Name: "Publishes to", Title: "Topics, and the messages published to each"},
-	{Key: "messages", Name: "Published", Title: "Messages since it connected", Numeric: true, Compare: by(func(c nodeProducer) uint64 { return c.Total })},
-	{Key: "tls", Name: "TLS", Title: "Version, where the connection is encrypted", Compare: by(func(c nodeProducer) string { return c.TLSVersion })},
-	{Key: "since", Name: "Connected", Title: "How long ago", Numeric: true, Compare: by(func(c nodeProducer) int64 { return -c.Connected })},
+	{Key: "messages", Name: "Published", Title: "Messages since it connected", Numeric: true, Compare: table.By(func(c nodeProducer) uint64 { return c.Total })},
+	{Key: "tls", Name: "TLS", Title: "Version, where the connection is encrypted", Compare: table.By(func(c nodeProducer) string { return c.TLSVersion })},
+	{Key: "since", Name: "Connected", Title: "How long ago", Numeric: true, Compare: table.By(func(c nodeProducer) int64 { return -c.Connected })},
 }
 
-var nodeConsumerColumns = []column[nodeConsumer]{
-	{Key: "client", Name: "Host", Title: "Its host name and the address it connects from", Compare: by(func(c nodeConsumer) string { return c.Hostname })},
-	{Key: "agent", Name: "Program", Title: "As it calls itself", Compare: by(func(c nodeConsumer) string { return c.UserAgent })},
-	{Key: "channel", Name: "Consumes", Title: "Topic and channel", Compare: by(func(c nodeConsumer) string { return c.Topic + "/" + c.Channel })},
-	{Key: "rdy", Name: "RDY", Title: "How many messages it takes at a time", Numeric: true, Compare: by(func(c nodeConsumer) int64 { return c.ReadyCount })},
-	{Key: "inflight", Name: "In flight", Title: "Messages that it has and has not finished", Numeric: true, Compare: by(func(c nodeConsumer) int { return c.InFlight })},
-	{Key: "finished", Name: "Finished", Title: "Messages since it connected", Numeric: true, Compare: by(func(c nodeConsumer) uint64 { return c.Finished })},
-	{Key: "requeued", Name: "Requeued", Title: "Messages that it gave back", Numeric: true, Compare: by(func(c nodeConsumer) uint64 { return c.Requeued })},
-	{Key: "tls", Name: "TLS", Title: "Version, where the connection is encrypted", Compare: by(func(c nodeConsumer) string { return c.TLSVersion })},
-	{Key: "since", Name: "Connected", Title: "How long ago", Numeric: true, Compare: by(func(c nodeConsumer) int64 { return -c.Connected })},
+var nodeConsumerColumns = []table.Column[nodeConsumer]{
+	{Key: "client", Name: "Host", Title: "Its host name and the address it connects from", Compare: table.By(func(c nodeConsumer) string { return c.Hostname })},
+	{Key: "agent", Name: "Program", Title: "As it calls itself", Compare: table.By(func(c nodeConsumer) string { return c.UserAgent })},
+	{Key: "channel", Name: "Consumes", Title: "Topic and channel", Compare: table.By(func(c nodeConsumer) string { return c.Topic + "/" + c.Channel })},
+	{Key: "rdy", Name: "RDY", Title: "How many messages it takes at a time", Numeric: true, Compare: table.By(func(c nodeConsumer) int64 { return c.ReadyCount })},
+	{Key: "inflight", Name: "In flight", Title: "Messages that it has and has not finished", Numeric: true, Compare: table.By(func(c nodeConsumer) int { return c.InFlight })},
+	{Key: "finished", Name: "Finished", Title: "Messages since it connected", Numeric: true, Compare: table.By(func(c nodeConsumer) uint64 { return c.Finished })},
+	{Key: "requeued", Name: "Requeued", Title: "Messages that it gave back", Numeric: true, Compare: table.By(func(c nodeConsumer) uint64 { return c.Requeued })},
+	{Key: "tls", Name: "TLS", Title: "Version, where the connection is encrypted", Compare: table.By(func(c nodeConsumer) string { return c.TLSVersion })},
+	{Key: "since", Name: "Connected", Title: "How long ago", Numeric: true, Compare: table.By(func(c nodeConsumer) int64 { return -c.Connected })},
 }
 
 // nodeActionColumn is there for those who may act.
-var nodeActionColumn = column[nodeTopic]{Key: "action", Name: "Action", Numeric: true, Title: "What can be done with the topic on this node alone"}
+var nodeActionColumn = table.Column[nodeTopic]{Key: "action", Name: "Action", Numeric: true, Title: "What can be done with the topic on this node alone"}
 
 func (s *httpServer) nodePage(w http.ResponseWriter, r *http.Request) {
 	address := pathVariable(r, "node")
@@ -170,9 +171,9 @@ func (p *nodePage) fill(query url.Values, admin bool) {
 	if admin {
 		columns = append(slices.Clip(columns), nodeActionColumn)
 	}
-	p.Topics = newTable(query, "", columns, topics, nodeTopic.matches)
-	p.Producers = newTable(query, "p-", nodeProducerColumns, producers, nodeProducer.matches)
-	p.Consumers = newTable(query, "c-", nodeConsumerColumns, consumers, nodeConsumer.matches)
+	p.Topics = table.New(query, "", columns, topics, nodeTopic.matches)
+	p.Producers = table.New(query, "p-", nodeProducerColumns, producers, nodeProducer.matches)
+	p.Consumers = table.New(query, "c-", nodeConsumerColumns, consumers, nodeConsumer.matches)
 }
 
 // AskWhy tells why Stats are not of now.
@@ -193,14 +194,14 @@ func (c nodeProducer) Since() time.Time { return time.Unix(c.Connected, 0) }
 func (c nodeConsumer) Since() time.Time { return time.Unix(c.Connected, 0) }
 
 func (t nodeTopic) matches(text string) bool {
-	return contains(text, t.Name) || slices.ContainsFunc(t.Channels, func(ch stats.Channel) bool { return contains(text, ch.Name) })
+	return table.Contains(text, t.Name) || slices.ContainsFunc(t.Channels, func(ch stats.Channel) bool { return table.Contains(text, ch.Name) })
 }
 
 func (c nodeProducer) matches(text string) bool {
-	return contains(text, c.Hostname, c.ClientID, c.RemoteAddress, c.UserAgent) ||
-		slices.ContainsFunc(c.Published, func(p stats.PubCount) bool { return contains(text, p.Topic) })
+	return table.Contains(text, c.Hostname, c.ClientID, c.RemoteAddress, c.UserAgent) ||
+		slices.ContainsFunc(c.Published, func(p stats.PubCount) bool { return table.Contains(text, p.Topic) })
 }
 
 func (c nodeConsumer) matches(text string) bool {
-	return contains(text, c.Hostname, c.ClientID, c.RemoteAddress, c.UserAgent, c.Topic+"/"+c.Channel)
+	return table.Contains(text, c.Hostname, c.ClientID, c.RemoteAddress, c.UserAgent, c.Topic+"/"+c.Channel)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
 )
 
 // A nodeRow is a node on the page of all nodes.
@@ -25,17 +26,17 @@ type nodeRow struct {
 	rank          int     // how bad the findings are, the worst first
 }
 
-var nodeColumns = []column[nodeRow]{
-	{Key: "host", Name: "Node", Title: "Hostname, and the addresses under which clients reach it", Compare: by(func(r nodeRow) string { return r.Hostname })},
+var nodeColumns = []table.Column[nodeRow]{
+	{Key: "host", Name: "Node", Title: "Hostname, and the addresses under which clients reach it", Compare: table.By(func(r nodeRow) string { return r.Hostname })},
 	{Key: "state", Name: "State", Title: "Whether it is healthy and registered, and how long its last answer took", Compare: nodeRow.compareState},
-	{Key: "version", Name: "Version", Title: "Of nsqd, and the region and zone in which it runs", Compare: by(func(r nodeRow) string { return r.Version })},
-	{Key: "lookupds", Name: "Registered", Title: "With how many of the nsqlookupds", Numeric: true, Compare: by(func(r nodeRow) int { return r.Registered })},
-	{Key: "topics", Name: "Topics", Title: "That it has", Numeric: true, Compare: by(func(r nodeRow) int { return r.TopicCount() })},
-	{Key: "depth", Name: "Depth", Title: "Messages that wait in topics and channels", Numeric: true, Compare: by(func(r nodeRow) int64 { return r.Totals.Depth })},
-	{Key: "publish", Name: "Published", Title: "Messages that are published each second", Numeric: true, Compare: by(func(r nodeRow) float64 { return r.Publish })},
-	{Key: "finish", Name: "Finished", Title: "Messages that consumers finish each second", Numeric: true, Compare: by(func(r nodeRow) float64 { return r.Finish })},
-	{Key: "consumers", Name: "Consumers", Title: "Connections that are subscribed", Numeric: true, Compare: by(func(r nodeRow) int64 { return r.Totals.Consumers })},
-	{Key: "uptime", Name: "Uptime", Title: "How long ago it was started", Numeric: true, Compare: by(nodeRow.uptime)},
+	{Key: "version", Name: "Version", Title: "Of nsqd, and the region and zone in which it runs", Compare: table.By(func(r nodeRow) string { return r.Version })},
+	{Key: "lookupds", Name: "Registered", Title: "With how many of the nsqlookupds", Numeric: true, Compare: table.By(func(r nodeRow) int { return r.Registered })},
+	{Key: "topics", Name: "Topics", Title: "That it has", Numeric: true, Compare: table.By(func(r nodeRow) int { return r.TopicCount() })},
+	{Key: "depth", Name: "Depth", Title: "Messages that wait in topics and channels", Numeric: true, Compare: table.By(func(r nodeRow) int64 { return r.Totals.Depth })},
+	{Key: "publish", Name: "Published", Title: "Messages that are published each second", Numeric: true, Compare: table.By(func(r nodeRow) float64 { return r.Publish })},
+	{Key: "finish", Name: "Finished", Title: "Messages that consumers finish each second", Numeric: true, Compare: table.By(func(r nodeRow) float64 { return r.Finish })},
+	{Key: "consumers", Name: "Consumers", Title: "Connections that are subscribed", Numeric: true, Compare: table.By(func(r nodeRow) int64 { return r.Totals.Consumers })},
+	{Key: "uptime", Name: "Uptime", Title: "How long ago it was started", Numeric: true, Compare: table.By(nodeRow.uptime)},
 }
 
 // compareState has the worst come first, and of those that are equally well the
@@ -91,7 +92,7 @@ func (s *httpServer) clusterRoutes() {
 
 // nodesPage is /nodes.
 type nodesPage struct {
-	Table     *table[nodeRow]
+	Table     *table.Table[nodeRow]
 	Silent    int // that do not answer, or are missing
 	OutOfDate int
 	Lookupds  int // that nodes register with
@@ -122,8 +123,8 @@ func (s *httpServer) nodesPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b nodeRow) int { return cmp.Compare(a.rank, b.rank) }) // what needs attention on top
-	data.Table = newTable(r.URL.Query(), "", nodeColumns, rows, func(row nodeRow, text string) bool {
-		return contains(text, row.Hostname, row.Address, row.BroadcastAddress, row.Version, row.Region, row.Zone)
+	data.Table = table.New(r.URL.Query(), "", nodeColumns, rows, func(row nodeRow, text string) bool {
+		return table.Contains(text, row.Hostname, row.Address, row.BroadcastAddress, row.Version, row.Region, row.Zone)
 	})
 	s.page(w, r, http.StatusOK, "nodes", page{Title: "Nodes", Nav: "nodes", Data: data})
 }

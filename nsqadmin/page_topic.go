@@ -7,6 +7,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/history"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
 )
 
 // topicData is what topic.html shows.
@@ -15,8 +16,8 @@ type topicData struct {
 	Sum      topicRow
 	Charts   []chart.Chart
 	Graphs   []graph
-	Channels *table[*channelItem]
-	Nodes    *table[*topicNode]
+	Channels *table.Table[*channelItem]
+	Nodes    *table.Table[*topicNode]
 	Actions  []actionKind
 	Commands []commandHint
 }
@@ -89,91 +90,91 @@ func (c *channelItem) Trend() string {
 
 // latencyColumn shows percentiles. Tables have it where nsqds are configured to
 // measure them.
-func latencyColumn[T any](e2e func(T) cluster.E2E) column[T] {
-	return column[T]{
+func latencyColumn[T any](e2e func(T) cluster.E2E) table.Column[T] {
+	return table.Column[T]{
 		Key: "e2e", Name: "Publish to finish", Numeric: true,
 		Title:   "Percentiles of the time from publish to finish of the messages that were finished lately; of several nodes the mean.",
-		Compare: by(func(row T) float64 { return worst(e2e(row)) }),
+		Compare: table.By(func(row T) float64 { return worst(e2e(row)) }),
 	}
 }
 
-var channelColumns = []column[*channelItem]{
+var channelColumns = []table.Column[*channelItem]{
 	{
 		Key: "channel", Name: "Channel", Title: "Gets a copy of every message of the topic. Each message goes to one of its consumers.",
-		Compare: by(func(c *channelItem) string { return c.Channel }),
+		Compare: table.By(func(c *channelItem) string { return c.Channel }),
 	},
 	{Name: "State", Title: "What is unusual: paused, without consumers, or in memory only."},
 	{
 		Key: "depth", Name: "Depth", Title: "Messages that wait for consumers, in memory and on disk, without those in flight and deferred.", Numeric: true,
-		Compare: by(func(c *channelItem) int64 { return c.Depth }),
+		Compare: table.By(func(c *channelItem) int64 { return c.Depth }),
 	},
 	{Name: "Depth, 1 h", Title: "The depth over the last hour."},
 	{
 		Key: "inflight", Name: "In flight", Title: "Messages that consumers have got and not yet finished or requeued.", Numeric: true,
-		Compare: by(func(c *channelItem) int64 { return c.InFlight }),
+		Compare: table.By(func(c *channelItem) int64 { return c.InFlight }),
 	},
 	{
 		Key: "deferred", Name: "Deferred", Title: "Messages that are not yet due, published or requeued with a delay.", Numeric: true,
-		Compare: by(func(c *channelItem) int64 { return c.Deferred }),
+		Compare: table.By(func(c *channelItem) int64 { return c.Deferred }),
 	},
 	{
 		Key: "publish", Name: "Received", Title: "Messages that the channel got from the topic, per second.", Numeric: true,
-		Compare: by(func(c *channelItem) float64 { return c.Publish }),
+		Compare: table.By(func(c *channelItem) float64 { return c.Publish }),
 	},
 	{
 		Key: "finish", Name: "Finished", Title: "Messages that consumers finished, per second.", Numeric: true,
-		Compare: by(func(c *channelItem) float64 { return c.Finish }),
+		Compare: table.By(func(c *channelItem) float64 { return c.Finish }),
 	},
 	{Name: "Finished, 1 h", Title: "The rate at which messages were finished over the last hour."},
 	{
 		Key: "requeued", Name: "Requeued", Title: "Messages that consumers gave back (REQ) since the nodes started.", Numeric: true,
-		Compare: by(func(c *channelItem) uint64 { return c.Requeues }),
+		Compare: table.By(func(c *channelItem) uint64 { return c.Requeues }),
 	},
 	{
 		Key: "timeouts", Name: "Timed out", Title: "Messages that were in flight for too long and were queued again, since the nodes started.", Numeric: true,
-		Compare: by(func(c *channelItem) uint64 { return c.Timeouts }),
+		Compare: table.By(func(c *channelItem) uint64 { return c.Timeouts }),
 	},
 	{
 		Key: "messages", Name: "Messages", Title: "Messages that the channel got from the topic since the nodes started.", Numeric: true,
-		Compare: by(func(c *channelItem) uint64 { return c.Messages }),
+		Compare: table.By(func(c *channelItem) uint64 { return c.Messages }),
 	},
 	{
 		Key: "consumers", Name: "Consumers", Title: "Connections that consume the channel.", Numeric: true,
-		Compare: by(func(c *channelItem) int64 { return c.ClientCount }),
+		Compare: table.By(func(c *channelItem) int64 { return c.ClientCount }),
 	},
 }
 
 var channelColumnsE2E = append(channelColumns[:len(channelColumns):len(channelColumns)],
 	latencyColumn(func(c *channelItem) cluster.E2E { return c.E2E }))
 
-var topicNodeColumns = []column[*topicNode]{
+var topicNodeColumns = []table.Column[*topicNode]{
 	{
 		Key: "node", Name: "nsqd", Title: "The nsqd, by the address of its HTTP API, and its machine.",
-		Compare: by(func(t *topicNode) string { return t.Node.Address }),
+		Compare: table.By(func(t *topicNode) string { return t.Node.Address }),
 	},
 	{Name: "Health", Title: "Whether the nsqd answers and can write to its disk, and what is unusual about the topic there."},
 	{
 		Key: "depth", Name: "Depth", Title: "Messages that wait in the topic itself, because it has no channel or is paused, in memory and on disk.", Numeric: true,
-		Compare: by(func(t *topicNode) int64 { return t.Depth }),
+		Compare: table.By(func(t *topicNode) int64 { return t.Depth }),
 	},
 	{
 		Key: "messages", Name: "Messages", Title: "Messages published to it since the nsqd started.", Numeric: true,
-		Compare: by(func(t *topicNode) uint64 { return t.Messages }),
+		Compare: table.By(func(t *topicNode) uint64 { return t.Messages }),
 	},
 	{
 		Key: "publish", Name: "Published", Title: "Messages published to it, per second.", Numeric: true,
-		Compare: by(func(t *topicNode) float64 { return t.Publish }),
+		Compare: table.By(func(t *topicNode) float64 { return t.Publish }),
 	},
 	{
 		Key: "channels", Name: "Channels", Title: "Channels of the topic on this nsqd.", Numeric: true,
-		Compare: by(func(t *topicNode) int { return len(t.Channels) }),
+		Compare: table.By(func(t *topicNode) int { return len(t.Channels) }),
 	},
 }
 
 var topicNodeColumnsE2E = append(topicNodeColumns[:len(topicNodeColumns):len(topicNodeColumns)],
 	latencyColumn(func(t *topicNode) cluster.E2E { return t.E2E }))
 
-var tombstoneColumn = column[*topicNode]{
+var tombstoneColumn = table.Column[*topicNode]{
 	Key: "tombstone", Name: "Action",
 	Title: "A tombstone has nsqlookupd hide the nsqd from consumers of the topic, and deletes the topic there.",
 }
@@ -204,7 +205,7 @@ func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 	for _, ch := range t.Channels {
 		items = append(items, newChannelItem(v, ch))
 	}
-	data.Channels = newTable(r.URL.Query(), "", channels, items, func(c *channelItem, text string) bool { return contains(text, c.Channel) })
+	data.Channels = table.New(r.URL.Query(), "", channels, items, func(c *channelItem, text string) bool { return table.Contains(text, c.Channel) })
 	for _, c := range data.Channels.Rows {
 		k := history.Key{Topic: name, Channel: c.Channel}
 		c.Depths, c.Finishes = v.Spark(k, history.Depth), v.Spark(k, history.Finish)
@@ -212,7 +213,7 @@ func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 	if _, admin := s.admin(r); admin {
 		nodes = append(nodes[:len(nodes):len(nodes)], tombstoneColumn)
 	}
-	data.Nodes = newTable(r.URL.Query(), "node-", nodes, v.topicNodes(&t), func(n *topicNode, text string) bool { return n.Node.matches(text) })
+	data.Nodes = table.New(r.URL.Query(), "node-", nodes, v.topicNodes(&t), func(n *topicNode, text string) bool { return n.Node.matches(text) })
 	s.page(w, r, http.StatusOK, "topic", page{
 		Title: name, Nav: "topics", Data: data,
 		Crumbs: []crumb{{"Topics", s.url("topics")}},

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/seed893f581e/nsq/internal/history"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
 )
 
 // topicRoutes adds the pages of topics and channels.
@@ -17,7 +18,7 @@ func (s *httpServer) topicRoutes() {
 
 // topicsData is what topics.html shows.
 type topicsData struct {
-	Table *table[*topicItem]
+	Table *table.Table[*topicItem]
 }
 
 // A topicItem is a row of the list of topics.
@@ -58,51 +59,51 @@ func pausedState(paused, nodes int) state {
 	return state{"off", "paused"}
 }
 
-var topicColumns = []column[*topicItem]{
+var topicColumns = []table.Column[*topicItem]{
 	{
 		Key: "topic", Name: "Topic", Title: "What is published to. Its messages are copied to each of its channels.",
-		Compare: by(func(t *topicItem) string { return t.Name }),
+		Compare: table.By(func(t *topicItem) string { return t.Name }),
 	},
 	{
 		Key: "depth", Name: "Depth", Title: "Messages that wait in the topic itself, because it has no channel or is paused, in memory and on disk.", Numeric: true,
-		Compare: by(func(t *topicItem) int64 { return t.Depth }),
+		Compare: table.By(func(t *topicItem) int64 { return t.Depth }),
 	},
 	{
 		Key: "waiting", Name: "In channels", Title: "Messages that wait in its channels for consumers, added up: a message counts once in each channel.", Numeric: true,
-		Compare: by(func(t *topicItem) int64 { return t.In.Depth }),
+		Compare: table.By(func(t *topicItem) int64 { return t.In.Depth }),
 	},
 	{Name: "Last hour", Title: "The depth of the topic and its channels over the last hour."},
 	{
 		Key: "publish", Name: "Published", Title: "Messages published to it, per second, as of the last polls.", Numeric: true,
-		Compare: by(func(t *topicItem) float64 { return t.Publish }),
+		Compare: table.By(func(t *topicItem) float64 { return t.Publish }),
 	},
 	{
 		Key: "finish", Name: "Finished", Title: "Messages that consumers finished in its channels, per second.", Numeric: true,
-		Compare: by(func(t *topicItem) float64 { return t.Finish }),
+		Compare: table.By(func(t *topicItem) float64 { return t.Finish }),
 	},
 	{
 		Key: "messages", Name: "Messages", Title: "Messages published to it since its nodes started.", Numeric: true,
-		Compare: by(func(t *topicItem) uint64 { return t.Messages }),
+		Compare: table.By(func(t *topicItem) uint64 { return t.Messages }),
 	},
 	{
 		Key: "channels", Name: "Channels", Title: "Channels, each of which gets a copy of every message.", Numeric: true,
-		Compare: by(func(t *topicItem) int { return len(t.Channels) }),
+		Compare: table.By(func(t *topicItem) int { return len(t.Channels) }),
 	},
 	{
 		Key: "inflight", Name: "In flight", Title: "Messages that consumers have got and not yet finished or requeued.", Numeric: true,
-		Compare: by(func(t *topicItem) int64 { return t.In.InFlight }),
+		Compare: table.By(func(t *topicItem) int64 { return t.In.InFlight }),
 	},
 	{
 		Key: "deferred", Name: "Deferred", Title: "Messages that are not yet due, published or requeued with a delay.", Numeric: true,
-		Compare: by(func(t *topicItem) int64 { return t.In.Deferred }),
+		Compare: table.By(func(t *topicItem) int64 { return t.In.Deferred }),
 	},
 	{
 		Key: "consumers", Name: "Consumers", Title: "Connections that consume its channels.", Numeric: true,
-		Compare: by(func(t *topicItem) int64 { return t.In.Consumers }),
+		Compare: table.By(func(t *topicItem) int64 { return t.In.Consumers }),
 	},
 	{
 		Key: "producers", Name: "Nodes", Title: "nsqds that have the topic: its producers, in the words of nsqlookupd.", Numeric: true,
-		Compare: by(func(t *topicItem) int { return t.Nodes }),
+		Compare: table.By(func(t *topicItem) int { return t.Nodes }),
 	},
 }
 
@@ -114,7 +115,7 @@ func (s *httpServer) topicsPage(w http.ResponseWriter, r *http.Request) {
 	for i, row := range rows {
 		items[i] = &topicItem{topicRow: row}
 	}
-	list := newTable(r.URL.Query(), "", topicColumns, items, (*topicItem).matches)
+	list := table.New(r.URL.Query(), "", topicColumns, items, (*topicItem).matches)
 	for _, t := range list.Rows {
 		t.Depths = v.Spark(history.Key{Topic: t.Name}, history.Depth)
 	}
@@ -123,5 +124,5 @@ func (s *httpServer) topicsPage(w http.ResponseWriter, r *http.Request) {
 
 // matches looks for text in the names of the topic and its channels.
 func (t *topicItem) matches(text string) bool {
-	return contains(text, t.Name) || slices.ContainsFunc(t.Channels, func(c channelRow) bool { return contains(text, c.Name) })
+	return table.Contains(text, t.Name) || slices.ContainsFunc(t.Channels, func(c channelRow) bool { return table.Contains(text, c.Name) })
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -90,9 +91,14 @@ func settingOf(t *testing.T, answers map[string]settingAnswer, key string) strin
 }
 
 func testClient(t *testing.T) *cluster.Client {
-	opts := testOptions(t)
-	opts.NSQDHTTPAddresses = []string{"127.0.0.1:1"}
-	return start(t, opts).client
+	client := cluster.NewClient(cluster.Config{
+		Dial:           new(net.Dialer).DialContext,
+		RequestTimeout: 5 * time.Second,
+		MaxAnswer:      1 << 20,
+		ConnsPerDaemon: settingsAtOnce,
+	})
+	t.Cleanup(client.Close)
+	return client
 }
 
 func TestSettingsOfAnNSQD(t *testing.T) {

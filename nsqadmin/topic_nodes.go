@@ -9,6 +9,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/history"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
 )
 
 // What the pages of topics and channels say of one nsqd.
@@ -187,7 +188,7 @@ func (c *channelNode) Latencies() []quantile { return quantiles(c.E2E) }
 func (c *channelNode) Shares() []share { return shares(&c.ChannelStats) }
 
 func (n *nodeState) matches(text string) bool {
-	return contains(text, n.Address, n.Hostname, n.Zone, n.Region)
+	return table.Contains(text, n.Address, n.Hostname, n.Zone, n.Region)
 }
 
 // isEphemeral reports whether the topic or channel is kept in memory only.

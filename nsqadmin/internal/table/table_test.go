@@ -1,4 +1,4 @@
-package nsqadmin
+package table
 
 import (
 	"fmt"
@@ -12,19 +12,19 @@ type fruit struct {
 	weight int
 }
 
-var fruitColumns = []column[fruit]{
-	{Key: "name", Name: "Fruit", Compare: by(func(f fruit) string { return f.name })},
-	{Key: "weight", Name: "Weight", Numeric: true, Compare: by(func(f fruit) int { return f.weight })},
+var fruitColumns = []Column[fruit]{
+	{Key: "name", Name: "Fruit", Compare: By(func(f fruit) string { return f.name })},
+	{Key: "weight", Name: "Weight", Numeric: true, Compare: By(func(f fruit) int { return f.weight })},
 	{Key: "picture", Name: "Picture"},
 }
 
-func fruitTable(t *testing.T, query string, rows ...fruit) *table[fruit] {
+func fruitTable(t *testing.T, query string, rows ...fruit) *Table[fruit] {
 	t.Helper()
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newTable(values, "f-", fruitColumns, rows, func(f fruit, text string) bool { return contains(text, f.name) })
+	return New(values, "f-", fruitColumns, rows, func(f fruit, text string) bool { return Contains(text, f.name) })
 }
 
 func TestTableSortsAndFilters(t *testing.T) {

@@ -1,4 +1,7 @@
-package nsqadmin
+// Package table has the tables of the console: lists that the query of a URL has
+// sorted, filtered and cut into pages, so that they need no script and their state
+// is in the address bar.
+package table
 
 import (
 	"cmp"
@@ -12,7 +15,7 @@ import (
 const rowsPerPage = 100
 
 // A column is one of a table of T.
-type column[T any] struct {
+type Column[T any] struct {
 	Key     string           // in the URL: ?sort=key
 	Name    string           // its head
 	Title   string           // what it means, in a sentence
@@ -23,7 +26,7 @@ type column[T any] struct {
 // A table is the part of a list that the query of a URL asks for: the rows with
 // a text, in an order, one page of them. Templates show it with "heads",
 // "filter" and "pager".
-type table[T any] struct {
+type Table[T any] struct {
 	Rows   []T // of this page
 	Search string
 	All    int // rows without a filter
@@ -31,7 +34,7 @@ type table[T any] struct {
 	Page   int // from 1
 	Pages  int
 
-	columns []column[T]
+	columns []Column[T]
 	prefix  string // of its parameters, as a page may have several tables
 	query   url.Values
 	sort    string
@@ -41,8 +44,8 @@ type table[T any] struct {
 // newTable sorts, filters and cuts rows, which it takes over. Rows that compare
 // as equal stay in the order they came in. A sort key that no column has and a
 // page behind the last are no error: links grow old.
-func newTable[T any](query url.Values, prefix string, columns []column[T], rows []T, matches func(row T, text string) bool) *table[T] {
-	t := &table[T]{
+func New[T any](query url.Values, prefix string, columns []Column[T], rows []T, matches func(row T, text string) bool) *Table[T] {
+	t := &Table[T]{
 		All:     len(rows),
 		Search:  strings.TrimSpace(query.Get(prefix + "q")),
 		columns: columns,
@@ -62,9 +65,9 @@ func newTable[T any](query url.Values, prefix string, columns []column[T], rows 
 	return t
 }
 
-func (t *table[T]) order(rows []T) {
+func (t *Table[T]) order(rows []T) {
 	key := t.query.Get(t.prefix + "sort")
-	i := slices.IndexFunc(t.columns, func(c column[T]) bool { return c.Key == key && c.Compare != nil })
+	i := slices.IndexFunc(t.columns, func(c Column[T]) bool { return c.Key == key && c.Compare != nil })
 	if i < 0 {
 		return
 	}
@@ -86,10 +89,10 @@ func (t *table[T]) order(rows []T) {
 }
 
 // First returns the number of the first row on this page, from 1.
-func (t *table[T]) First() int { return min((t.Page-1)*rowsPerPage+1, t.Found) }
+func (t *Table[T]) First() int { return min((t.Page-1)*rowsPerPage+1, t.Found) }
 
 // Last returns the number of the last row on this page.
-func (t *table[T]) Last() int { return t.First() + max(0, len(t.Rows)-1) }
+func (t *Table[T]) Last() int { return t.First() + max(0, len(t.Rows)-1) }
 
 // A tableHead is the head of a column.
 type tableHead struct {
@@ -101,7 +104,7 @@ type tableHead struct {
 
 // Heads returns the heads of the columns. The one that the table is sorted by
 // turns the order round.
-func (t *table[T]) Heads() []tableHead {
+func (t *Table[T]) Heads() []tableHead {
 	heads := make([]tableHead, len(t.columns))
 	for i, c := range t.columns {
 		heads[i] = tableHead{Name: c.Name, Title: c.Title, Numeric: c.Numeric, Sorted: "none"}
@@ -124,20 +127,20 @@ var orderNames = map[bool]struct{ param, aria string }{
 }
 
 // Columns returns how many columns there are behind the first few.
-func (t *table[T]) Columns(behind int) int { return len(t.columns) - behind }
+func (t *Table[T]) Columns(behind int) int { return len(t.columns) - behind }
 
 // Has reports whether the table has a column, by its key.
-func (t *table[T]) Has(key string) bool {
-	return slices.ContainsFunc(t.columns, func(c column[T]) bool { return c.Key == key })
+func (t *Table[T]) Has(key string) bool {
+	return slices.ContainsFunc(t.columns, func(c Column[T]) bool { return c.Key == key })
 }
 
 // Previous links to the page before this, "" for none.
-func (t *table[T]) Previous() string { return t.pageHref(t.Page - 1) }
+func (t *Table[T]) Previous() string { return t.pageHref(t.Page - 1) }
 
 // Next links to the page after this, "" for none.
-func (t *table[T]) Next() string { return t.pageHref(t.Page + 1) }
+func (t *Table[T]) Next() string { return t.pageHref(t.Page + 1) }
 
-func (t *table[T]) pageHref(page int) string {
+func (t *Table[T]) pageHref(page int) string {
 	if page < 1 || page > t.Pages {
 		return ""
 	}
@@ -145,11 +148,11 @@ func (t *table[T]) pageHref(page int) string {
 }
 
 // Unfiltered links to the table without its filter.
-func (t *table[T]) Unfiltered() string { return t.href(map[string]string{"q": "", "page": ""}) }
+func (t *Table[T]) Unfiltered() string { return t.href(map[string]string{"q": "", "page": ""}) }
 
 // href returns a link to the same page with other parameters of this table; an
 // empty one is left out.
-func (t *table[T]) href(changes map[string]string) string {
+func (t *Table[T]) href(changes map[string]string) string {
 	query := url.Values{}
 	for name, values := range t.query {
 		query[name] = values
@@ -164,14 +167,14 @@ func (t *table[T]) href(changes map[string]string) string {
 }
 
 // SearchName is the name of the parameter that filters.
-func (t *table[T]) SearchName() string { return t.prefix + "q" }
+func (t *Table[T]) SearchName() string { return t.prefix + "q" }
 
 // A parameter is one of a URL.
 type parameter struct{ Name, Value string }
 
 // Kept returns the parameters that a form that filters this table leaves as
 // they are.
-func (t *table[T]) Kept() []parameter {
+func (t *Table[T]) Kept() []parameter {
 	var kept []parameter
 	for name, values := range t.query {
 		if name == t.prefix+"q" || name == t.prefix+"page" {
@@ -186,12 +189,12 @@ func (t *table[T]) Kept() []parameter {
 }
 
 // by returns a Compare for what a row has.
-func by[T any, V cmp.Ordered](value func(T) V) func(a, b T) int {
+func By[T any, V cmp.Ordered](value func(T) V) func(a, b T) int {
 	return func(a, b T) int { return cmp.Compare(value(a), value(b)) }
 }
 
 // contains reports whether one of the fields contains text, which is in lower
 // case.
-func contains(text string, fields ...string) bool {
+func Contains(text string, fields ...string) bool {
 	return slices.ContainsFunc(fields, func(f string) bool { return strings.Contains(strings.ToLower(f), text) })
 }
