@@ -45,7 +45,7 @@
 // three mutexes, each alone, none held over a network:
 //
 //	history.Store.mu    the last hour of every topic, channel and node
-//	settingsCache.mu    what nsqds said of their settings
+//	settings.Cache.mu   what nsqds said of their settings
 //	apiTopics' mu       what the answers to one request have come to so far
 //
 // # Goroutines, and who stops them

@@ -9,6 +9,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/httpapi"
 	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/sockets"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/settings"
 )
 
 // httpServer serves pages, the JSON API, and the files of the pages. The base
@@ -20,7 +21,7 @@ type httpServer struct {
 	server   *httpapi.Server
 
 	access   access
-	settings settingsCache // of nsqds whose pages were looked at
+	settings settings.Cache // of nsqds whose pages were looked at
 	pages    pages
 	assets   *assets
 }

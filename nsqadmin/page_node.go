@@ -12,6 +12,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/settings"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
 )
 
@@ -28,8 +29,8 @@ type nodePage struct {
 	Producers *table.Table[nodeProducer]
 	Consumers *table.Table[nodeConsumer]
 
-	Settings []shownGroup
-	Refused  []refusal
+	Settings []settings.Group
+	Refused  []settings.Refusal
 }
 
 // A nodeTopic is a topic on the page of a node.
@@ -122,7 +123,7 @@ func (p *nodePage) ask(ctx context.Context, s *httpServer) {
 	})
 	if p.nodeState.Stats != nil && p.Err == nil {
 		asking.Go(func() {
-			p.Settings, p.Refused = showSettings(s.settings.ask(ctx, s.n.client, p.Address, p.nodeState.Stats.StartTime, time.Now()))
+			p.Settings, p.Refused = settings.Show(s.settings.Ask(ctx, s.n.client, p.Address, p.nodeState.Stats.StartTime, time.Now()))
 		})
 	}
 	asking.Wait()

@@ -14,7 +14,7 @@ import (
 // rowsPerPage is how many rows of a table are on one page.
 const rowsPerPage = 100
 
-// A column is one of a table of T.
+// A Column is one of a table of T.
 type Column[T any] struct {
 	Key     string           // in the URL: ?sort=key
 	Name    string           // its head
@@ -23,7 +23,7 @@ type Column[T any] struct {
 	Compare func(a, b T) int // nil if nobody sorts by it
 }
 
-// A table is the part of a list that the query of a URL asks for: the rows with
+// A Table is the part of a list that the query of a URL asks for: the rows with
 // a text, in an order, one page of them. Templates show it with "heads",
 // "filter" and "pager".
 type Table[T any] struct {
@@ -41,7 +41,7 @@ type Table[T any] struct {
 	desc    bool
 }
 
-// newTable sorts, filters and cuts rows, which it takes over. Rows that compare
+// New sorts, filters and cuts rows, which it takes over. Rows that compare
 // as equal stay in the order they came in. A sort key that no column has and a
 // page behind the last are no error: links grow old.
 func New[T any](query url.Values, prefix string, columns []Column[T], rows []T, matches func(row T, text string) bool) *Table[T] {
@@ -94,8 +94,8 @@ func (t *Table[T]) First() int { return min((t.Page-1)*rowsPerPage+1, t.Found) }
 // Last returns the number of the last row on this page.
 func (t *Table[T]) Last() int { return t.First() + max(0, len(t.Rows)-1) }
 
-// A tableHead is the head of a column.
-type tableHead struct {
+// A head is the head of a column.
+type head struct {
 	Name, Title string
 	Numeric     bool
 	Href        string // sorts by it; "" if it cannot
@@ -104,10 +104,10 @@ type tableHead struct {
 
 // Heads returns the heads of the columns. The one that the table is sorted by
 // turns the order round.
-func (t *Table[T]) Heads() []tableHead {
-	heads := make([]tableHead, len(t.columns))
+func (t *Table[T]) Heads() []head {
+	heads := make([]head, len(t.columns))
 	for i, c := range t.columns {
-		heads[i] = tableHead{Name: c.Name, Title: c.Title, Numeric: c.Numeric, Sorted: "none"}
+		heads[i] = head{Name: c.Name, Title: c.Title, Numeric: c.Numeric, Sorted: "none"}
 		if c.Compare == nil {
 			continue
 		}
@@ -188,12 +188,12 @@ func (t *Table[T]) Kept() []parameter {
 	return kept
 }
 
-// by returns a Compare for what a row has.
+// By returns a Compare for what a row has.
 func By[T any, V cmp.Ordered](value func(T) V) func(a, b T) int {
 	return func(a, b T) int { return cmp.Compare(value(a), value(b)) }
 }
 
-// contains reports whether one of the fields contains text, which is in lower
+// Contains reports whether one of the fields contains text, which is in lower
 // case.
 func Contains(text string, fields ...string) bool {
 	return slices.ContainsFunc(fields, func(f string) bool { return strings.Contains(strings.ToLower(f), text) })

@@ -85,7 +85,7 @@ func TestTablePages(t *testing.T) {
 
 func TestTableHeads(t *testing.T) {
 	p := fruitTable(t, "f-sort=weight&f-page=2&f-q=a%26b&t=5")
-	want := []tableHead{
+	want := []head{
 		{Name: "Fruit", Href: "?f-order=asc&f-q=a%26b&f-sort=name&t=5", Sorted: "none"},
 		{Name: "Weight", Numeric: true, Href: "?f-order=asc&f-q=a%26b&f-sort=weight&t=5", Sorted: "descending"},
 		{Name: "Picture", Sorted: "none"},

@@ -1,4 +1,4 @@
-package nsqadmin
+package settings
 
 import (
 	"crypto/tls"
@@ -9,52 +9,52 @@ import (
 	"time"
 )
 
-// A settingGroup is what belongs together on the page of a node.
-type settingGroup struct {
-	Name     string
-	Settings []setting
+// An optionGroup is what belongs together on the page of a node.
+type optionGroup struct {
+	Name    string
+	Options []option
 }
 
-// A setting is an option of nsqd.
-type setting struct {
+// An option is an option of nsqd.
+type option struct {
 	Key     string
 	show    func(value any) string // nil: as it is
 	changes bool                   // while nsqd runs
 }
 
-// nsqdSettings are all options of nsqd that it tells.
-var nsqdSettings = []settingGroup{
-	{"Node", []setting{
+// nsqdOptions are all options of nsqd that it tells.
+var nsqdOptions = []optionGroup{
+	{"Node", []option{
 		{Key: "id"}, {Key: "broadcast_address", changes: true}, {Key: "broadcast_tcp_port"}, {Key: "broadcast_http_port"},
 		{Key: "tcp_address"}, {Key: "http_address"}, {Key: "https_address"},
 		{Key: "topology_region"}, {Key: "topology_zone"}, {Key: "max_connections"}, {Key: "enable_experiment"},
 	}},
-	{"Discovery and log", []setting{
+	{"Discovery and log", []option{
 		{Key: "nsqlookupd_tcp_addresses", changes: true}, {Key: "http_client_connect_timeout", show: nanoseconds}, {Key: "http_client_request_timeout", show: nanoseconds},
 		{Key: "log_level", show: logLevel, changes: true}, {Key: "log_prefix"},
 	}},
-	{"Queues", []setting{
+	{"Queues", []option{
 		{Key: "data_path"}, {Key: "mem_queue_size"}, {Key: "max_bytes_per_file", show: size}, {Key: "sync_every"}, {Key: "sync_timeout", show: nanoseconds},
 		{Key: "min_free_disk", show: size}, {Key: "queue_scan_worker_pool_max"}, {Key: "queue_scan_selection_count"},
 	}},
-	{"Messages and consumers", []setting{
+	{"Messages and consumers", []option{
 		{Key: "msg_timeout", show: nanoseconds}, {Key: "max_msg_timeout", show: nanoseconds}, {Key: "max_req_timeout", show: nanoseconds},
 		{Key: "max_msg_size", show: size}, {Key: "max_body_size", show: size}, {Key: "max_rdy_count"}, {Key: "max_channel_consumers"}, {Key: "max_heartbeat_interval", show: nanoseconds},
 		{Key: "max_output_buffer_size", show: size}, {Key: "max_output_buffer_timeout", show: nanoseconds}, {Key: "min_output_buffer_timeout", show: nanoseconds}, {Key: "output_buffer_timeout", show: nanoseconds},
 		{Key: "deflate"}, {Key: "max_deflate_level"}, {Key: "snappy"},
 	}},
-	{"TLS and authorization", []setting{
+	{"TLS and authorization", []option{
 		{Key: "tls_cert"}, {Key: "tls_key"}, {Key: "tls_client_auth_policy"}, {Key: "tls_root_ca_file"}, {Key: "tls_required", show: tlsRequired}, {Key: "tls_min_version", show: tlsVersion},
 		{Key: "auth_http_addresses"}, {Key: "auth_http_request_method"}, {Key: "auth_required"},
 	}},
-	{"Statistics", []setting{
+	{"Statistics", []option{
 		{Key: "statsd_address"}, {Key: "statsd_prefix"}, {Key: "statsd_interval", show: nanoseconds}, {Key: "statsd_mem_stats"}, {Key: "statsd_udp_packet_size"}, {Key: "statsd_exclude_ephemeral"},
 		{Key: "e2e_processing_latency_percentiles"}, {Key: "e2e_processing_latency_window_time", show: nanoseconds},
 	}},
 }
 
 // text is a value as the page shows it: near to how a config file says it.
-func (s setting) text(value any) string {
+func (s option) text(value any) string {
 	if s.show != nil {
 		return s.show(value)
 	}

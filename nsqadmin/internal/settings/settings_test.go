@@ -1,4 +1,4 @@
-package nsqadmin
+package settings
 
 import (
 	"encoding/json"
@@ -34,8 +34,8 @@ func TestSettingsAreThoseOfNSQD(t *testing.T) {
 			want = append(want, key)
 		}
 	}
-	for _, group := range nsqdSettings {
-		for _, s := range group.Settings {
+	for _, group := range nsqdOptions {
+		for _, s := range group.Options {
 			got = append(got, s.Key)
 		}
 	}
@@ -69,16 +69,16 @@ func TestSettingTexts(t *testing.T) {
 		{"nsqlookupd_tcp_addresses", []any{}, ""},
 		{"e2e_processing_latency_percentiles", []any{json.Number("0.99"), json.Number("1")}, "0.99, 1"},
 	} {
-		answers := map[string]settingAnswer{c.key: {value: c.value}}
+		answers := map[string]Answer{c.key: {value: c.value}}
 		if got := settingOf(t, answers, c.key); got != c.want {
 			t.Errorf("%s = %#v shows as %q, want %q", c.key, c.value, got, c.want)
 		}
 	}
 }
 
-func settingOf(t *testing.T, answers map[string]settingAnswer, key string) string {
+func settingOf(t *testing.T, answers map[string]Answer, key string) string {
 	t.Helper()
-	groups, _ := showSettings(answers)
+	groups, _ := Show(answers)
 	for _, g := range groups {
 		for _, s := range g.Settings {
 			if s.Key == key {
@@ -95,7 +95,7 @@ func testClient(t *testing.T) *cluster.Client {
 		Dial:           new(net.Dialer).DialContext,
 		RequestTimeout: 5 * time.Second,
 		MaxAnswer:      1 << 20,
-		ConnsPerDaemon: settingsAtOnce,
+		ConnsPerDaemon: atOnce,
 	})
 	t.Cleanup(client.Close)
 	return client
@@ -105,11 +105,11 @@ func TestSettingsOfAnNSQD(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.MsgTimeout = 42 * time.Second
 	n := nsqtest.Start(t, opts)
-	var cache settingsCache
-	answers := cache.ask(t.Context(), testClient(t), n.RealHTTPAddr().String(), 1, time.Now())
-	groups, refused := showSettings(answers)
-	if len(refused) > 0 || len(groups) != len(nsqdSettings) {
-		t.Errorf("refused: %v; %d groups, want %d", refused, len(groups), len(nsqdSettings))
+	var cache Cache
+	answers := cache.Ask(t.Context(), testClient(t), n.RealHTTPAddr().String(), 1, time.Now())
+	groups, refused := Show(answers)
+	if len(refused) > 0 || len(groups) != len(nsqdOptions) {
+		t.Errorf("refused: %v; %d groups, want %d", refused, len(groups), len(nsqdOptions))
 	}
 	for key, want := range map[string]string{
 		"msg_timeout":       "42s",
@@ -149,15 +149,15 @@ func TestSettingsAreKept(t *testing.T) {
 	defer daemon.Close()
 	address, client := daemon.Listener.Addr().String(), testClient(t)
 	var all, again int32
-	for _, group := range nsqdSettings {
-		for _, s := range group.Settings {
+	for _, group := range nsqdOptions {
+		for _, s := range group.Options {
 			all++
 			if s.changes || s.Key == "min_free_disk" || s.Key == "tls_key" {
 				again++
 			}
 		}
 	}
-	var cache settingsCache
+	var cache Cache
 	now := time.Now()
 	for _, c := range []struct {
 		name  string
@@ -166,26 +166,26 @@ func TestSettingsAreKept(t *testing.T) {
 		asked int32
 	}{
 		{"the first time", 0, 1, all},
-		{"at once after it", settingsFresh, 1, 0},
-		{"later", settingsFresh + 1, 1, again},
-		{"after a restart", settingsFresh + 1, 2, all},
+		{"at once after it", fresh, 1, 0},
+		{"later", fresh + 1, 1, again},
+		{"after a restart", fresh + 1, 2, all},
 	} {
 		asked.Store(0)
-		answers := cache.ask(t.Context(), client, address, c.start, now.Add(c.after))
+		answers := cache.Ask(t.Context(), client, address, c.start, now.Add(c.after))
 		if got := asked.Load(); got != c.asked || len(answers) != int(all) {
 			t.Errorf("%s: %d questions, %d answers, want %d and %d", c.name, got, len(answers), c.asked, all)
 		}
-		_, refused := showSettings(answers)
+		_, refused := Show(answers)
 		want := `[{this version of nsqd does not have them [min_free_disk]} {nsqd does not let this host ask for them: it answered with status 403 "FORBIDDEN" [tls_key]}]`
 		if got := fmt.Sprint(refused); got != want {
 			t.Errorf("%s: refused %s, want %s", c.name, got, want)
 		}
 	}
 	level.Store("1")
-	if got := settingOf(t, cache.ask(t.Context(), client, address, 2, now.Add(3*settingsFresh)), "log_level"); got != "debug" {
+	if got := settingOf(t, cache.Ask(t.Context(), client, address, 2, now.Add(3*fresh)), "log_level"); got != "debug" {
 		t.Errorf("a log level that was changed shows as %s", got)
 	}
-	cache.ask(t.Context(), client, "127.0.0.1:1", 1, now.Add(2*settingsForgets))
+	cache.Ask(t.Context(), client, "127.0.0.1:1", 1, now.Add(2*forgets))
 	if len(cache.nodes) != 1 {
 		t.Errorf("%d nodes are kept, want the one that was looked at last", len(cache.nodes))
 	}
