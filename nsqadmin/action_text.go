@@ -132,54 +132,46 @@ func (k actionKind) holds(a action, s *stats.Stats) (h held, channels []string, 
 // messages, or nobody can say whether it has.
 func (k actionKind) mustType(s scope) bool { return k.Danger && (s.messages() > 0 || s.Unknown > 0) }
 
-// many is a number with a noun: 1 channel, 1,234 channels.
-func many[N int | int64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return chart.Count(int64(n)) + " " + noun + "s"
-}
-
 func createTopicEffect(s scope) string {
 	if s.Lookupds == 0 {
-		return fmt.Sprintf("Creates the topic on %s.", many(len(s.Nodes), "node"))
+		return fmt.Sprintf("Creates the topic on %s.", chart.Several(len(s.Nodes), "node"))
 	}
-	return fmt.Sprintf("Registers the topic with %s. A node creates it when a message is published there.", many(s.Lookupds, "nsqlookupd"))
+	return fmt.Sprintf("Registers the topic with %s. A node creates it when a message is published there.", chart.Several(s.Lookupds, "nsqlookupd"))
 }
 
 func createChannelEffect(s scope) string {
 	if s.Lookupds == 0 {
-		return fmt.Sprintf("Creates topic and channel on %s. The channel gets every message published from then on.", many(len(s.Nodes), "node"))
+		return fmt.Sprintf("Creates topic and channel on %s. The channel gets every message published from then on.", chart.Several(len(s.Nodes), "node"))
 	}
 	if len(s.Nodes) == 0 {
-		return fmt.Sprintf("Registers topic and channel with %s. No node has the topic yet: one that creates it has the channel from the first message on.", many(s.Lookupds, "nsqlookupd"))
+		return fmt.Sprintf("Registers topic and channel with %s. No node has the topic yet: one that creates it has the channel from the first message on.", chart.Several(s.Lookupds, "nsqlookupd"))
 	}
 	return fmt.Sprintf("Registers topic and channel with %s and creates the channel on %s that has the topic. It gets every message published from then on.",
-		many(s.Lookupds, "nsqlookupd"), many(len(s.Nodes), "node"))
+		chart.Several(s.Lookupds, "nsqlookupd"), chart.Several(len(s.Nodes), "node"))
 }
 
 func pauseTopicEffect(s scope) string {
 	return fmt.Sprintf("Messages that are published wait in the topic, and its %s get no new ones until it is unpaused. %s there now.",
-		many(s.Channels, "channel"), wait(s.Waiting))
+		chart.Several(s.Channels, "channel"), wait(s.Waiting))
 }
 
 func unpauseTopicEffect(s scope) string {
-	return fmt.Sprintf("%s in the topic and go to its %s.", wait(s.Waiting), many(s.Channels, "channel"))
+	return fmt.Sprintf("%s in the topic and go to its %s.", wait(s.Waiting), chart.Several(s.Channels, "channel"))
 }
 
 func emptyTopicEffect(s scope) string {
 	return fmt.Sprintf("Deletes %s waiting in the topic itself. What its %s hold already stays there.",
-		many(s.Waiting, "message"), many(s.Channels, "channel"))
+		chart.Several(s.Waiting, "message"), chart.Several(s.Channels, "channel"))
 }
 
 func deleteTopicEffect(s scope) string {
 	return fmt.Sprintf("Deletes the topic, its %s and %s, and disconnects %s. A producer that goes on publishing creates the topic again.",
-		many(s.Channels, "channel"), s.breakdown(), many(s.Consumers, "consumer"))
+		chart.Several(s.Channels, "channel"), s.breakdown(), chart.Several(s.Consumers, "consumer"))
 }
 
 func pauseChannelEffect(s scope) string {
 	return fmt.Sprintf("%s no more messages until it is unpaused; the channel goes on collecting them. %s now, and %s in flight can still be finished.",
-		subject(s.Consumers, "consumer", "gets", "get"), wait(s.Waiting), many(s.InFlight, "message"))
+		subject(s.Consumers, "consumer", "gets", "get"), wait(s.Waiting), chart.Several(s.InFlight, "message"))
 }
 
 func unpauseChannelEffect(s scope) string {
@@ -192,17 +184,17 @@ func emptyChannelEffect(s scope) string {
 
 func deleteChannelEffect(s scope) string {
 	return fmt.Sprintf("Deletes the channel with %s, and disconnects %s. A consumer that subscribes again creates it again, empty.",
-		s.breakdown(), many(s.Consumers, "consumer"))
+		s.breakdown(), chart.Several(s.Consumers, "consumer"))
 }
 
 func tombstoneEffect(s scope) string {
 	return fmt.Sprintf("Has %s hide this node from consumers of the topic for a while (their --tombstone-lifetime), and deletes the topic there with %s. Other nodes keep theirs. Stop publishing to this node first, or it has the topic again.",
-		many(s.Lookupds, "nsqlookupd"), s.breakdown())
+		chart.Several(s.Lookupds, "nsqlookupd"), s.breakdown())
 }
 
 // breakdown is how many messages of which sort there are.
 func (h held) breakdown() string {
-	text := many(h.messages(), "message")
+	text := chart.Several(h.messages(), "message")
 	if h.InFlight == 0 && h.Deferred == 0 {
 		return text
 	}
@@ -215,7 +207,7 @@ func subject[N int | int64](n N, noun, one, more string) string {
 	if n == 1 {
 		return "1 " + noun + " " + one
 	}
-	return many(n, noun) + " " + more
+	return chart.Several(n, noun) + " " + more
 }
 
 // curl is the command that does the same through this program's API at base,

@@ -83,7 +83,7 @@ func TestEffectsTellNumbers(t *testing.T) {
 		tombstoneTopic: "Has 2 nsqlookupds hide this node",
 	} {
 		k, _ := kindOf(name)
-		s, known := v.scopeOf(k, action{Name: name, Topic: "t", Channel: map[bool]string{true: "c"}[k.Of == ofChannel], Node: map[bool]string{true: "a:1"}[k.Of == ofNode]})
+		s, known := scopeOf(v, k, action{Name: name, Topic: "t", Channel: map[bool]string{true: "c"}[k.Of == ofChannel], Node: map[bool]string{true: "a:1"}[k.Of == ofNode]})
 		if got := k.effect(s); !known || !strings.Contains(got, want) || len(s.Nodes) != 1 {
 			t.Errorf("%s on %d nodes, %v: %s\nwant %s", name, len(s.Nodes), known, got, want)
 		}

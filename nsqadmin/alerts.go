@@ -78,7 +78,7 @@ func together(these []attention) alert {
 		case "requeued":
 			one.Text += fmt.Sprintf(", together %s times", chart.Count(one.Messages))
 		default:
-			one.Text += fmt.Sprintf(", with %s waiting", many(one.Messages, "message"))
+			one.Text += fmt.Sprintf(", with %s waiting", chart.Several(one.Messages, "message"))
 		}
 	}
 	one.Text += "."

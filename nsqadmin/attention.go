@@ -96,13 +96,13 @@ func attendTopic(t *topicRow) []attention {
 	case t.Paused > 0:
 		return []attention{{
 			Kind: "paused", Severity: severityWarning, Path: []string{"topics", t.Name}, Messages: t.Depth,
-			Text: fmt.Sprintf("Topic %s is paused with %s waiting.", t.Name, many(t.Depth, "message")),
+			Text: fmt.Sprintf("Topic %s is paused with %s waiting.", t.Name, chart.Several(t.Depth, "message")),
 		}}
 	case len(t.Channels) == 0:
 		return []attention{{
 			Kind: "no-channels", Severity: severityWarning, Path: []string{"topics", t.Name}, Messages: t.Depth,
 			Advice: "The first channel gets all of them: a consumer creates it when it subscribes.",
-			Text:   fmt.Sprintf("Topic %s has no channel, and %s waiting.", t.Name, many(t.Depth, "message")),
+			Text:   fmt.Sprintf("Topic %s has no channel, and %s waiting.", t.Name, chart.Several(t.Depth, "message")),
 		}}
 	}
 	return nil
@@ -119,18 +119,18 @@ func attendChannel(v *view, c *channelRow) []attention {
 	}
 	switch u := c.Unserved; {
 	case c.Paused > 0 && c.Depth > 0:
-		return found("paused", severityWarning, c.Depth, "", "is paused with %s waiting", many(c.Depth, "message"))
+		return found("paused", severityWarning, c.Depth, "", "is paused with %s waiting", chart.Several(c.Depth, "message"))
 	case u.Nodes == 0 || !u.Since.IsZero() && v.At.Sub(u.Since) < unservedGrace: // consumers come and go
 	case c.Consumers == 0:
 		return found("no-consumers", severityProblem, c.Depth, "Start a consumer, or delete the channel if nobody needs it any more.",
-			"has no consumer%s, and %s waiting", sinceText(u.Since), many(c.Depth, "message"))
+			"has no consumer%s, and %s waiting", sinceText(u.Since), chart.Several(c.Depth, "message"))
 	default:
 		more := ""
 		if u.Nodes > 1 {
 			more = fmt.Sprintf(" and %d more nsqds", u.Nodes-1)
 		}
 		return found("no-consumers-there", severityProblem, u.Depth, "See whether consumers can reach that nsqd at its broadcast address, and ask all nsqlookupds.",
-			"has no consumer on nsqd %s%s%s, and %s waiting there", u.Example, more, sinceText(u.Since), many(u.Depth, "message"))
+			"has no consumer on nsqd %s%s%s, and %s waiting there", u.Example, more, sinceText(u.Since), chart.Several(u.Depth, "message"))
 	}
 	key := history.Key{Topic: c.Topic, Channel: c.Name}
 	var list []attention
@@ -159,7 +159,7 @@ func sinceText(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return " since " + clock(t)
+	return " since " + chart.Clock(t)
 }
 
 func orNone(n float64) string {

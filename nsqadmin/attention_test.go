@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/internal/stats"
@@ -53,8 +54,6 @@ func (r *rulesTest) before(samples ...history.Sample) {
 }
 
 func (r *rulesTest) attention() []attention {
-	b := newViewBuilder(r.at, r.history)
-	b.addLookupd(&r.lookupd)
 	r.topic.Channels = []stats.Channel{r.channel}
 	if r.channel.Name == "" {
 		r.topic.Channels = nil
@@ -62,13 +61,13 @@ func (r *rulesTest) attention() []attention {
 	if r.node.node != nil {
 		r.node.node.stats.Topics = []stats.Topic{r.topic}
 	}
-	b.addNode(&r.known, &r.node, r.missing)
+	nodes := []nodeState{r.node.nodeState(&r.known, r.missing)}
 	if r.elsewhere.Name != "" {
 		other, d := r.known, daemon{address: "m:4151", answered: r.at, node: &nodeAnswer{stats: nodeStats(r.elsewhereSince.Unix())}}
 		d.node.stats.Topics = []stats.Topic{topicStats("t", 0, r.elsewhere)}
-		b.addNode(&other, &d, false)
+		nodes = append(nodes, d.nodeState(&other, false))
 	}
-	v := b.view()
+	v := newView(r.at, r.history, nodes, []lookupdState{r.lookupd.lookupdState()})
 	for i := range v.rows {
 		for j := range v.rows[i].Channels {
 			v.rows[i].Channels[j].Unserved.Since = r.unserved
@@ -99,7 +98,7 @@ func TestAttention(t *testing.T) {
 			"no-consumers problem /topics/t/c: Channel c of topic t has no consumer, and 1,234 messages waiting."},
 		"no consumer since a while ago": {func(r *rulesTest) {
 			r.channel.ClientCount, r.channel.Depth, r.unserved = 0, 1234, r.at.Add(-30*time.Second)
-		}, "no-consumers problem /topics/t/c: Channel c of topic t has no consumer since " + clock(newRulesTest().at.Add(-30*time.Second)) + ", and 1,234 messages waiting."},
+		}, "no-consumers problem /topics/t/c: Channel c of topic t has no consumer since " + chart.Clock(newRulesTest().at.Add(-30*time.Second)) + ", and 1,234 messages waiting."},
 		"no consumer since a moment ago": {func(r *rulesTest) {
 			r.channel.ClientCount, r.channel.Depth, r.unserved = 0, 1234, r.at.Add(-29*time.Second)
 		}, ""},
@@ -167,15 +166,15 @@ func TestAttention(t *testing.T) {
 			r.missing, r.node.err, r.node.answered = true, errNoAnswer, r.at.Add(-time.Minute)
 			r.known.seen = r.at.Add(-2 * time.Minute)
 		}, "node-missing problem /nodes/n:4151: nsqd n:4151 is gone: it was registered until " +
-			clock(newRulesTest().at.Add(-2*time.Minute)) + " and has not answered for 1 min: connection refused."},
+			chart.Clock(newRulesTest().at.Add(-2*time.Minute)) + " and has not answered for 1 min: connection refused."},
 		"missing node with another on its host since": {func(r *rulesTest) {
 			r.missing, r.node.err, r.node.answered = true, errNoAnswer, r.at.Add(-time.Minute)
 			r.known.seen = r.at.Add(-time.Minute)
 			r.elsewhere = channelStats("c", 0, 0, 0, 0, 0)
 			r.elsewhereSince = r.at.Add(-50 * time.Second)
-		}, "node-moved warning /nodes/n:4151: nsqd n:4151 is gone since " + clock(newRulesTest().at.Add(-time.Minute)) + "; nsqd m:4151 has started on its host since."},
+		}, "node-moved warning /nodes/n:4151: nsqd n:4151 is gone since " + chart.Clock(newRulesTest().at.Add(-time.Minute)) + "; nsqd m:4151 has started on its host since."},
 		"missing node that answers": {func(r *rulesTest) { r.missing = true },
-			"node-missing problem /nodes/n:4151: nsqd n:4151 answers, but is registered with no nsqlookupd any more since " + clock(newRulesTest().at) + "."},
+			"node-missing problem /nodes/n:4151: nsqd n:4151 answers, but is registered with no nsqlookupd any more since " + chart.Clock(newRulesTest().at) + "."},
 
 		"not registered": {func(r *rulesTest) { r.known.node.RemoteAddresses = []string{"l:41/1:1"} },
 			"not-registered warning /nodes/n:4151: nsqd n:4151 is not registered with nsqlookupd l:4161."},

@@ -32,24 +32,6 @@ func BenchmarkRound(b *testing.B) {
 	}
 }
 
-// What it costs to make a view and to note it in the history, without asking
-// anybody: the poller has stopped.
-func BenchmarkPublish(b *testing.B) {
-	for _, size := range largeFleets {
-		b.Run(fmt.Sprint("on=", size.on), func(b *testing.B) {
-			f := startFleet(b, size)
-			a := f.admin()
-			a.stop()
-			<-a.poller.stopped
-			b.ReportAllocs()
-			for b.Loop() {
-				v := a.poller.publish(time.Now())
-				a.poller.history.Add(v.At, v.samples())
-			}
-		})
-	}
-}
-
 func processorTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

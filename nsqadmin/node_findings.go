@@ -74,15 +74,15 @@ func (v *view) answerFindings(n *nodeState) []finding {
 	switch {
 	case n.Missing && n.Err == nil:
 		return []finding{{"node-missing", severityProblem, "missing",
-			"answers, but is registered with no nsqlookupd any more since " + clock(n.Registered),
+			"answers, but is registered with no nsqlookupd any more since " + chart.Clock(n.Registered),
 			"Consumers do not find it. See whether it reaches the nsqlookupds."}}
 	case n.Missing && v.successor(n) != "":
 		return []finding{{"node-moved", severityWarning, "missing",
-			fmt.Sprintf("is gone since %s; nsqd %s has started on its host since", clock(n.Registered), v.successor(n)),
+			fmt.Sprintf("is gone since %s; nsqd %s has started on its host since", chart.Clock(n.Registered), v.successor(n)),
 			"If that is the same one at another address, nothing is missing."}}
 	case n.Missing:
 		return []finding{{"node-missing", severityProblem, "missing",
-			fmt.Sprintf("is gone: it was registered until %s and %s", clock(n.Registered), silence(n.Answered, v.At, n.Err)),
+			fmt.Sprintf("is gone: it was registered until %s and %s", chart.Clock(n.Registered), silence(n.Answered, v.At, n.Err)),
 			"If it was taken away on purpose, it is forgotten within the hour."}}
 	case n.Err != nil && n.Answered.IsZero() && len(n.RemoteAddresses) > 0 && isUnreachable(n.Err):
 		return []finding{{"node-unreachable", severityProblem, "no answer",
@@ -148,12 +148,12 @@ func statsFindings(s *stats.Stats) (list []finding) {
 	if d := s.Damage; d != nil {
 		list = append(list, finding{"damage", severityWarning, "damaged",
 			fmt.Sprintf("found damage on its disk: %s bytes in %s, %s lost as far as is known",
-				chart.Count(d.Bytes), many(d.Ranges, "place"), many(d.Records, "message")),
+				chart.Count(d.Bytes), chart.Several(d.Ranges, "place"), chart.Several(d.Records, "message")),
 			"Its log tells which files these are."})
 	}
 	if s.Panics > 0 {
 		list = append(list, finding{"panics", severityWarning, "faults",
-			fmt.Sprintf("ended %s after a panic", many(int64(s.Panics), "connection")),
+			fmt.Sprintf("ended %s after a panic", chart.Several(int64(s.Panics), "connection")),
 			"That is a fault of nsqd: its log has the stack."})
 	}
 	return list

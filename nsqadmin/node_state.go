@@ -74,23 +74,7 @@ func (n *nodeState) mayHave(topic, channel string) bool {
 func silence(answered, now time.Time, err error) string {
 	text := "has not answered so far"
 	if !answered.IsZero() {
-		text = "has not answered for " + ago(answered, now)
+		text = "has not answered for " + chart.Ago(answered, now)
 	}
 	return text + ": " + cluster.Reason(err)
-}
-
-// ago tells how long before now t was, in whole seconds.
-func ago(t, now time.Time) string {
-	if t.IsZero() {
-		return "never"
-	}
-	return chart.Duration(max(0, now.Sub(t).Round(time.Second)))
-}
-
-// clock returns the time of day in the zone of this machine, "" for none.
-func clock(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("15:04:05 MST")
 }

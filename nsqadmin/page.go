@@ -180,7 +180,7 @@ func (s *httpServer) frame(r *http.Request, status int, p page) frame {
 		Daemons: len(v.Nodes) + len(v.Lookupds),
 	}
 	if !p.Names {
-		f.Silent = v.silent()
+		f.Silent = silentDaemons(v)
 	}
 	for _, n := range navigation {
 		u := s.url()

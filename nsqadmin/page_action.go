@@ -122,7 +122,7 @@ func nameProblem(of, name string) string {
 
 // scopeOf returns what an action would be done to. It reports whether that is
 // there at all.
-func (v *view) scopeOf(k actionKind, a action) (s scope, known bool) {
+func scopeOf(v *view, k actionKind, a action) (s scope, known bool) {
 	s = scope{action: a, Lookupds: len(v.Lookupds)}
 	known = k.new
 	channels := map[string]bool{}
@@ -231,7 +231,7 @@ func (s *httpServer) action(w http.ResponseWriter, r *http.Request, values url.V
 // scope returns what an action concerns, and tells if that is not known.
 func (s *httpServer) scope(ctx context.Context, k actionKind, a action) (found scope, problem string) {
 	v, known := s.viewWith(ctx, func(v *view) (known bool) {
-		found, known = v.scopeOf(k, a)
+		found, known = scopeOf(v, k, a)
 		return known
 	})
 	_, nodeKnown := v.Node(a.Node)

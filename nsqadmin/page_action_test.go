@@ -51,11 +51,10 @@ func TestEveryActionIsDone(t *testing.T) {
 		if n.Stats == nil {
 			return -1, "", ""
 		}
-		at, ok := findTopic(n.Stats.Topics, "orders")
-		if !ok {
+		topic := n.topic("orders")
+		if topic == nil {
 			return -1, "none", ""
 		}
-		topic := n.Stats.Topics[at]
 		if topic.Paused {
 			paused = "topic"
 		}

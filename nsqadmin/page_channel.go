@@ -111,8 +111,8 @@ func (s *httpServer) channelPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	query := r.URL.Query()
-	nodes := v.channelNodes(&ch)
-	data.Nodes = table.New(query, "node-", columnsOf(&ch, nodes), nodes, func(n *channelNode, text string) bool { return n.Node.matches(text) })
+	nodes := channelNodes(v, &ch)
+	data.Nodes = table.New(query, "node-", columnsOf(&ch, nodes), nodes, func(n *channelNode, text string) bool { return nodeMatches(n.Node, text) })
 	var consumers []consumerItem
 	consumers, data.Silent = s.consumersOf(r.Context(), v, topic, name)
 	data.Consumers = table.New(query, "", consumerColumns, consumers, consumerItem.matches)

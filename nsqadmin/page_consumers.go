@@ -18,7 +18,7 @@ func (s *httpServer) consumersOf(ctx context.Context, v *view, topic, channel st
 	defer cancel()
 	var ask []string
 	nodes := make(map[string]*nodeState)
-	silent = v.silentNodes(func(n *nodeState) bool { return n.mayHave(topic, channel) })
+	silent = silentNodes(v, func(n *nodeState) bool { return n.mayHave(topic, channel) })
 	for i := range v.Nodes {
 		if n := &v.Nodes[i]; n.Err == nil && n.channel(topic, channel) != nil {
 			ask = append(ask, n.Address)
@@ -33,7 +33,7 @@ func (s *httpServer) consumersOf(ctx context.Context, v *view, topic, channel st
 	for _, a := range answers {
 		n := nodes[a.Address]
 		if a.Err != nil {
-			silent = append(silent, n.silent(noAnswer(a.Err)))
+			silent = append(silent, silentNode(n, noAnswer(a.Err)))
 			continue
 		}
 		said = append(said, cluster.NodeStats{Address: a.Address, Hostname: n.Hostname, Zone: n.Zone, Region: n.Region, At: now, Stats: a.Value})

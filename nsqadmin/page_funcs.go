@@ -21,7 +21,7 @@ func pageFuncs(basePath string, static func(name string) string) template.FuncMa
 		"duration": chart.Duration, // 1.2 ms
 		"nanos":    func(n any) string { return chart.Duration(time.Duration(float(n))) },
 		"since":    since,                                                            // 3 min: how long ago that was
-		"clock":    clock,                                                            // 15:04:05
+		"clock":    chart.Clock,                                                      // 15:04:05
 		"instant":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) }, // for <time datetime>
 		"url":      func(parts ...any) (string, error) { return link(basePath, parts) },
 		"query":    query,
@@ -68,7 +68,7 @@ func rateText(perSecond float64) string {
 }
 
 // since tells how long ago t was.
-func since(t time.Time) string { return ago(t, time.Now()) }
+func since(t time.Time) string { return chart.Ago(t, time.Now()) }
 
 // A queryString is the part of a URL behind the question mark.
 type queryString string

@@ -85,7 +85,7 @@ func (s *httpServer) showLookup(w http.ResponseWriter, r *http.Request, status i
 	if _, ok := s.admin(r); ok {
 		columns = append(slices.Clip(columns), table.Column[orphan]{Key: "action", Name: "Action", Numeric: true, Title: "What can be done with it"})
 	}
-	data.Orphans = table.New(r.URL.Query(), "", columns, v.orphans(), func(o orphan, text string) bool {
+	data.Orphans = table.New(r.URL.Query(), "", columns, orphans(v), func(o orphan, text string) bool {
 		return table.Contains(text, o.name())
 	})
 	s.page(w, r, status, "lookup", page{Title: "Lookup", Nav: "lookup", Data: data})
@@ -94,9 +94,9 @@ func (s *httpServer) showLookup(w http.ResponseWriter, r *http.Request, status i
 // orphans returns the topics without producers, and the channels of others that
 // none of their producers has, by name. As long as a node does not answer, the
 // channels of its topics may be there.
-func (v *view) orphans() []orphan {
+func orphans(v *view) []orphan {
 	byName := map[string]*orphan{}
-	here := v.present()
+	here := present(v)
 	for _, l := range v.Lookupds {
 		for topic, channels := range l.Topics {
 			found, produced := here[topic]
@@ -141,7 +141,7 @@ func orphanOf(byName map[string]*orphan, topic, channel, lookupd string) *orphan
 
 // present returns the channels of every topic that a node has; nil where one of
 // its nodes does not answer, so that nobody knows them all.
-func (v *view) present() map[string]map[string]bool {
+func present(v *view) map[string]map[string]bool {
 	topics := map[string]map[string]bool{}
 	silent := map[string]bool{}
 	for i := range v.Nodes {

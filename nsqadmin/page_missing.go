@@ -43,7 +43,7 @@ func (s *httpServer) topicMissing(w http.ResponseWriter, r *http.Request, v *vie
 	}
 	slices.Sort(data.Channels)
 	data.Channels = slices.Compact(data.Channels)
-	data.Silent = v.silentNodes(func(n *nodeState) bool { return n.has(topic) })
+	data.Silent = silentNodes(v, func(n *nodeState) bool { return n.has(topic) })
 	if len(data.Lookupds) > 0 || len(data.Silent) > 0 {
 		data.Commands = s.commands(r, action{Topic: topic}, "delete_topic")
 	} else {
@@ -77,13 +77,13 @@ func (s *httpServer) channelMissing(w http.ResponseWriter, r *http.Request, v *v
 			data.Lookupds = append(data.Lookupds, l.Address)
 		}
 	}
-	data.Silent = v.silentNodes(func(n *nodeState) bool { return n.mayHave(topic, channel) })
+	data.Silent = silentNodes(v, func(n *nodeState) bool { return n.mayHave(topic, channel) })
 	a := action{Topic: topic, Channel: channel}
 	if len(data.Lookupds) > 0 || len(data.Silent) > 0 {
 		data.Commands = s.commands(r, a, "delete_channel")
 	} else {
 		status = http.StatusNotFound
-		data.Similar = similar(channel, t.channelNames())
+		data.Similar = similar(channel, channelNames(&t))
 		if data.Valid {
 			data.Commands = s.commands(r, a, "create_channel")
 		}
@@ -94,7 +94,7 @@ func (s *httpServer) channelMissing(w http.ResponseWriter, r *http.Request, v *v
 	})
 }
 
-func (t *topicRow) channelNames() (names []string) {
+func channelNames(t *topicRow) (names []string) {
 	for i := range t.Channels {
 		names = append(names, t.Channels[i].Name)
 	}

@@ -103,7 +103,7 @@ func (s *httpServer) nodePage(w http.ResponseWriter, r *http.Request) {
 	}
 	n, _ := v.Node(address)
 	own := *n // it becomes what the node says now; the view is everybody's
-	data := nodePage{nodeRow: v.nodeRow(&own)}
+	data := nodePage{nodeRow: newNodeRow(v, &own)}
 	data.ask(r.Context(), s)
 	_, admin := s.admin(r)
 	data.fill(r.URL.Query(), admin)

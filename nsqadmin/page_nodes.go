@@ -113,7 +113,7 @@ func (s *httpServer) nodesPage(w http.ResponseWriter, r *http.Request) {
 	data := nodesPage{Lookupds: len(v.Lookupds), Totals: v.Totals, Topics: len(v.Topics)}
 	rows := make([]nodeRow, 0, len(v.Nodes))
 	for i := range v.Nodes {
-		row := v.nodeRow(&v.Nodes[i])
+		row := newNodeRow(v, &v.Nodes[i])
 		rows = append(rows, row)
 		if row.Silent() {
 			data.Silent++
@@ -129,9 +129,9 @@ func (s *httpServer) nodesPage(w http.ResponseWriter, r *http.Request) {
 	s.page(w, r, http.StatusOK, "nodes", page{Title: "Nodes", Nav: "nodes", Data: data})
 }
 
-// nodeRow returns what the page of all nodes shows of one.
-func (v *view) nodeRow(n *nodeState) nodeRow {
-	row := nodeRow{nodeState: n, Findings: v.nodeFindings(n), Registrations: v.registrations(n), Counted: n.counts(v.At)}
+// newNodeRow returns what the page of all nodes shows of one.
+func newNodeRow(v *view, n *nodeState) nodeRow {
+	row := nodeRow{nodeState: n, Findings: nodeFindings(v, n), Registrations: v.registrations(n), Counted: n.counts(v.At)}
 	row.Publish, row.Finish = v.Rates(history.Key{Node: n.Address})
 	row.rank = rankOf(row.Findings)
 	for _, reg := range row.Registrations {
@@ -147,7 +147,7 @@ func (v *view) nodeRow(n *nodeState) nodeRow {
 
 // nodeFindings are all findings about a node, also those that are nothing to
 // attend to at once, or are said of the cluster as a whole.
-func (v *view) nodeFindings(n *nodeState) []finding {
+func nodeFindings(v *view, n *nodeState) []finding {
 	list := v.findings(n)
 	if n.Err == nil && n.Stats == nil {
 		list = append(list, finding{Severity: severityWarning, Word: "no answer yet", Text: "has been asked and has not answered yet"})

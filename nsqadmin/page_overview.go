@@ -33,7 +33,6 @@ type overviewPage struct {
 // A busyTopic is one of the topics with most traffic.
 type busyTopic struct {
 	topicRow
-	Waiting    int64 // in the topic and its channels
 	DepthSpark []float64
 	RateSpark  []float64
 }
@@ -57,7 +56,7 @@ func newOverview(v *view) overviewPage {
 			p.Answering++
 		}
 	}
-	for _, t := range v.rows {
+	for _, t := range v.TopicRows() {
 		p.Channels += len(t.Channels)
 	}
 	all := alerts(v.Attention())
@@ -72,23 +71,12 @@ func newOverview(v *view) overviewPage {
 // busiest returns the topics to which most is published, and of those with the
 // same rate the ones with most messages that wait.
 func busiest(v *view) []busyTopic {
-	rate := func(t topicRow) float64 {
-		if math.IsNaN(t.Publish) {
-			return -1
-		}
-		return t.Publish
-	}
-	rows := v.TopicRows()
-	slices.SortStableFunc(rows, func(a, b topicRow) int {
-		return cmp.Or(cmp.Compare(rate(b), rate(a)), cmp.Compare(b.waiting(), a.waiting()))
-	})
-	rows = rows[:min(len(rows), shownBusiest)]
+	rows := busiestOf(v.TopicRows())
 	topics := make([]busyTopic, len(rows))
 	for i, row := range rows {
 		k := history.Key{Topic: row.Name}
 		topics[i] = busyTopic{
 			topicRow:   row,
-			Waiting:    row.waiting(),
 			DepthSpark: v.Spark(k, history.Depth),
 			RateSpark:  v.Spark(k, history.Publish),
 		}
@@ -96,8 +84,18 @@ func busiest(v *view) []busyTopic {
 	return topics
 }
 
-// waiting returns how many messages wait in a topic and its channels.
-func (t topicRow) waiting() int64 { return t.Depth + t.In.Depth }
+func busiestOf(rows []topicRow) []topicRow {
+	rate := func(t topicRow) float64 {
+		if math.IsNaN(t.Publish) {
+			return -1
+		}
+		return t.Publish
+	}
+	slices.SortStableFunc(rows, func(a, b topicRow) int {
+		return cmp.Or(cmp.Compare(rate(b), rate(a)), cmp.Compare(b.Waiting(), a.Waiting()))
+	})
+	return rows[:min(len(rows), shownBusiest)]
+}
 
 // firstStepsOf returns what to do where there is nothing to see yet, nil where
 // there is.

@@ -49,22 +49,20 @@ func TestFirstSteps(t *testing.T) {
 }
 
 func TestBusiest(t *testing.T) {
-	v := view{At: time.Now(), history: history.NewStore(time.Now(), 0)}
-	v.rows = []topicRow{
+	rows := []topicRow{
 		{Name: "idle", Publish: 0},
 		{Name: "unknown", Publish: math.NaN()},
 		{Name: "deep", Publish: 0, Depth: 1, In: counts{Depth: 10}},
 		{Name: "busy", Publish: 2},
 	}
 	for range 2 * shownBusiest {
-		v.rows = append(v.rows, topicRow{Name: "busiest", Publish: 3})
+		rows = append(rows, topicRow{Name: "busiest", Publish: 3})
 	}
-	if got := busiest(&v); len(got) != shownBusiest || got[0].Name != "busiest" {
+	if got := busiestOf(slices.Clone(rows)); len(got) != shownBusiest || got[0].Name != "busiest" {
 		t.Errorf("%d topics, %q first", len(got), got[0].Name)
 	}
-	v.rows = v.rows[:4]
 	var names []string
-	for _, topic := range busiest(&v) {
+	for _, topic := range busiestOf(rows[:4]) {
 		names = append(names, topic.Name)
 	}
 	if want := []string{"busy", "deep", "idle", "unknown"}; !slices.Equal(names, want) {
@@ -88,7 +86,7 @@ func TestSilent(t *testing.T) {
 		},
 	}
 	var got []string
-	for _, d := range v.silent() {
+	for _, d := range silentDaemons(&v) {
 		got = append(got, d.Kind+" "+d.Name+" "+strings.Join(d.Path, "/")+": "+d.Text)
 	}
 	want := []string{
@@ -105,19 +103,13 @@ func TestSilent(t *testing.T) {
 // Whatever names nodes and topics have, a page is what we wrote.
 func TestOverviewEscapes(t *testing.T) {
 	const hostile = `"><script>alert(1)</script>`
-	v := &view{
-		At:       time.Now(),
-		history:  history.NewStore(time.Now(), 0),
-		Topics:   []string{hostile},
-		rows:     []topicRow{{Name: hostile, Paused: 1}},
-		Nodes:    []nodeState{{Node: cluster.Node{Hostname: hostile}, Address: hostile, Stats: &stats.Stats{}, Err: errors.New(hostile)}},
-		Lookupds: []lookupdState{{Address: hostile, Err: errors.New(hostile)}},
-		attention: func() []attention {
-			return []attention{{Severity: severityProblem, Text: hostile, Advice: hostile, Path: []string{hostile}}}
-		},
-	}
-	for _, shown := range []*view{v, {Nodes: v.Nodes, Lookupds: v.Lookupds, attention: v.attention}} {
-		f := frame{page: page{Title: hostile, Search: hostile, Data: newOverview(shown)}, User: hostile, Silent: shown.silent()}
+	now, empty := time.Now(), history.NewStore(time.Now(), 0)
+	node := nodeState{Node: cluster.Node{Hostname: hostile}, Address: hostile, Answered: now, Err: errors.New(hostile)}
+	lookupds := []lookupdState{{Address: hostile, Err: errors.New(hostile)}}
+	silent := newView(now, empty, []nodeState{node}, lookupds)
+	node.Stats = &stats.Stats{Topics: []stats.Topic{{Name: hostile, Depth: 1, Paused: true}}}
+	for _, shown := range []*view{silent, newView(now, empty, []nodeState{node}, lookupds)} {
+		f := frame{page: page{Title: hostile, Search: hostile, Data: newOverview(shown)}, User: hostile, Silent: silentDaemons(shown)}
 		p, err := parsePages(templateFiles, pageFuncs("", func(name string) string { return name }))
 		if err != nil {
 			t.Fatal(err)

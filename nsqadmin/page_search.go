@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/stats"
 )
@@ -46,14 +47,14 @@ func (s *search) view(v *view) {
 		t, ok := v.Topic(name)
 		h := hit{Kind: "topic", Name: name, Detail: "no node has it", Page: []string{"topics", name}}
 		if ok {
-			h.Detail = fmt.Sprintf("%s waiting, %s, on %s", many(t.Depth, "message"), many(len(t.Channels), "channel"), many(len(t.Nodes), "node"))
+			h.Detail = fmt.Sprintf("%s waiting, %s, on %s", chart.Several(t.Depth, "message"), chart.Several(len(t.Channels), "channel"), chart.Several(len(t.Nodes), "node"))
 		}
 		s.offer(h)
 		for _, ch := range t.Channels {
 			s.offer(hit{
 				Kind:   "channel",
 				Name:   name + "/" + ch.Channel,
-				Detail: fmt.Sprintf("%s waiting, %s", many(ch.Depth, "message"), many(ch.ClientCount, "consumer")),
+				Detail: fmt.Sprintf("%s waiting, %s", chart.Several(ch.Depth, "message"), chart.Several(ch.ClientCount, "consumer")),
 				Page:   []string{"topics", name, ch.Channel},
 			}, ch.Channel)
 		}
@@ -85,7 +86,7 @@ func (s *httpServer) searchClients(ctx context.Context, v *view, found *search) 
 		return s.n.client.Stats(ctx, address, cluster.StatsQuery{Clients: true})
 	}) {
 		if answer.Err != nil {
-			silent = append(silent, v.Nodes[i].silent(noAnswer(answer.Err)))
+			silent = append(silent, silentNode(&v.Nodes[i], noAnswer(answer.Err)))
 			continue
 		}
 		found.clients(answer.Address, answer.Value)

@@ -17,29 +17,29 @@ type silentDaemon struct {
 	Text string   // for how long, and why, to be read behind its name
 }
 
-// silent returns the daemons that did not answer when they were asked last.
-func (v *view) silent() []silentDaemon {
+// silentDaemons returns those that did not answer when they were asked last.
+func silentDaemons(v *view) []silentDaemon {
 	var list []silentDaemon
 	for _, l := range v.Lookupds {
 		if l.Err != nil {
 			list = append(list, silentDaemon{lookupdKind, l.Address, []string{"lookup"}, silence(l.Answered, v.At, l.Err)})
 		}
 	}
-	return append(list, v.silentNodes(func(*nodeState) bool { return true })...)
+	return append(list, silentNodes(v, func(*nodeState) bool { return true })...)
 }
 
 // silentNodes returns the nsqds of some that did not answer when they were asked
 // last.
-func (v *view) silentNodes(of func(*nodeState) bool) (list []silentDaemon) {
+func silentNodes(v *view, of func(*nodeState) bool) (list []silentDaemon) {
 	for i := range v.Nodes {
 		if n := &v.Nodes[i]; n.Err != nil && of(n) {
-			list = append(list, n.silent(silence(n.Answered, v.At, n.Err)))
+			list = append(list, silentNode(n, silence(n.Answered, v.At, n.Err)))
 		}
 	}
 	return list
 }
 
-func (n *nodeState) silent(text string) silentDaemon {
+func silentNode(n *nodeState, text string) silentDaemon {
 	return silentDaemon{nsqdKind, n.Name(), []string{"nodes", n.Address}, text}
 }
 

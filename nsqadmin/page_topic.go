@@ -13,7 +13,7 @@ import (
 // topicData is what topic.html shows.
 type topicData struct {
 	cluster.TopicStats
-	Sum      topicRow
+	Sum      topicItem
 	Charts   []chart.Chart
 	Graphs   []graph
 	Channels *table.Table[*channelItem]
@@ -191,7 +191,7 @@ func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 	row, _ := v.TopicRow(name)
 	data := topicData{
 		TopicStats: t,
-		Sum:        row,
+		Sum:        topicItem{topicRow: row},
 		Charts:     historyCharts(v.Series(history.Key{Topic: name})),
 		Graphs:     s.graphs(name, ""),
 		Actions:    actionsOn(ofTopic, t.Paused, allPaused(t.Nodes, func(n cluster.TopicStats) bool { return n.Paused })),
@@ -213,7 +213,7 @@ func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 	if _, admin := s.admin(r); admin {
 		nodes = append(nodes[:len(nodes):len(nodes)], tombstoneColumn)
 	}
-	data.Nodes = table.New(r.URL.Query(), "node-", nodes, v.topicNodes(&t), func(n *topicNode, text string) bool { return n.Node.matches(text) })
+	data.Nodes = table.New(r.URL.Query(), "node-", nodes, topicNodes(v, &t), func(n *topicNode, text string) bool { return nodeMatches(n.Node, text) })
 	s.page(w, r, http.StatusOK, "topic", page{
 		Title: name, Nav: "topics", Data: data,
 		Crumbs: []crumb{{"Topics", s.url("topics")}},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
 )
@@ -27,11 +28,8 @@ type topicItem struct {
 	Depths []float64 // for a sparkline
 }
 
-// MemoryDepth is how many of the messages in the topic itself are in memory.
-func (t topicRow) MemoryDepth() int64 { return t.Depth - t.BackendDepth }
-
 // State says what is unusual about a topic.
-func (t topicRow) State() []state {
+func (t topicItem) State() []state {
 	var list []state
 	if t.Nodes == 0 {
 		list = append(list, state{"off", "no nsqd has it"})
@@ -54,7 +52,7 @@ type state struct{ Kind, Text string }
 // pausedState says on how many of the nodes something is paused.
 func pausedState(paused, nodes int) state {
 	if paused < nodes {
-		return state{"warning", "paused on " + strconv.Itoa(paused) + " of " + many(nodes, "node")}
+		return state{"warning", "paused on " + strconv.Itoa(paused) + " of " + chart.Several(nodes, "node")}
 	}
 	return state{"off", "paused"}
 }

@@ -94,7 +94,7 @@ func newPoller(client *cluster.Client, log *slog.Logger, nsqds []string, lookupd
 	}
 	p.history = history.NewStore(p.start, 0)
 	p.watched.Store(int64(-watchFor))
-	p.view.Store(newViewBuilder(p.start, p.history).view())
+	p.view.Store(newView(p.start, p.history, nil, nil))
 	return p
 }
 

@@ -58,12 +58,13 @@ func nodeAt(address string) cluster.Node {
 
 // publish makes what is known now the view.
 func (p *poller) publish(now time.Time) *view {
-	b := newViewBuilder(now, p.history)
+	var lookupds []lookupdState
 	for _, address := range p.lookupds() {
 		if d := p.lookupNodes[address]; d != nil {
-			b.addLookupd(d)
+			lookupds = append(lookupds, d.lookupdState())
 		}
 	}
+	var nodes []nodeState
 	registered := p.registered()
 	for address, n := range p.known {
 		node, ok := registered[address]
@@ -71,13 +72,35 @@ func (p *poller) publish(now time.Time) *view {
 			n.node = node
 		}
 		if d := p.nodes[address]; d != nil {
-			b.addNode(n, d, !ok)
+			nodes = append(nodes, d.nodeState(n, !ok))
 		}
 	}
-	v := b.view()
+	v := newView(now, p.history, nodes, lookupds)
 	v.rememberUnserved(p.view.Load())
 	p.view.Store(v)
 	return v
+}
+
+func (d *daemon) lookupdState() lookupdState {
+	l := lookupdState{Address: d.address, Answered: d.answered, Took: d.took, Err: d.err}
+	if a := d.lookupd; a != nil {
+		l.Version, l.Nodes, l.Topics = a.version, len(a.producers), a.topics
+	}
+	return l
+}
+
+func (d *daemon) nodeState(known *knownNode, missing bool) nodeState {
+	n := nodeState{
+		Node: known.node, Address: d.address, Answered: d.answered, Took: d.took, Err: d.err,
+		Missing: missing, Registered: known.seen,
+	}
+	if a := d.node; a != nil {
+		n.Stats = a.stats
+		if d.err == nil {
+			n.rates = a.rates
+		}
+	}
+	return n
 }
 
 // registered returns the nsqds by where they are asked: as nsqlookupds know them,
@@ -138,42 +161,29 @@ type topicSum struct {
 	at       map[string]int // in channels
 }
 
-func newViewBuilder(at time.Time, h *history.Store) *viewBuilder {
-	return &viewBuilder{
-		v:      &view{At: at, Totals: counts{rates: unknownRates}, history: h},
+// newView returns the view of nodes and nsqlookupds at a time. It takes over both
+// lists; Totals of nodes are added up here.
+func newView(at time.Time, h *history.Store, nodes []nodeState, lookupds []lookupdState) *view {
+	b := &viewBuilder{
+		v:      &view{At: at, Totals: counts{rates: unknownRates}, history: h, Nodes: nodes, Lookupds: lookupds},
 		topics: make(map[string]*topicSum),
 	}
-}
-
-func (b *viewBuilder) addLookupd(d *daemon) {
-	l := lookupdState{Address: d.address, Answered: d.answered, Took: d.took, Err: d.err}
-	if a := d.lookupd; a != nil {
-		l.Version, l.Nodes, l.Topics = a.version, len(a.producers), a.topics
-	}
-	b.v.Lookupds = append(b.v.Lookupds, l)
-	for topic, channels := range l.Topics {
-		t := b.topic(topic)
-		for _, c := range channels {
-			t.channel(c, 0)
+	for i := range lookupds {
+		for topic, channels := range lookupds[i].Topics {
+			t := b.topic(topic)
+			for _, c := range channels {
+				t.channel(c, 0)
+			}
 		}
 	}
-}
-
-func (b *viewBuilder) addNode(known *knownNode, d *daemon, missing bool) {
-	n := nodeState{
-		Node: known.node, Address: d.address, Answered: d.answered, Took: d.took, Err: d.err,
-		Missing: missing, Registered: known.seen, Totals: counts{rates: unknownRates},
-	}
-	if a := d.node; a != nil {
-		n.Stats = a.stats
-		if d.err == nil {
-			n.rates = a.rates
+	for i := range nodes {
+		n := &nodes[i]
+		n.Totals = counts{rates: unknownRates}
+		if n.counts(at) {
+			b.add(n)
 		}
 	}
-	if n.counts(b.v.At) {
-		b.add(&n)
-	}
-	b.v.Nodes = append(b.v.Nodes, n)
+	return b.view()
 }
 
 // add adds the numbers of a node to the sums.

@@ -16,7 +16,7 @@ import (
 
 // health says what is wrong with a node, as far as that matters to a topic on
 // it.
-func (n *nodeState) health(v *view, topic string) (list []state) {
+func health(v *view, n *nodeState, topic string) (list []state) {
 	if n.Err != nil {
 		list = append(list, state{"problem", shortSilence(v, n)})
 	}
@@ -36,7 +36,7 @@ func shortSilence(v *view, n *nodeState) string {
 	if n.Answered.IsZero() {
 		return "never answered"
 	}
-	return "no answer for " + ago(n.Answered, v.At)
+	return "no answer for " + chart.Ago(n.Answered, v.At)
 }
 
 // good is the state of a node with which nothing is wrong.
@@ -52,7 +52,7 @@ type topicNode struct {
 }
 
 // topicNodes returns all nodes that have a topic, or are registered for it.
-func (v *view) topicNodes(t *cluster.TopicStats) []*topicNode {
+func topicNodes(v *view, t *cluster.TopicStats) []*topicNode {
 	on := make(map[string]*cluster.TopicStats, len(t.Nodes))
 	for i := range t.Nodes {
 		on[t.Nodes[i].Node] = &t.Nodes[i]
@@ -60,7 +60,7 @@ func (v *view) topicNodes(t *cluster.TopicStats) []*topicNode {
 	var list []*topicNode
 	for i := range v.Nodes {
 		n := &v.Nodes[i]
-		row := &topicNode{Node: n, Publish: math.NaN(), Health: n.health(v, t.Topic)}
+		row := &topicNode{Node: n, Publish: math.NaN(), Health: health(v, n, t.Topic)}
 		one := on[n.Address]
 		switch {
 		case one != nil:
@@ -93,7 +93,7 @@ type channelNode struct {
 }
 
 // channelNodes returns all nodes that have the topic of a channel.
-func (v *view) channelNodes(ch *cluster.ChannelStats) []*channelNode {
+func channelNodes(v *view, ch *cluster.ChannelStats) []*channelNode {
 	on := make(map[string]*cluster.ChannelStats, len(ch.Nodes))
 	for i := range ch.Nodes {
 		on[ch.Nodes[i].Node] = &ch.Nodes[i]
@@ -101,7 +101,7 @@ func (v *view) channelNodes(ch *cluster.ChannelStats) []*channelNode {
 	var list []*channelNode
 	for i := range v.Nodes {
 		n := &v.Nodes[i]
-		row := &channelNode{Node: n, Publish: math.NaN(), Finish: math.NaN(), Health: n.health(v, ch.Topic)}
+		row := &channelNode{Node: n, Publish: math.NaN(), Finish: math.NaN(), Health: health(v, n, ch.Topic)}
 		one := on[n.Address]
 		switch {
 		case one != nil:
@@ -187,7 +187,7 @@ func (c *channelNode) Latencies() []quantile { return quantiles(c.E2E) }
 // Shares tells where consumers of the node's messages were.
 func (c *channelNode) Shares() []share { return shares(&c.ChannelStats) }
 
-func (n *nodeState) matches(text string) bool {
+func nodeMatches(n *nodeState, text string) bool {
 	return table.Contains(text, n.Address, n.Hostname, n.Zone, n.Region)
 }
 

@@ -89,6 +89,12 @@ type topicRow struct {
 	Channels     []channelRow // by name
 }
 
+// MemoryDepth is how many of the messages in the topic itself are in memory.
+func (t topicRow) MemoryDepth() int64 { return t.Depth - t.BackendDepth }
+
+// Waiting is how many messages wait in the topic and its channels.
+func (t topicRow) Waiting() int64 { return t.Depth + t.In.Depth }
+
 // A channelRow is a channel, on all nodes together.
 type channelRow struct {
 	Topic, Name string

@@ -142,3 +142,27 @@ var spans = []struct {
 	size time.Duration
 	name string
 }{{24 * time.Hour, " d"}, {time.Hour, " h"}, {time.Minute, " min"}, {time.Second, " s"}}
+
+// Several returns a number with a noun: 1 channel, 1,234 channels.
+func Several[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return Count(int64(n)) + " " + noun + "s"
+}
+
+// Ago tells how long before now t was, in whole seconds.
+func Ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return Duration(max(0, now.Sub(t).Round(time.Second)))
+}
+
+// Clock returns the time of day in the zone of this machine, "" for none.
+func Clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("15:04:05 MST")
+}
