@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // What the pages say about actions before they are done: on which nodes, with
@@ -78,7 +79,7 @@ type scope struct {
 
 // A scopeNode is the part of a scope that is on one node.
 type scopeNode struct {
-	Node    nodeState
+	Node    watch.NodeState
 	Present bool // it has the topic or channel, as far as is known
 	held
 }

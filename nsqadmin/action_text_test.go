@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 func TestActionKindsAreAllThereAre(t *testing.T) {
@@ -65,9 +66,9 @@ func TestEffectsTellNumbers(t *testing.T) {
 		{Name: "c", Depth: 10, InFlight: 2, Deferred: 3, ClientCount: 1},
 		{Name: "d", Depth: 1, ClientCount: 2},
 	}}}}
-	v := &view{
-		Nodes:    []nodeState{{Address: "a:1", Stats: &all}, {Address: "b:1", Stats: &stats.Stats{}}},
-		Lookupds: []lookupdState{{Address: "l:1"}, {Address: "m:1"}},
+	v := &watch.View{
+		Nodes:    []watch.NodeState{{Address: "a:1", Stats: &all}, {Address: "b:1", Stats: &stats.Stats{}}},
+		Lookupds: []watch.LookupdState{{Address: "l:1"}, {Address: "m:1"}},
 	}
 	for name, want := range map[string]string{
 		createTopic:    "Registers the topic with 2 nsqlookupds. A node creates",

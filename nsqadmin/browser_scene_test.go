@@ -287,7 +287,7 @@ func (c *scene) seedHistory(n *NSQAdmin) {
 	now := time.Now()
 	begin := now.Add(-time.Hour)
 	store := history.NewStore(begin, 0)
-	n.poller.history = store
+	n.poller.History = store
 	for i := range history.Steps {
 		x := float64(i) / float64(history.Steps)
 		wave := func(base, swing, turns float64) float64 {

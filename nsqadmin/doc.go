@@ -4,9 +4,9 @@
 //
 // # How a page comes about
 //
-// The poller (poll.go) asks every nsqlookupd which nsqds and topics there are, and
+// The poller (package watch) asks every nsqlookupd which nsqds and topics there are, and
 // every nsqd for its statistics: every 2 s while somebody watches, every 10 s
-// otherwise. Of what they said it makes a view (view.go), which never changes, and
+// otherwise. Of what they said it makes a view, which never changes, and
 // adds it to the history (package history), from which charts and sparklines are
 // drawn (page_charts.go and package chart).
 //
@@ -22,6 +22,14 @@
 //
 // The JSON API (api_*.go) asks the daemons anew for each request, all at once:
 // scripts want what is true now.
+//
+// # Packages below this one
+//
+//	internal/watch      the poller, its views, and the rules of what needs attention
+//	internal/table      lists that a URL has sorted, filtered and cut into pages
+//	internal/settings   what nsqds say of their options
+//
+// They know nothing of HTTP handlers and templates, nor of one another.
 //
 // # How something is done
 //
@@ -55,8 +63,8 @@
 //	                                               requests; those that wait for daemons are cut
 //	                                               short after half a second
 //	notifier.loop                Main              Exit, after what it is sending
-//	poller.run                   Main              Exit
-//	  its workers, one a daemon  poller.run        their daemon is forgotten, or poller.run ends
+//	Poller.Run                   Main              Exit
+//	  its workers, one a daemon  Poller.Run        their daemon is forgotten, or Poller.Run ends
 //	NSQAdmin.checkNames          Main              all names are looked up, or Exit
 //	those that ask a daemon      a request         it answered, or the request's deadline; the request
 //	                                               waits for them

@@ -17,6 +17,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // A fleet is many fake nsqds and nsqlookupds: they say what a cluster of that
@@ -180,7 +181,7 @@ func (f *fleet) admin() *testAdmin {
 	a := start(f.tb, opts)
 	nsqtest.EventuallyWithin(f.tb, time.Minute, "all nodes are seen", func() bool {
 		v := a.poller.View()
-		return len(v.Nodes) == len(f.nodes) && !slices.ContainsFunc(v.Nodes, func(n nodeState) bool { return n.Stats == nil })
+		return len(v.Nodes) == len(f.nodes) && !slices.ContainsFunc(v.Nodes, func(n watch.NodeState) bool { return n.Stats == nil })
 	})
 	return a
 }
@@ -239,7 +240,7 @@ func TestPagesOfALargeCluster(t *testing.T) {
 	look("a fifth fails")
 	v := a.poller.View()
 	for i := range v.Nodes {
-		if n := &v.Nodes[i]; n.Err == nil && v.At.Sub(n.Answered) > 4*watchedPace && !nsqtest.RaceEnabled {
+		if n := &v.Nodes[i]; n.Err == nil && v.At.Sub(n.Answered) > 4*watch.WatchedPace && !nsqtest.RaceEnabled {
 			t.Errorf("node %s, which is well, was last heard %v ago", n.Address, v.At.Sub(n.Answered))
 		}
 	}

@@ -80,7 +80,7 @@ func (s *httpServer) setLookupds(body []byte) error {
 	if err := s.n.lookupds.set(list); err != nil {
 		return errInvalidValue
 	}
-	s.n.poller.stir()
+	s.n.poller.Stir()
 	s.log.Info(fmt.Sprintf("CONFIG: nsqlookupd_http_addresses is now %q", s.n.lookupds.all()))
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/lifecycle"
 	"github.com/seed893f581e/nsq/internal/version"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // NSQAdmin is a console: what it asks the daemons of a cluster by, and the
@@ -27,7 +28,7 @@ type NSQAdmin struct {
 	notifier *notifier // is told of actions
 	graphite *graphite
 	others   *http.Transport // to these two
-	poller   *poller         // asks for what the pages show
+	poller   *watch.Poller   // asks for what the pages show
 
 	http   httpServer
 	panics atomic.Uint64
@@ -71,7 +72,7 @@ func New(opts *Options) (*NSQAdmin, error) {
 		n.stop()
 		return nil, errors.Join(err, listener.Close())
 	}
-	n.poller = newPoller(n.client, n.log, own.NSQDHTTPAddresses, n.lookupds.all)
+	n.poller = watch.NewPoller(n.client, n.log, own.NSQDHTTPAddresses, n.lookupds.all)
 	n.http.init(n, listener)
 	return n, nil
 }
@@ -84,7 +85,7 @@ func (n *NSQAdmin) Main() error {
 		run("notifications", func() error { return n.notifier.loop(n.ctx) })
 		run("names", n.checkNames)
 		run("polls", func() error {
-			n.poller.run(n.ctx)
+			n.poller.Run(n.ctx)
 			return nil
 		})
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/wire"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // actionPage is /action: what an action will do, and then what it has done.
@@ -122,12 +123,12 @@ func nameProblem(of, name string) string {
 
 // scopeOf returns what an action would be done to. It reports whether that is
 // there at all.
-func scopeOf(v *view, k actionKind, a action) (s scope, known bool) {
+func scopeOf(v *watch.View, k actionKind, a action) (s scope, known bool) {
 	s = scope{action: a, Lookupds: len(v.Lookupds)}
 	known = k.new
 	channels := map[string]bool{}
 	for _, n := range v.Nodes {
-		if k.Of == ofNode && n.Address != a.Node || k.Of != ofNode && !n.has(a.Topic) && !(k.new && len(v.Lookupds) == 0) {
+		if k.Of == ofNode && n.Address != a.Node || k.Of != ofNode && !n.Has(a.Topic) && !(k.new && len(v.Lookupds) == 0) {
 			continue
 		}
 		one := scopeNode{Node: n}
@@ -141,7 +142,7 @@ func scopeOf(v *view, k actionKind, a action) (s scope, known bool) {
 				channels[name] = true
 			}
 		}
-		known = known || one.Present || k.Of != ofChannel && n.has(a.Topic)
+		known = known || one.Present || k.Of != ofChannel && n.Has(a.Topic)
 		s.held.add(one.held)
 		s.Nodes = append(s.Nodes, one)
 	}
@@ -230,7 +231,7 @@ func (s *httpServer) action(w http.ResponseWriter, r *http.Request, values url.V
 
 // scope returns what an action concerns, and tells if that is not known.
 func (s *httpServer) scope(ctx context.Context, k actionKind, a action) (found scope, problem string) {
-	v, known := s.viewWith(ctx, func(v *view) (known bool) {
+	v, known := s.viewWith(ctx, func(v *watch.View) (known bool) {
 		found, known = scopeOf(v, k, a)
 		return known
 	})

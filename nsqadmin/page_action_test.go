@@ -51,7 +51,7 @@ func TestEveryActionIsDone(t *testing.T) {
 		if n.Stats == nil {
 			return -1, "", ""
 		}
-		topic := n.topic("orders")
+		topic := n.Topic("orders")
 		if topic == nil {
 			return -1, "none", ""
 		}

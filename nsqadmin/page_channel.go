@@ -8,6 +8,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // channelData is what channel.html shows.
@@ -91,7 +92,7 @@ func columnsOf(ch *cluster.ChannelStats, nodes []*channelNode) []table.Column[*c
 // channelPage shows one channel.
 func (s *httpServer) channelPage(w http.ResponseWriter, r *http.Request) {
 	topic, name := pathVariable(r, "topic"), pathVariable(r, "channel")
-	v, ok := s.viewWith(r.Context(), func(v *view) bool { row, _ := v.ChannelRow(topic, name); return row.Nodes > 0 })
+	v, ok := s.viewWith(r.Context(), func(v *watch.View) bool { row, _ := v.ChannelRow(topic, name); return row.Nodes > 0 })
 	if !ok {
 		s.channelMissing(w, r, v, topic, name)
 		return

@@ -9,18 +9,19 @@ import (
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // consumersOf asks the nodes that have a channel for its consumers, all at once.
 // One that did not answer the poller either is not waited for.
-func (s *httpServer) consumersOf(ctx context.Context, v *view, topic, channel string) (consumers []consumerItem, silent []silentDaemon) {
+func (s *httpServer) consumersOf(ctx context.Context, v *watch.View, topic, channel string) (consumers []consumerItem, silent []silentDaemon) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var ask []string
-	nodes := make(map[string]*nodeState)
-	silent = silentNodes(v, func(n *nodeState) bool { return n.mayHave(topic, channel) })
+	nodes := make(map[string]*watch.NodeState)
+	silent = silentNodes(v, func(n *watch.NodeState) bool { return n.MayHave(topic, channel) })
 	for i := range v.Nodes {
-		if n := &v.Nodes[i]; n.Err == nil && n.channel(topic, channel) != nil {
+		if n := &v.Nodes[i]; n.Err == nil && n.Channel(topic, channel) != nil {
 			ask = append(ask, n.Address)
 			nodes[n.Address] = n
 		}

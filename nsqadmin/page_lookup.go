@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // lookupPage is /lookup.
@@ -19,7 +20,7 @@ type lookupPage struct {
 
 // A lookupRow is an nsqlookupd.
 type lookupRow struct {
-	lookupdState
+	watch.LookupdState
 	TopicCount, ChannelCount int
 }
 
@@ -75,7 +76,7 @@ func (s *httpServer) showLookup(w http.ResponseWriter, r *http.Request, status i
 	v := s.n.poller.View()
 	data := lookupPage{Form: form, Nodes: len(v.Nodes)}
 	for _, l := range v.Lookupds {
-		row := lookupRow{lookupdState: l, TopicCount: len(l.Topics)}
+		row := lookupRow{LookupdState: l, TopicCount: len(l.Topics)}
 		for _, channels := range l.Topics {
 			row.ChannelCount += len(channels)
 		}
@@ -94,7 +95,7 @@ func (s *httpServer) showLookup(w http.ResponseWriter, r *http.Request, status i
 // orphans returns the topics without producers, and the channels of others that
 // none of their producers has, by name. As long as a node does not answer, the
 // channels of its topics may be there.
-func orphans(v *view) []orphan {
+func orphans(v *watch.View) []orphan {
 	byName := map[string]*orphan{}
 	here := present(v)
 	for _, l := range v.Lookupds {
@@ -141,7 +142,7 @@ func orphanOf(byName map[string]*orphan, topic, channel, lookupd string) *orphan
 
 // present returns the channels of every topic that a node has; nil where one of
 // its nodes does not answer, so that nobody knows them all.
-func present(v *view) map[string]map[string]bool {
+func present(v *watch.View) map[string]map[string]bool {
 	topics := map[string]map[string]bool{}
 	silent := map[string]bool{}
 	for i := range v.Nodes {

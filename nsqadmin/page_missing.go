@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed893f581e/nsq/internal/wire"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // The pages in place of a topic or channel that no nsqd has.
@@ -27,7 +28,7 @@ type missingData struct {
 
 // topicMissing answers for a topic that no nsqd has: with 404, unless an
 // nsqlookupd knows it.
-func (s *httpServer) topicMissing(w http.ResponseWriter, r *http.Request, v *view, topic string) {
+func (s *httpServer) topicMissing(w http.ResponseWriter, r *http.Request, v *watch.View, topic string) {
 	data := missingData{
 		Topic: topic,
 		Valid: wire.ValidName(topic),
@@ -43,7 +44,7 @@ func (s *httpServer) topicMissing(w http.ResponseWriter, r *http.Request, v *vie
 	}
 	slices.Sort(data.Channels)
 	data.Channels = slices.Compact(data.Channels)
-	data.Silent = silentNodes(v, func(n *nodeState) bool { return n.has(topic) })
+	data.Silent = silentNodes(v, func(n *watch.NodeState) bool { return n.Has(topic) })
 	if len(data.Lookupds) > 0 || len(data.Silent) > 0 {
 		data.Commands = s.commands(r, action{Topic: topic}, "delete_topic")
 	} else {
@@ -60,7 +61,7 @@ func (s *httpServer) topicMissing(w http.ResponseWriter, r *http.Request, v *vie
 }
 
 // channelMissing answers for a channel that no nsqd has.
-func (s *httpServer) channelMissing(w http.ResponseWriter, r *http.Request, v *view, topic, channel string) {
+func (s *httpServer) channelMissing(w http.ResponseWriter, r *http.Request, v *watch.View, topic, channel string) {
 	t, ok := v.TopicRow(topic)
 	if !ok {
 		s.topicMissing(w, r, v, topic)
@@ -77,7 +78,7 @@ func (s *httpServer) channelMissing(w http.ResponseWriter, r *http.Request, v *v
 			data.Lookupds = append(data.Lookupds, l.Address)
 		}
 	}
-	data.Silent = silentNodes(v, func(n *nodeState) bool { return n.mayHave(topic, channel) })
+	data.Silent = silentNodes(v, func(n *watch.NodeState) bool { return n.MayHave(topic, channel) })
 	a := action{Topic: topic, Channel: channel}
 	if len(data.Lookupds) > 0 || len(data.Silent) > 0 {
 		data.Commands = s.commands(r, a, "delete_channel")
@@ -94,7 +95,7 @@ func (s *httpServer) channelMissing(w http.ResponseWriter, r *http.Request, v *v
 	})
 }
 
-func channelNames(t *topicRow) (names []string) {
+func channelNames(t *watch.TopicRow) (names []string) {
 	for i := range t.Channels {
 		names = append(names, t.Channels[i].Name)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/settings"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // nodePage is /nodes/:node.
@@ -93,7 +94,7 @@ var nodeActionColumn = table.Column[nodeTopic]{Key: "action", Name: "Action", Nu
 
 func (s *httpServer) nodePage(w http.ResponseWriter, r *http.Request) {
 	address := pathVariable(r, "node")
-	v, known := s.viewWith(r.Context(), func(v *view) bool {
+	v, known := s.viewWith(r.Context(), func(v *watch.View) bool {
 		_, known := v.Node(address)
 		return known
 	})
@@ -115,15 +116,15 @@ func (s *httpServer) nodePage(w http.ResponseWriter, r *http.Request) {
 func (p *nodePage) ask(ctx context.Context, s *httpServer) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	p.Stats, p.Answered = p.nodeState.Stats, p.nodeState.Answered
+	p.Stats, p.Answered = p.NodeState.Stats, p.NodeState.Answered
 	var asking sync.WaitGroup
 	var now *stats.Stats
 	asking.Go(func() {
 		now, p.AskErr = s.n.client.Stats(ctx, p.Address, cluster.StatsQuery{Clients: true, Memory: true})
 	})
-	if p.nodeState.Stats != nil && p.Err == nil {
+	if p.NodeState.Stats != nil && p.Err == nil {
 		asking.Go(func() {
-			p.Settings, p.Refused = settings.Show(s.settings.Ask(ctx, s.n.client, p.Address, p.nodeState.Stats.StartTime, time.Now()))
+			p.Settings, p.Refused = settings.Show(s.settings.Ask(ctx, s.n.client, p.Address, p.NodeState.Stats.StartTime, time.Now()))
 		})
 	}
 	asking.Wait()
@@ -140,7 +141,7 @@ func (p *nodePage) fill(query url.Values, admin bool) {
 	p.Totals.add(p.Stats)
 	p.Started = p.Stats.StartTime
 	registered := map[string]cluster.NodeTopic{}
-	for _, t := range p.nodeState.Topics {
+	for _, t := range p.NodeState.Topics {
 		registered[t.Topic] = t
 	}
 	var topics []nodeTopic

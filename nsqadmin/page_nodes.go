@@ -11,13 +11,14 @@ import (
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // A nodeRow is a node on the page of all nodes.
 type nodeRow struct {
-	*nodeState
-	Findings      []finding
-	Registrations []registration
+	*watch.NodeState
+	Findings      []watch.Finding
+	Registrations []watch.Registration
 	Registered    int     // with how many nsqlookupds
 	Counted       bool    // its numbers are known, and not too old
 	Started       int64   // seconds since the Unix epoch, 0 if not known
@@ -96,7 +97,7 @@ type nodesPage struct {
 	Silent    int // that do not answer, or are missing
 	OutOfDate int
 	Lookupds  int // that nodes register with
-	Totals    counts
+	Totals    watch.Counts
 	Topics    int
 }
 
@@ -130,8 +131,8 @@ func (s *httpServer) nodesPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // newNodeRow returns what the page of all nodes shows of one.
-func newNodeRow(v *view, n *nodeState) nodeRow {
-	row := nodeRow{nodeState: n, Findings: nodeFindings(v, n), Registrations: v.registrations(n), Counted: n.counts(v.At)}
+func newNodeRow(v *watch.View, n *watch.NodeState) nodeRow {
+	row := nodeRow{NodeState: n, Findings: nodeFindings(v, n), Registrations: v.Registrations(n), Counted: n.Counts(v.At)}
 	row.Publish, row.Finish = v.Rates(history.Key{Node: n.Address})
 	row.rank = rankOf(row.Findings)
 	for _, reg := range row.Registrations {
@@ -147,23 +148,23 @@ func newNodeRow(v *view, n *nodeState) nodeRow {
 
 // nodeFindings are all findings about a node, also those that are nothing to
 // attend to at once, or are said of the cluster as a whole.
-func nodeFindings(v *view, n *nodeState) []finding {
-	list := v.findings(n)
+func nodeFindings(v *watch.View, n *watch.NodeState) []watch.Finding {
+	list := v.Findings(n)
 	if n.Err == nil && n.Stats == nil {
-		list = append(list, finding{Severity: severityWarning, Word: "no answer yet", Text: "has been asked and has not answered yet"})
+		list = append(list, watch.Finding{Severity: watch.Warning, Word: "no answer yet", Text: "has been asked and has not answered yet"})
 	}
 	if n.OutOfDate {
-		list = append(list, finding{Severity: severityWarning, Word: "old version", Text: "has an older version than other nodes"})
+		list = append(list, watch.Finding{Severity: watch.Warning, Word: "old version", Text: "has an older version than other nodes"})
 	}
 	return list
 }
 
 // rankOf is how bad the worst of the findings is.
-func rankOf(list []finding) int {
+func rankOf(list []watch.Finding) int {
 	switch {
 	case len(list) == 0:
 		return 2
-	case list[0].Severity == severityProblem:
+	case list[0].Severity == watch.Problem:
 		return 0
 	}
 	return 1

@@ -8,31 +8,30 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/history"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // How much of long lists the front page shows.
 const (
 	shownAlerts  = 8
-	shownAlike   = 3 // more alerts of a kind are one
-	listedAlike  = 100
 	shownBusiest = 10
 )
 
 // An overviewPage is the data of the front page.
 type overviewPage struct {
-	*view
+	*watch.View
 	Answering int // nsqds
 	Channels  int
-	Start     *firstSteps // nil where there are topics to show
-	Alerts    []alert     // the most severe
-	MoreAlert []alert     // the others
+	Start     *firstSteps   // nil where there are topics to show
+	Alerts    []watch.Alert // the most severe
+	MoreAlert []watch.Alert // the others
 	Charts    []chart.Chart
 	Busiest   []busyTopic
 }
 
 // A busyTopic is one of the topics with most traffic.
 type busyTopic struct {
-	topicRow
+	watch.TopicRow
 	DepthSpark []float64
 	RateSpark  []float64
 }
@@ -49,17 +48,17 @@ func (s *httpServer) overview(w http.ResponseWriter, r *http.Request) {
 	s.page(w, r, http.StatusOK, "overview", page{Title: "Overview", Nav: "overview", Names: true, Data: newOverview(v)})
 }
 
-func newOverview(v *view) overviewPage {
-	p := overviewPage{view: v, Start: firstStepsOf(v), Busiest: busiest(v)}
+func newOverview(v *watch.View) overviewPage {
+	p := overviewPage{View: v, Start: firstStepsOf(v), Busiest: busiest(v)}
 	for i := range v.Nodes {
-		if v.Nodes[i].counts(v.At) && v.Nodes[i].Err == nil {
+		if v.Nodes[i].Counts(v.At) && v.Nodes[i].Err == nil {
 			p.Answering++
 		}
 	}
 	for _, t := range v.TopicRows() {
 		p.Channels += len(t.Channels)
 	}
-	all := alerts(v.Attention())
+	all := watch.Alerts(v.Attention())
 	n := min(len(all), shownAlerts)
 	p.Alerts, p.MoreAlert = all[:n], all[n:]
 	if p.Start == nil {
@@ -70,13 +69,13 @@ func newOverview(v *view) overviewPage {
 
 // busiest returns the topics to which most is published, and of those with the
 // same rate the ones with most messages that wait.
-func busiest(v *view) []busyTopic {
+func busiest(v *watch.View) []busyTopic {
 	rows := busiestOf(v.TopicRows())
 	topics := make([]busyTopic, len(rows))
 	for i, row := range rows {
 		k := history.Key{Topic: row.Name}
 		topics[i] = busyTopic{
-			topicRow:   row,
+			TopicRow:   row,
 			DepthSpark: v.Spark(k, history.Depth),
 			RateSpark:  v.Spark(k, history.Publish),
 		}
@@ -84,14 +83,14 @@ func busiest(v *view) []busyTopic {
 	return topics
 }
 
-func busiestOf(rows []topicRow) []topicRow {
-	rate := func(t topicRow) float64 {
+func busiestOf(rows []watch.TopicRow) []watch.TopicRow {
+	rate := func(t watch.TopicRow) float64 {
 		if math.IsNaN(t.Publish) {
 			return -1
 		}
 		return t.Publish
 	}
-	slices.SortStableFunc(rows, func(a, b topicRow) int {
+	slices.SortStableFunc(rows, func(a, b watch.TopicRow) int {
 		return cmp.Or(cmp.Compare(rate(b), rate(a)), cmp.Compare(b.Waiting(), a.Waiting()))
 	})
 	return rows[:min(len(rows), shownBusiest)]
@@ -99,7 +98,7 @@ func busiestOf(rows []topicRow) []topicRow {
 
 // firstStepsOf returns what to do where there is nothing to see yet, nil where
 // there is.
-func firstStepsOf(v *view) *firstSteps {
+func firstStepsOf(v *watch.View) *firstSteps {
 	silentNodes, silentLookupds, failed := 0, 0, 0
 	for i := range v.Nodes {
 		if v.Nodes[i].Stats == nil {
@@ -127,7 +126,7 @@ func firstStepsOf(v *view) *firstSteps {
 		return &firstSteps{
 			Title:    "No nsqlookupd answers",
 			Text:     "Without one it is not known which nsqds there are. Is nsqlookupd running, is this the address of its HTTP API (port 4161, not 4160), and can this machine reach it? nsqadmin asks again by itself.",
-			Commands: commandsFor(v.Lookupds, func(l lookupdState) string { return shellCommand("curl", "http://"+l.Address+"/ping") }),
+			Commands: commandsFor(v.Lookupds, func(l watch.LookupdState) string { return shellCommand("curl", "http://"+l.Address+"/ping") }),
 		}
 	case len(v.Nodes) == 0:
 		return &firstSteps{
@@ -139,13 +138,13 @@ func firstStepsOf(v *view) *firstSteps {
 		return &firstSteps{
 			Title:    "No nsqd answers",
 			Text:     "They are known by these addresses, and none could be asked so far. An nsqd behind a proxy or in a container must be told with --broadcast-address where others reach it.",
-			Commands: commandsFor(v.Nodes, func(n nodeState) string { return shellCommand("curl", "http://"+n.Address+"/ping") }),
+			Commands: commandsFor(v.Nodes, func(n watch.NodeState) string { return shellCommand("curl", "http://"+n.Address+"/ping") }),
 		}
 	case len(v.Topics) == 0:
 		return &firstSteps{
 			Title: "Ready for the first message",
 			Text:  "There is no topic yet. Publishing to a topic creates it, and it shows here two seconds later.",
-			Commands: commandsFor(answeringNodes(v), func(n nodeState) string {
+			Commands: commandsFor(answeringNodes(v), func(n watch.NodeState) string {
 				return shellCommand("curl", "-d", "hello", "http://"+n.Address+"/pub?topic=greetings")
 			}),
 		}
@@ -153,8 +152,8 @@ func firstStepsOf(v *view) *firstSteps {
 	return nil
 }
 
-func answeringNodes(v *view) []nodeState {
-	var nodes []nodeState
+func answeringNodes(v *watch.View) []watch.NodeState {
+	var nodes []watch.NodeState
 	for i := range v.Nodes {
 		if v.Nodes[i].Stats != nil && v.Nodes[i].Err == nil {
 			nodes = append(nodes, v.Nodes[i])

@@ -17,26 +17,27 @@ import (
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 var errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 
 func TestFirstSteps(t *testing.T) {
 	now := time.Now()
-	answers := nodeState{Address: "127.0.0.1:4151", Stats: &stats.Stats{}, Answered: now}
-	silent := nodeState{Address: "[::1]:4151", Err: errRefused}
+	answers := watch.NodeState{Address: "127.0.0.1:4151", Stats: &stats.Stats{}, Answered: now}
+	silent := watch.NodeState{Address: "[::1]:4151", Err: errRefused}
 	for _, c := range []struct {
 		name          string
-		view          *view
+		view          *watch.View
 		title, advice string
 	}{
-		{"nobody was asked yet", &view{Lookupds: []lookupdState{{}}, Nodes: []nodeState{{}}}, "Asking the daemons", ""},
-		{"no nsqlookupd answers", &view{Lookupds: []lookupdState{{Address: "l:4161", Err: errRefused}}}, "No nsqlookupd answers", "curl http://l:4161/ping"},
-		{"nothing is registered", &view{Lookupds: []lookupdState{{Address: "l:4161", Answered: now}, {Err: errRefused}}}, "No nsqd is registered", "nsqd --lookupd-tcp-address=127.0.0.1:4160"},
-		{"no nsqd answers", &view{Nodes: []nodeState{silent}}, "No nsqd answers", "curl 'http://[::1]:4151/ping'"},
-		{"no topics", &view{Nodes: []nodeState{silent, answers}}, "Ready for the first message", "curl -d hello 'http://127.0.0.1:4151/pub?topic=greetings'"},
-		{"topics", &view{Nodes: []nodeState{answers}, Topics: []string{"t"}}, "", ""},
-		{"topics of nodes that do not answer", &view{Nodes: []nodeState{silent}, Topics: []string{"t"}}, "No nsqd answers", "curl 'http://[::1]:4151/ping'"},
+		{"nobody was asked yet", &watch.View{Lookupds: []watch.LookupdState{{}}, Nodes: []watch.NodeState{{}}}, "Asking the daemons", ""},
+		{"no nsqlookupd answers", &watch.View{Lookupds: []watch.LookupdState{{Address: "l:4161", Err: errRefused}}}, "No nsqlookupd answers", "curl http://l:4161/ping"},
+		{"nothing is registered", &watch.View{Lookupds: []watch.LookupdState{{Address: "l:4161", Answered: now}, {Err: errRefused}}}, "No nsqd is registered", "nsqd --lookupd-tcp-address=127.0.0.1:4160"},
+		{"no nsqd answers", &watch.View{Nodes: []watch.NodeState{silent}}, "No nsqd answers", "curl 'http://[::1]:4151/ping'"},
+		{"no topics", &watch.View{Nodes: []watch.NodeState{silent, answers}}, "Ready for the first message", "curl -d hello 'http://127.0.0.1:4151/pub?topic=greetings'"},
+		{"topics", &watch.View{Nodes: []watch.NodeState{answers}, Topics: []string{"t"}}, "", ""},
+		{"topics of nodes that do not answer", &watch.View{Nodes: []watch.NodeState{silent}, Topics: []string{"t"}}, "No nsqd answers", "curl 'http://[::1]:4151/ping'"},
 	} {
 		got := firstStepsOf(c.view)
 		if got == nil {
@@ -49,14 +50,14 @@ func TestFirstSteps(t *testing.T) {
 }
 
 func TestBusiest(t *testing.T) {
-	rows := []topicRow{
+	rows := []watch.TopicRow{
 		{Name: "idle", Publish: 0},
 		{Name: "unknown", Publish: math.NaN()},
-		{Name: "deep", Publish: 0, Depth: 1, In: counts{Depth: 10}},
+		{Name: "deep", Publish: 0, Depth: 1, In: watch.Counts{Depth: 10}},
 		{Name: "busy", Publish: 2},
 	}
 	for range 2 * shownBusiest {
-		rows = append(rows, topicRow{Name: "busiest", Publish: 3})
+		rows = append(rows, watch.TopicRow{Name: "busiest", Publish: 3})
 	}
 	if got := busiestOf(slices.Clone(rows)); len(got) != shownBusiest || got[0].Name != "busiest" {
 		t.Errorf("%d topics, %q first", len(got), got[0].Name)
@@ -72,13 +73,13 @@ func TestBusiest(t *testing.T) {
 
 func TestSilent(t *testing.T) {
 	now := time.Now()
-	v := view{
+	v := watch.View{
 		At: now,
-		Lookupds: []lookupdState{
+		Lookupds: []watch.LookupdState{
 			{Address: "l1:4161", Answered: now},
 			{Address: "l2:4161", Err: &net.DNSError{Err: "no such host", Name: "l2"}},
 		},
-		Nodes: []nodeState{
+		Nodes: []watch.NodeState{
 			{Address: "10.0.0.1:4151", Node: cluster.Node{Hostname: "one"}, Err: errRefused, Answered: now.Add(-12 * time.Second)},
 			{Address: "two:4151", Node: cluster.Node{Hostname: "two"}, Err: context.DeadlineExceeded, Answered: now.Add(-time.Hour)},
 			{Address: "three:4151", Answered: now},
@@ -104,11 +105,11 @@ func TestSilent(t *testing.T) {
 func TestOverviewEscapes(t *testing.T) {
 	const hostile = `"><script>alert(1)</script>`
 	now, empty := time.Now(), history.NewStore(time.Now(), 0)
-	node := nodeState{Node: cluster.Node{Hostname: hostile}, Address: hostile, Answered: now, Err: errors.New(hostile)}
-	lookupds := []lookupdState{{Address: hostile, Err: errors.New(hostile)}}
-	silent := newView(now, empty, []nodeState{node}, lookupds)
+	node := watch.NodeState{Node: cluster.Node{Hostname: hostile}, Address: hostile, Answered: now, Err: errors.New(hostile)}
+	lookupds := []watch.LookupdState{{Address: hostile, Err: errors.New(hostile)}}
+	silent := watch.NewView(now, empty, []watch.NodeState{node}, lookupds)
 	node.Stats = &stats.Stats{Topics: []stats.Topic{{Name: hostile, Depth: 1, Paused: true}}}
-	for _, shown := range []*view{silent, newView(now, empty, []nodeState{node}, lookupds)} {
+	for _, shown := range []*watch.View{silent, watch.NewView(now, empty, []watch.NodeState{node}, lookupds)} {
 		f := frame{page: page{Title: hostile, Search: hostile, Data: newOverview(shown)}, User: hostile, Silent: silentDaemons(shown)}
 		p, err := parsePages(templateFiles, pageFuncs("", func(name string) string { return name }))
 		if err != nil {

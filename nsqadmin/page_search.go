@@ -10,6 +10,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // maxHits is how many are shown.
@@ -42,7 +43,7 @@ func (s *httpServer) searchPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // view offers what a view has.
-func (s *search) view(v *view) {
+func (s *search) view(v *watch.View) {
 	for _, name := range v.Topics {
 		t, ok := v.Topic(name)
 		h := hit{Kind: "topic", Name: name, Detail: "no node has it", Page: []string{"topics", name}}
@@ -75,7 +76,7 @@ func (s *search) view(v *view) {
 
 // searchClients offers the producers and consumers of all nodes, which are asked
 // for them, and returns those that did not tell.
-func (s *httpServer) searchClients(ctx context.Context, v *view, found *search) (silent []silentDaemon) {
+func (s *httpServer) searchClients(ctx context.Context, v *watch.View, found *search) (silent []silentDaemon) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	addresses := make([]string, len(v.Nodes))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/seed893f581e/nsq/internal/cluster"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // A silentDaemon is one that did not answer, for a view or for a page. Pages name
@@ -18,28 +19,28 @@ type silentDaemon struct {
 }
 
 // silentDaemons returns those that did not answer when they were asked last.
-func silentDaemons(v *view) []silentDaemon {
+func silentDaemons(v *watch.View) []silentDaemon {
 	var list []silentDaemon
 	for _, l := range v.Lookupds {
 		if l.Err != nil {
-			list = append(list, silentDaemon{lookupdKind, l.Address, []string{"lookup"}, silence(l.Answered, v.At, l.Err)})
+			list = append(list, silentDaemon{lookupdKind, l.Address, []string{"lookup"}, watch.Silence(l.Answered, v.At, l.Err)})
 		}
 	}
-	return append(list, silentNodes(v, func(*nodeState) bool { return true })...)
+	return append(list, silentNodes(v, func(*watch.NodeState) bool { return true })...)
 }
 
 // silentNodes returns the nsqds of some that did not answer when they were asked
 // last.
-func silentNodes(v *view, of func(*nodeState) bool) (list []silentDaemon) {
+func silentNodes(v *watch.View, of func(*watch.NodeState) bool) (list []silentDaemon) {
 	for i := range v.Nodes {
 		if n := &v.Nodes[i]; n.Err != nil && of(n) {
-			list = append(list, silentNode(n, silence(n.Answered, v.At, n.Err)))
+			list = append(list, silentNode(n, watch.Silence(n.Answered, v.At, n.Err)))
 		}
 	}
 	return list
 }
 
-func silentNode(n *nodeState, text string) silentDaemon {
+func silentNode(n *watch.NodeState, text string) silentDaemon {
 	return silentDaemon{nsqdKind, n.Name(), []string{"nodes", n.Address}, text}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // topicData is what topic.html shows.
@@ -30,7 +31,7 @@ type channelItem struct {
 	Depths, Finishes []float64 // for sparklines
 }
 
-func newChannelItem(v *view, ch cluster.ChannelStats) *channelItem {
+func newChannelItem(v *watch.View, ch cluster.ChannelStats) *channelItem {
 	item := &channelItem{ChannelStats: ch}
 	item.Publish, item.Finish = v.Rates(history.Key{Topic: ch.Topic, Channel: ch.Channel})
 	return item
@@ -182,7 +183,7 @@ var tombstoneColumn = table.Column[*topicNode]{
 // topicPage shows one topic.
 func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 	name := pathVariable(r, "topic")
-	v, ok := s.viewWith(r.Context(), func(v *view) bool { row, _ := v.TopicRow(name); return row.Nodes > 0 })
+	v, ok := s.viewWith(r.Context(), func(v *watch.View) bool { row, _ := v.TopicRow(name); return row.Nodes > 0 })
 	if !ok {
 		s.topicMissing(w, r, v, name)
 		return
@@ -191,7 +192,7 @@ func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 	row, _ := v.TopicRow(name)
 	data := topicData{
 		TopicStats: t,
-		Sum:        topicItem{topicRow: row},
+		Sum:        topicItem{TopicRow: row},
 		Charts:     historyCharts(v.Series(history.Key{Topic: name})),
 		Graphs:     s.graphs(name, ""),
 		Actions:    actionsOn(ofTopic, t.Paused, allPaused(t.Nodes, func(n cluster.TopicStats) bool { return n.Paused })),

@@ -8,6 +8,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // topicRoutes adds the pages of topics and channels.
@@ -24,7 +25,7 @@ type topicsData struct {
 
 // A topicItem is a row of the list of topics.
 type topicItem struct {
-	topicRow
+	watch.TopicRow
 	Depths []float64 // for a sparkline
 }
 
@@ -111,7 +112,7 @@ func (s *httpServer) topicsPage(w http.ResponseWriter, r *http.Request) {
 	rows := v.TopicRows()
 	items := make([]*topicItem, len(rows))
 	for i, row := range rows {
-		items[i] = &topicItem{topicRow: row}
+		items[i] = &topicItem{TopicRow: row}
 	}
 	list := table.New(r.URL.Query(), "", topicColumns, items, (*topicItem).matches)
 	for _, t := range list.Rows {
@@ -122,5 +123,5 @@ func (s *httpServer) topicsPage(w http.ResponseWriter, r *http.Request) {
 
 // matches looks for text in the names of the topic and its channels.
 func (t *topicItem) matches(text string) bool {
-	return table.Contains(text, t.Name) || slices.ContainsFunc(t.Channels, func(c channelRow) bool { return table.Contains(text, c.Name) })
+	return table.Contains(text, t.Name) || slices.ContainsFunc(t.Channels, func(c watch.ChannelRow) bool { return table.Contains(text, c.Name) })
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/nsq"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -53,7 +54,7 @@ func newConsole(t *testing.T, nsqds int, change func(*nsqd.Options)) *console {
 }
 
 // view returns what the nsqadmin knows after it has asked everybody.
-func (c *console) view() *view {
+func (c *console) view() *watch.View {
 	ctx, cancel := context.WithTimeout(context.Background(), nsqtest.Patience)
 	defer cancel()
 	c.poller.Refresh(ctx)

@@ -12,6 +12,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/nsq"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -40,7 +41,7 @@ func post(tb testing.TB, url, body string) {
 }
 
 // eventually waits until a view is as it is to be, and returns it.
-func (a *testAdmin) eventually(what string, is func(v *view) bool) (v *view) {
+func (a *testAdmin) eventually(what string, is func(v *watch.View) bool) (v *watch.View) {
 	a.t.Helper()
 	nsqtest.Eventually(a.t, what, func() bool {
 		a.poller.Refresh(a.t.Context())
@@ -65,7 +66,7 @@ func TestViewOfACluster(t *testing.T) {
 	post(t, l.HTTPURL()+"/channel/create?topic=t&channel=elsewhere", "")
 
 	a := start(t, testOptions(t, l))
-	v := a.eventually("all is seen", func(v *view) bool {
+	v := a.eventually("all is seen", func(v *watch.View) bool {
 		c, _ := v.ChannelRow("t", "c")
 		old, _ := v.ChannelRow("old", "gone")
 		return len(v.Nodes) == 2 && c.Depth == 6 && c.Deferred == 1 && old.Name != "" && v.Totals.Depth == 7 && len(v.Nodes[1].RemoteAddresses) > 0

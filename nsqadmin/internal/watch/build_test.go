@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"testing"
@@ -13,16 +13,16 @@ import (
 func TestViewRemembersUnserved(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	h := history.NewStore(start, 0)
-	look := func(before *view, after time.Duration, consumers int) *view {
+	look := func(before *View, after time.Duration, consumers int) *View {
 		c := channelStats("c", 5, 0, 0, 0, 0)
 		c.Depth, c.ClientCount = 5, consumers
 		d := daemon{address: "n:4151", answered: start.Add(after), node: &nodeAnswer{stats: nodeStats(1)}}
 		d.node.stats.Topics = []stats.Topic{topicStats("t", 5, c)}
-		v := newView(start.Add(after), h, []nodeState{d.nodeState(&knownNode{seen: start.Add(after)}, false)}, nil)
+		v := NewView(start.Add(after), h, []NodeState{d.nodeState(&knownNode{seen: start.Add(after)}, false)}, nil)
 		v.rememberUnserved(before)
 		return v
 	}
-	want := func(v *view, nodes int, since time.Time) {
+	want := func(v *View, nodes int, since time.Time) {
 		t.Helper()
 		c, _ := v.ChannelRow("t", "c")
 		if u := c.Unserved; u.Nodes != nodes || u.Since != since {

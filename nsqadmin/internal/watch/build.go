@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"cmp"
@@ -22,7 +22,7 @@ type knownNode struct {
 
 // recognize brings the list of nsqds up to date: all that are registered with an
 // nsqlookupd, by its last answer, and for an hour those that were.
-func (p *poller) recognize(now time.Time) {
+func (p *Poller) recognize(now time.Time) {
 	see := func(address string) {
 		n := p.known[address]
 		if n == nil {
@@ -57,14 +57,14 @@ func nodeAt(address string) cluster.Node {
 }
 
 // publish makes what is known now the view.
-func (p *poller) publish(now time.Time) *view {
-	var lookupds []lookupdState
+func (p *Poller) publish(now time.Time) *View {
+	var lookupds []LookupdState
 	for _, address := range p.lookupds() {
 		if d := p.lookupNodes[address]; d != nil {
 			lookupds = append(lookupds, d.lookupdState())
 		}
 	}
-	var nodes []nodeState
+	var nodes []NodeState
 	registered := p.registered()
 	for address, n := range p.known {
 		node, ok := registered[address]
@@ -75,22 +75,22 @@ func (p *poller) publish(now time.Time) *view {
 			nodes = append(nodes, d.nodeState(n, !ok))
 		}
 	}
-	v := newView(now, p.history, nodes, lookupds)
+	v := NewView(now, p.History, nodes, lookupds)
 	v.rememberUnserved(p.view.Load())
 	p.view.Store(v)
 	return v
 }
 
-func (d *daemon) lookupdState() lookupdState {
-	l := lookupdState{Address: d.address, Answered: d.answered, Took: d.took, Err: d.err}
+func (d *daemon) lookupdState() LookupdState {
+	l := LookupdState{Address: d.address, Answered: d.answered, Took: d.took, Err: d.err}
 	if a := d.lookupd; a != nil {
 		l.Version, l.Nodes, l.Topics = a.version, len(a.producers), a.topics
 	}
 	return l
 }
 
-func (d *daemon) nodeState(known *knownNode, missing bool) nodeState {
-	n := nodeState{
+func (d *daemon) nodeState(known *knownNode, missing bool) NodeState {
+	n := NodeState{
 		Node: known.node, Address: d.address, Answered: d.answered, Took: d.took, Err: d.err,
 		Missing: missing, Registered: known.seen,
 	}
@@ -105,7 +105,7 @@ func (d *daemon) nodeState(known *knownNode, missing bool) nodeState {
 
 // registered returns the nsqds by where they are asked: as nsqlookupds know them,
 // or as they say themselves.
-func (p *poller) registered() map[string]cluster.Node {
+func (p *Poller) registered() map[string]cluster.Node {
 	if len(p.nsqds) > 0 {
 		return p.selfTold()
 	}
@@ -129,7 +129,7 @@ func (p *poller) registered() map[string]cluster.Node {
 
 // selfTold returns the nsqds of the configuration. They are kept apart by where
 // they are asked, whatever they believe their address to be.
-func (p *poller) selfTold() map[string]cluster.Node {
+func (p *Poller) selfTold() map[string]cluster.Node {
 	nodes := make(map[string]cluster.Node, len(p.nsqds))
 	var told []cluster.Node
 	var at []string // where they are asked
@@ -149,23 +149,23 @@ func (p *poller) selfTold() map[string]cluster.Node {
 
 // A viewBuilder adds up what daemons said.
 type viewBuilder struct {
-	v      *view
+	v      *View
 	topics map[string]*topicSum
 }
 
 // A topicSum is a row that is being added up.
 type topicSum struct {
-	row      topicRow
+	row      TopicRow
 	publish  rates
-	channels []channelRow
+	channels []ChannelRow
 	at       map[string]int // in channels
 }
 
-// newView returns the view of nodes and nsqlookupds at a time. It takes over both
+// NewView returns the view of nodes and nsqlookupds at a time. It takes over both
 // lists; Totals of nodes are added up here.
-func newView(at time.Time, h *history.Store, nodes []nodeState, lookupds []lookupdState) *view {
+func NewView(at time.Time, h *history.Store, nodes []NodeState, lookupds []LookupdState) *View {
 	b := &viewBuilder{
-		v:      &view{At: at, Totals: counts{rates: unknownRates}, history: h, Nodes: nodes, Lookupds: lookupds},
+		v:      &View{At: at, Totals: Counts{rates: unknownRates}, history: h, Nodes: nodes, Lookupds: lookupds},
 		topics: make(map[string]*topicSum),
 	}
 	for i := range lookupds {
@@ -178,8 +178,8 @@ func newView(at time.Time, h *history.Store, nodes []nodeState, lookupds []looku
 	}
 	for i := range nodes {
 		n := &nodes[i]
-		n.Totals = counts{rates: unknownRates}
-		if n.counts(at) {
+		n.Totals = Counts{rates: unknownRates}
+		if n.Counts(at) {
 			b.add(n)
 		}
 	}
@@ -187,7 +187,7 @@ func newView(at time.Time, h *history.Store, nodes []nodeState, lookupds []looku
 }
 
 // add adds the numbers of a node to the sums.
-func (b *viewBuilder) add(n *nodeState) {
+func (b *viewBuilder) add(n *NodeState) {
 	for i := range n.Stats.Topics {
 		one := &n.Stats.Topics[i]
 		publish := rates{n.rates.topic(i), unknownRates.Finish, unknownRates.Requeue}
@@ -200,7 +200,7 @@ func (b *viewBuilder) add(n *nodeState) {
 		if one.Paused {
 			sum.row.Paused++
 		}
-		own := counts{Depth: one.Depth, BackendDepth: one.BackendDepth, rates: publish}
+		own := Counts{Depth: one.Depth, BackendDepth: one.BackendDepth, rates: publish}
 		for j := range one.Channels {
 			c, r := &one.Channels[j], n.rates.channel(i, j)
 			row := sum.channel(c.Name, j)
@@ -225,7 +225,7 @@ func (b *viewBuilder) add(n *nodeState) {
 func (b *viewBuilder) topic(name string) *topicSum {
 	t := b.topics[name]
 	if t == nil {
-		t = &topicSum{row: topicRow{Name: name}, publish: unknownRates, at: make(map[string]int)}
+		t = &topicSum{row: TopicRow{Name: name}, publish: unknownRates, at: make(map[string]int)}
 		b.topics[name] = t
 	}
 	return t
@@ -233,7 +233,7 @@ func (b *viewBuilder) topic(name string) *topicSum {
 
 // channel returns the row of a channel, good until the next call. It is probably
 // at guess, as nodes have mostly the same channels.
-func (t *topicSum) channel(name string, guess int) *channelRow {
+func (t *topicSum) channel(name string, guess int) *ChannelRow {
 	if guess < len(t.channels) && t.channels[guess].Name == name {
 		return &t.channels[guess]
 	}
@@ -241,22 +241,22 @@ func (t *topicSum) channel(name string, guess int) *channelRow {
 	if !ok {
 		i = len(t.channels)
 		t.at[name] = i
-		t.channels = append(t.channels, channelRow{Topic: t.row.Name, Name: name, counts: counts{rates: unknownRates}})
+		t.channels = append(t.channels, ChannelRow{Topic: t.row.Name, Name: name, Counts: Counts{rates: unknownRates}})
 	}
 	return &t.channels[i]
 }
 
 // view returns what was added up.
-func (b *viewBuilder) view() *view {
+func (b *viewBuilder) view() *View {
 	v := b.v
-	slices.SortFunc(v.Nodes, func(a, b nodeState) int {
+	slices.SortFunc(v.Nodes, func(a, b NodeState) int {
 		return cmp.Or(strings.Compare(a.Hostname, b.Hostname), strings.Compare(a.Address, b.Address))
 	})
-	v.rows = make([]topicRow, 0, len(b.topics))
+	v.rows = make([]TopicRow, 0, len(b.topics))
 	for _, t := range b.topics {
 		v.rows = append(v.rows, t.done())
 	}
-	slices.SortFunc(v.rows, func(a, b topicRow) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(v.rows, func(a, b TopicRow) int { return strings.Compare(a.Name, b.Name) })
 	v.Topics = make([]string, len(v.rows))
 	v.rowAt = make(map[string]int, len(v.rows))
 	for i := range v.rows {
@@ -277,7 +277,7 @@ func (u *unserved) add(node string, depth int64) {
 
 // rememberUnserved has the channels know since when messages wait that nobody
 // consumes. What is so when the first answers come may have been for long.
-func (v *view) rememberUnserved(before *view) {
+func (v *View) rememberUnserved(before *View) {
 	first := before == nil || v.history.Age(v.At) < unservedGrace
 	for i := range v.rows {
 		channels := v.rows[i].Channels
@@ -300,20 +300,20 @@ func (v *view) rememberUnserved(before *view) {
 }
 
 // done returns the row of a topic when everything was added.
-func (t *topicSum) done() topicRow {
+func (t *topicSum) done() TopicRow {
 	row := t.row
 	row.In.rates = unknownRates
 	for i := range t.channels {
-		row.In.plus(&t.channels[i].counts)
+		row.In.plus(&t.channels[i].Counts)
 	}
 	row.Publish, row.Finish = t.publish.Publish, row.In.Finish
-	slices.SortFunc(t.channels, func(a, b channelRow) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(t.channels, func(a, b ChannelRow) int { return strings.Compare(a.Name, b.Name) })
 	row.Channels = t.channels
 	return row
 }
 
 // plus adds o.
-func (c *counts) plus(o *counts) {
+func (c *Counts) plus(o *Counts) {
 	c.Depth += o.Depth
 	c.BackendDepth += o.BackendDepth
 	c.InFlight += o.InFlight
@@ -327,14 +327,14 @@ func (c *counts) plus(o *counts) {
 
 // samples returns what the history is to have of the view: of the cluster and of
 // nodes first, as those are left out last when it is full.
-func (v *view) samples() iter.Seq2[history.Key, history.Sample] {
+func (v *View) samples() iter.Seq2[history.Key, history.Sample] {
 	return func(yield func(history.Key, history.Sample) bool) {
 		if !yield(history.Key{}, v.Totals.sample()) {
 			return
 		}
 		for i := range v.Nodes {
 			n := &v.Nodes[i]
-			if n.counts(v.At) && !yield(history.Key{Node: n.Address}, n.Totals.sample()) {
+			if n.Counts(v.At) && !yield(history.Key{Node: n.Address}, n.Totals.sample()) {
 				return
 			}
 		}
@@ -356,7 +356,7 @@ func (v *view) samples() iter.Seq2[history.Key, history.Sample] {
 	}
 }
 
-func (c *counts) sample() history.Sample {
+func (c *Counts) sample() history.Sample {
 	return history.Sample{
 		Depth: c.Depth, InFlight: c.InFlight, Deferred: c.Deferred,
 		Publish: c.Publish, Finish: c.Finish, Requeue: c.Requeue,

@@ -10,13 +10,14 @@ import (
 	"github.com/seed893f581e/nsq/internal/cluster"
 	"github.com/seed893f581e/nsq/internal/history"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/table"
+	"github.com/seed893f581e/nsq/nsqadmin/internal/watch"
 )
 
 // What the pages of topics and channels say of one nsqd.
 
 // health says what is wrong with a node, as far as that matters to a topic on
 // it.
-func health(v *view, n *nodeState, topic string) (list []state) {
+func health(v *watch.View, n *watch.NodeState, topic string) (list []state) {
 	if n.Err != nil {
 		list = append(list, state{"problem", shortSilence(v, n)})
 	}
@@ -26,13 +27,13 @@ func health(v *view, n *nodeState, topic string) (list []state) {
 	if n.Missing {
 		list = append(list, state{"warning", "no longer registered"})
 	}
-	if t := n.registration(topic); t != nil && t.Tombstoned {
+	if t := n.Registration(topic); t != nil && t.Tombstoned {
 		list = append(list, state{"warning", "tombstoned"})
 	}
 	return list
 }
 
-func shortSilence(v *view, n *nodeState) string {
+func shortSilence(v *watch.View, n *watch.NodeState) string {
 	if n.Answered.IsZero() {
 		return "never answered"
 	}
@@ -45,14 +46,14 @@ var good = state{"ok", "OK"}
 // A topicNode is a topic on a node.
 type topicNode struct {
 	cluster.TopicStats // zero unless the node has it
-	Node               *nodeState
+	Node               *watch.NodeState
 	Has                bool
 	Health             []state
 	Publish            float64
 }
 
 // topicNodes returns all nodes that have a topic, or are registered for it.
-func topicNodes(v *view, t *cluster.TopicStats) []*topicNode {
+func topicNodes(v *watch.View, t *cluster.TopicStats) []*topicNode {
 	on := make(map[string]*cluster.TopicStats, len(t.Nodes))
 	for i := range t.Nodes {
 		on[t.Nodes[i].Node] = &t.Nodes[i]
@@ -69,8 +70,8 @@ func topicNodes(v *view, t *cluster.TopicStats) []*topicNode {
 			if one.Paused {
 				row.Health = append(row.Health, state{"off", "paused"})
 			}
-		case n.topic(t.Topic) != nil: // too long ago to count
-		case n.registration(t.Topic) == nil:
+		case n.Topic(t.Topic) != nil: // too long ago to count
+		case n.Registration(t.Topic) == nil:
 			continue
 		case n.Stats != nil:
 			row.Health = append(row.Health, state{"warning", "registered, does not have it"})
@@ -86,14 +87,14 @@ func topicNodes(v *view, t *cluster.TopicStats) []*topicNode {
 // A channelNode is a channel on a node.
 type channelNode struct {
 	cluster.ChannelStats // zero unless the node has it
-	Node                 *nodeState
+	Node                 *watch.NodeState
 	Has                  bool
 	Health               []state
 	Publish, Finish      float64
 }
 
 // channelNodes returns all nodes that have the topic of a channel.
-func channelNodes(v *view, ch *cluster.ChannelStats) []*channelNode {
+func channelNodes(v *watch.View, ch *cluster.ChannelStats) []*channelNode {
 	on := make(map[string]*cluster.ChannelStats, len(ch.Nodes))
 	for i := range ch.Nodes {
 		on[ch.Nodes[i].Node] = &ch.Nodes[i]
@@ -110,10 +111,10 @@ func channelNodes(v *view, ch *cluster.ChannelStats) []*channelNode {
 			if one.Paused {
 				row.Health = append(row.Health, state{"off", "paused"})
 			}
-		case n.channel(ch.Topic, ch.Channel) != nil: // too long ago to count
-		case n.topic(ch.Topic) != nil:
+		case n.Channel(ch.Topic, ch.Channel) != nil: // too long ago to count
+		case n.Topic(ch.Topic) != nil:
 			row.Health = append(row.Health, state{"warning", "has the topic, not the channel"})
-		case n.Stats != nil || n.registration(ch.Topic) == nil:
+		case n.Stats != nil || n.Registration(ch.Topic) == nil:
 			continue
 		}
 		if len(row.Health) == 0 {
@@ -187,7 +188,7 @@ func (c *channelNode) Latencies() []quantile { return quantiles(c.E2E) }
 // Shares tells where consumers of the node's messages were.
 func (c *channelNode) Shares() []share { return shares(&c.ChannelStats) }
 
-func nodeMatches(n *nodeState, text string) bool {
+func nodeMatches(n *watch.NodeState, text string) bool {
 	return table.Contains(text, n.Address, n.Hostname, n.Zone, n.Region)
 }
 

@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ func BenchmarkPublish(b *testing.B) {
 	for _, on := range []int{20, 200} { // how many of the nodes have each topic
 		b.Run(fmt.Sprint("on=", on), func(b *testing.B) {
 			const nodes, topics, channels = 200, 500, 4
-			p := newPoller(nil, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
+			p := NewPoller(nil, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
 			for i := range nodes {
 				s := nodeStats(1)
 				for t := range topics {
@@ -32,7 +32,7 @@ func BenchmarkPublish(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				v := p.publish(time.Now())
-				p.history.Add(v.At, v.samples())
+				p.History.Add(v.At, v.samples())
 			}
 		})
 	}

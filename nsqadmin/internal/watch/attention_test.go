@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"errors"
@@ -61,13 +61,13 @@ func (r *rulesTest) attention() []attention {
 	if r.node.node != nil {
 		r.node.node.stats.Topics = []stats.Topic{r.topic}
 	}
-	nodes := []nodeState{r.node.nodeState(&r.known, r.missing)}
+	nodes := []NodeState{r.node.nodeState(&r.known, r.missing)}
 	if r.elsewhere.Name != "" {
 		other, d := r.known, daemon{address: "m:4151", answered: r.at, node: &nodeAnswer{stats: nodeStats(r.elsewhereSince.Unix())}}
 		d.node.stats.Topics = []stats.Topic{topicStats("t", 0, r.elsewhere)}
 		nodes = append(nodes, d.nodeState(&other, false))
 	}
-	v := newView(r.at, r.history, nodes, []lookupdState{r.lookupd.lookupdState()})
+	v := NewView(r.at, r.history, nodes, []LookupdState{r.lookupd.lookupdState()})
 	for i := range v.rows {
 		for j := range v.rows[i].Channels {
 			v.rows[i].Channels[j].Unserved.Since = r.unserved

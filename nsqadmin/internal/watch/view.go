@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"math"
@@ -13,19 +13,19 @@ import (
 	"github.com/seed893f581e/nsq/internal/stats"
 )
 
-// A view is what the daemons said when they were asked last: what pages show. It
+// A View is what the daemons said when they were asked last: what pages show. It
 // never changes and is shared by all requests, so nobody may change anything in
 // it; slices that a method returns anew say so. It is made once for every round
 // of questions, rows and sums included. Merging a topic for its own page is done
 // when the first request wants it: for lists of topics there is TopicRows.
-type view struct {
+type View struct {
 	At       time.Time
-	Nodes    []nodeState    // by hostname and address
-	Lookupds []lookupdState // in the order of the configuration
+	Nodes    []NodeState    // by hostname and address
+	Lookupds []LookupdState // in the order of the configuration
 	Topics   []string       // of nsqds and nsqlookupds, by name
-	Totals   counts         // of the cluster: what waits in topics and channels
+	Totals   Counts         // of the cluster: what waits in topics and channels
 
-	rows    []topicRow     // parallel to Topics
+	rows    []TopicRow     // parallel to Topics
 	rowAt   map[string]int // in rows
 	history *history.Store
 
@@ -33,8 +33,8 @@ type view struct {
 	attention func() []attention
 }
 
-// A nodeState is an nsqd.
-type nodeState struct {
+// A NodeState is an nsqd.
+type NodeState struct {
 	cluster.Node
 	Address    string        // host:port of its HTTP API, where it is asked
 	Stats      *stats.Stats  // its last answer, without clients; topics and channels by name; nil before the first
@@ -43,13 +43,13 @@ type nodeState struct {
 	Err        error         // why the last question had no answer
 	Missing    bool          // it was registered with an nsqlookupd within the last hour, and is no longer
 	Registered time.Time     // when it last was
-	Totals     counts        // of its topics and channels, zero while it does not count
+	Totals     Counts        // of its topics and channels, zero while it does not count
 
 	rates nodeRates // parallel to Stats.Topics
 }
 
-// lookupdState is an nsqlookupd. What it knows is of its last answer.
-type lookupdState struct {
+// LookupdState is an nsqlookupd. What it knows is of its last answer.
+type LookupdState struct {
 	Address  string
 	Version  string
 	Nodes    int                 // nsqds that are registered with it
@@ -59,10 +59,10 @@ type lookupdState struct {
 	Err      error // why the last question had no answer
 }
 
-// counts are what a channel has now, or several together. Of a node and of the
+// Counts are what a channel has now, or several together. Of a node and of the
 // cluster, messages and the publish rate are those of the topics, and depths those
 // of topics and channels.
-type counts struct {
+type Counts struct {
 	Depth        int64 // messages that wait
 	BackendDepth int64 // of them on disk
 	InFlight     int64
@@ -74,31 +74,31 @@ type counts struct {
 	rates
 }
 
-// A topicRow is a topic, on all nodes together. In a list of all topics it costs
+// A TopicRow is a topic, on all nodes together. In a list of all topics it costs
 // nothing; the details of one are Topic's.
-type topicRow struct {
+type TopicRow struct {
 	Name         string
 	Depth        int64 // messages that wait in the topic itself
 	BackendDepth int64 // of them on disk
 	Messages     uint64
 	Publish      float64      // per second, NaN for unknown
 	Finish       float64      // in all its channels, likewise
-	In           counts       // of its channels, added up
+	In           Counts       // of its channels, added up
 	Nodes        int          // nsqds that have it
 	Paused       int          // on so many of them
-	Channels     []channelRow // by name
+	Channels     []ChannelRow // by name
 }
 
 // MemoryDepth is how many of the messages in the topic itself are in memory.
-func (t topicRow) MemoryDepth() int64 { return t.Depth - t.BackendDepth }
+func (t TopicRow) MemoryDepth() int64 { return t.Depth - t.BackendDepth }
 
 // Waiting is how many messages wait in the topic and its channels.
-func (t topicRow) Waiting() int64 { return t.Depth + t.In.Depth }
+func (t TopicRow) Waiting() int64 { return t.Depth + t.In.Depth }
 
-// A channelRow is a channel, on all nodes together.
-type channelRow struct {
+// A ChannelRow is a channel, on all nodes together.
+type ChannelRow struct {
 	Topic, Name string
-	counts
+	Counts
 	Nodes    int // nsqds that have it
 	Paused   int // on so many of them
 	Unserved unserved
@@ -116,37 +116,37 @@ type unserved struct {
 // answer any more: longer than it takes to find out while nobody watches.
 const staleAfter = 25 * time.Second
 
-// counts reports whether the numbers of the node are in sums.
-func (n *nodeState) counts(at time.Time) bool {
+// Counts reports whether the numbers of the node are in sums.
+func (n *NodeState) Counts(at time.Time) bool {
 	return n.Stats != nil && at.Sub(n.Answered) <= staleAfter
 }
 
 // TopicRows returns all topics, by name, also those that only an nsqlookupd
 // knows. The caller may change the slice, not the channels in it.
-func (v *view) TopicRows() []topicRow { return slices.Clone(v.rows) }
+func (v *View) TopicRows() []TopicRow { return slices.Clone(v.rows) }
 
 // TopicRow returns one of them.
-func (v *view) TopicRow(topic string) (topicRow, bool) {
+func (v *View) TopicRow(topic string) (TopicRow, bool) {
 	i, ok := v.rowAt[topic]
 	if !ok {
-		return topicRow{}, false
+		return TopicRow{}, false
 	}
 	return v.rows[i], true
 }
 
 // ChannelRow returns one channel of them.
-func (v *view) ChannelRow(topic, channel string) (channelRow, bool) {
+func (v *View) ChannelRow(topic, channel string) (ChannelRow, bool) {
 	t, _ := v.TopicRow(topic)
-	i, ok := slices.BinarySearchFunc(t.Channels, channel, func(c channelRow, name string) int { return strings.Compare(c.Name, name) })
+	i, ok := slices.BinarySearchFunc(t.Channels, channel, func(c ChannelRow, name string) int { return strings.Compare(c.Name, name) })
 	if !ok {
-		return channelRow{}, false
+		return ChannelRow{}, false
 	}
 	return t.Channels[i], true
 }
 
 // Topic returns a topic with its nodes and channels, also one that only an
 // nsqlookupd knows, without nodes then.
-func (v *view) Topic(topic string) (cluster.TopicStats, bool) {
+func (v *View) Topic(topic string) (cluster.TopicStats, bool) {
 	if t, ok := v.merged.Load(topic); ok {
 		return t.(cluster.TopicStats), true
 	}
@@ -171,7 +171,7 @@ func (v *view) Topic(topic string) (cluster.TopicStats, bool) {
 
 // Channel returns a channel with its nodes, as far as polls tell: without
 // clients. One that only an nsqlookupd knows has no nodes.
-func (v *view) Channel(topic, channel string) (cluster.ChannelStats, bool) {
+func (v *View) Channel(topic, channel string) (cluster.ChannelStats, bool) {
 	if _, ok := v.ChannelRow(topic, channel); !ok {
 		return cluster.ChannelStats{}, false
 	}
@@ -180,11 +180,11 @@ func (v *view) Channel(topic, channel string) (cluster.ChannelStats, bool) {
 }
 
 // nodesWith returns what the nodes that have a topic say of it.
-func (v *view) nodesWith(topic string) []cluster.NodeStats {
+func (v *View) nodesWith(topic string) []cluster.NodeStats {
 	var nodes []cluster.NodeStats
 	for i := range v.Nodes {
 		n := &v.Nodes[i]
-		if !n.counts(v.At) {
+		if !n.Counts(v.At) {
 			continue
 		}
 		if at, ok := findTopic(n.Stats.Topics, topic); ok {
@@ -199,8 +199,8 @@ func (v *view) nodesWith(topic string) []cluster.NodeStats {
 }
 
 // Node returns the node with its HTTP API at address.
-func (v *view) Node(address string) (*nodeState, bool) {
-	i := slices.IndexFunc(v.Nodes, func(n nodeState) bool { return n.Address == address })
+func (v *View) Node(address string) (*NodeState, bool) {
+	i := slices.IndexFunc(v.Nodes, func(n NodeState) bool { return n.Address == address })
 	if i < 0 {
 		return nil, false
 	}
@@ -210,15 +210,15 @@ func (v *view) Node(address string) (*nodeState, bool) {
 // Rates returns how many messages a second are published to and finished in what
 // the key names, as of the last two answers: NaN for unknown. With a node, that
 // is the topic or channel on that node.
-func (v *view) Rates(k history.Key) (publish, finish float64) {
+func (v *View) Rates(k history.Key) (publish, finish float64) {
 	r := v.ratesOf(k)
 	return r.Publish, r.Finish
 }
 
-func (v *view) ratesOf(k history.Key) rates {
+func (v *View) ratesOf(k history.Key) rates {
 	if k.Node != "" {
 		n, ok := v.Node(k.Node)
-		if !ok || !n.counts(v.At) {
+		if !ok || !n.Counts(v.At) {
 			return unknownRates
 		}
 		if k.Topic == "" {
@@ -243,19 +243,19 @@ func (v *view) ratesOf(k history.Key) rates {
 
 // Series returns the last hour of the cluster, a topic, a channel or a node. The
 // depth of all but a channel is of topics and channels together.
-func (v *view) Series(k history.Key) history.Series { return v.history.Series(v.At, k) }
+func (v *View) Series(k history.Key) history.Series { return v.history.Series(v.At, k) }
 
 // sparkPoints are in a sparkline: one for two minutes, once there is an hour.
 const sparkPoints = 30
 
 // Spark returns one value of the last hour in few points. It is for the rows
 // that are shown, not for all.
-func (v *view) Spark(k history.Key, value history.Value) []float64 {
+func (v *View) Spark(k history.Key, value history.Value) []float64 {
 	return v.history.SparkFromStart(v.At, k, value, sparkPoints)
 }
 
 // Attention returns what an operator should look at, problems first.
-func (v *view) Attention() []attention { return v.attention() }
+func (v *View) Attention() []attention { return v.attention() }
 
 // findTopic returns the place of a topic in a list that is sorted by name.
 func findTopic(list []stats.Topic, name string) (int, bool) {
@@ -268,7 +268,7 @@ func findChannel(list []stats.Channel, name string) (int, bool) {
 }
 
 // addChannel adds a channel of one node.
-func (c *counts) addChannel(one *stats.Channel, r rates) {
+func (c *Counts) addChannel(one *stats.Channel, r rates) {
 	c.Depth += one.Depth
 	c.BackendDepth += one.BackendDepth
 	c.InFlight += int64(one.InFlight)

@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"math"

@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"fmt"
@@ -23,14 +23,14 @@ type attention struct {
 
 // attend applies the rules to a view and the history that it has. The list is in
 // the order of the rules, problems first.
-func attend(v *view) []attention {
+func attend(v *View) []attention {
 	var list []attention
 	for i := range v.Lookupds {
 		list = append(list, attendLookupd(v, &v.Lookupds[i])...)
 	}
 	for i := range v.Nodes {
 		n := &v.Nodes[i]
-		for _, f := range v.findings(n) {
+		for _, f := range v.Findings(n) {
 			list = append(list, attention{
 				Kind: f.Kind, Severity: f.Severity, Advice: f.Advice, Path: []string{"nodes", n.Address},
 				Text: "nsqd " + n.Address + " " + f.Text + ".",
@@ -47,7 +47,7 @@ func attend(v *view) []attention {
 	}
 	if n := v.history.LeftOut(); n > 0 {
 		list = append(list, attention{
-			Kind: "history-full", Severity: severityWarning,
+			Kind: "history-full", Severity: Warning,
 			Text: fmt.Sprintf("There are no charts of %s topics, channels or nodes: the history has no more room.", chart.Count(int64(n))),
 		})
 	}
@@ -56,18 +56,18 @@ func attend(v *view) []attention {
 }
 
 // attendLookupd looks at an nsqlookupd.
-func attendLookupd(v *view, l *lookupdState) []attention {
+func attendLookupd(v *View, l *LookupdState) []attention {
 	if l.Err == nil {
 		return nil
 	}
 	return []attention{{
-		Kind: "lookupd-silent", Severity: severityProblem, Path: []string{"lookup"},
-		Text: fmt.Sprintf("nsqlookupd %s %s.", l.Address, silence(l.Answered, v.At, l.Err)),
+		Kind: "lookupd-silent", Severity: Problem, Path: []string{"lookup"},
+		Text: fmt.Sprintf("nsqlookupd %s %s.", l.Address, Silence(l.Answered, v.At, l.Err)),
 	}}
 }
 
 // attendVersions looks for nodes that are older than others.
-func attendVersions(v *view) []attention {
+func attendVersions(v *View) []attention {
 	var old []string
 	for i := range v.Nodes {
 		if n := &v.Nodes[i]; n.OutOfDate {
@@ -83,24 +83,24 @@ func attendVersions(v *view) []attention {
 		more = fmt.Sprintf(" and %d more", len(old)-len(shown))
 	}
 	return []attention{{
-		Kind: "old-version", Severity: severityWarning, Path: []string{"nodes"},
+		Kind: "old-version", Severity: Warning, Path: []string{"nodes"},
 		Text: fmt.Sprintf("%d of %d nsqds run an older version than others: %s%s.", len(old), len(v.Nodes), strings.Join(shown, ", "), more),
 	}}
 }
 
 // attendTopic looks at what waits in a topic itself.
-func attendTopic(t *topicRow) []attention {
+func attendTopic(t *TopicRow) []attention {
 	switch {
 	case t.Depth == 0:
 		return nil
 	case t.Paused > 0:
 		return []attention{{
-			Kind: "paused", Severity: severityWarning, Path: []string{"topics", t.Name}, Messages: t.Depth,
+			Kind: "paused", Severity: Warning, Path: []string{"topics", t.Name}, Messages: t.Depth,
 			Text: fmt.Sprintf("Topic %s is paused with %s waiting.", t.Name, chart.Several(t.Depth, "message")),
 		}}
 	case len(t.Channels) == 0:
 		return []attention{{
-			Kind: "no-channels", Severity: severityWarning, Path: []string{"topics", t.Name}, Messages: t.Depth,
+			Kind: "no-channels", Severity: Warning, Path: []string{"topics", t.Name}, Messages: t.Depth,
 			Advice: "The first channel gets all of them: a consumer creates it when it subscribes.",
 			Text:   fmt.Sprintf("Topic %s has no channel, and %s waiting.", t.Name, chart.Several(t.Depth, "message")),
 		}}
@@ -110,7 +110,7 @@ func attendTopic(t *topicRow) []attention {
 
 // attendChannel looks at a channel: one thing at a time, that which explains the
 // others first.
-func attendChannel(v *view, c *channelRow) []attention {
+func attendChannel(v *View, c *ChannelRow) []attention {
 	found := func(kind, severity string, n int64, advice, format string, args ...any) []attention {
 		return []attention{{
 			Kind: kind, Severity: severity, Advice: advice, Path: []string{"topics", c.Topic, c.Name}, Messages: n,
@@ -119,24 +119,24 @@ func attendChannel(v *view, c *channelRow) []attention {
 	}
 	switch u := c.Unserved; {
 	case c.Paused > 0 && c.Depth > 0:
-		return found("paused", severityWarning, c.Depth, "", "is paused with %s waiting", chart.Several(c.Depth, "message"))
+		return found("paused", Warning, c.Depth, "", "is paused with %s waiting", chart.Several(c.Depth, "message"))
 	case u.Nodes == 0 || !u.Since.IsZero() && v.At.Sub(u.Since) < unservedGrace: // consumers come and go
 	case c.Consumers == 0:
-		return found("no-consumers", severityProblem, c.Depth, "Start a consumer, or delete the channel if nobody needs it any more.",
+		return found("no-consumers", Problem, c.Depth, "Start a consumer, or delete the channel if nobody needs it any more.",
 			"has no consumer%s, and %s waiting", sinceText(u.Since), chart.Several(c.Depth, "message"))
 	default:
 		more := ""
 		if u.Nodes > 1 {
 			more = fmt.Sprintf(" and %d more nsqds", u.Nodes-1)
 		}
-		return found("no-consumers-there", severityProblem, u.Depth, "See whether consumers can reach that nsqd at its broadcast address, and ask all nsqlookupds.",
+		return found("no-consumers-there", Problem, u.Depth, "See whether consumers can reach that nsqd at its broadcast address, and ask all nsqlookupds.",
 			"has no consumer on nsqd %s%s%s, and %s waiting there", u.Example, more, sinceText(u.Since), chart.Several(u.Depth, "message"))
 	}
 	key := history.Key{Topic: c.Topic, Channel: c.Name}
 	var list []attention
 	if c.Depth >= growthLeast {
 		if from, grows := growth(v.history.Spark(v.At, key, history.Depth, minutes)); grows {
-			list = found("growing", severityWarning, c.Depth, "Its consumers are too few or too slow, or fail.",
+			list = found("growing", Warning, c.Depth, "Its consumers are too few or too slow, or fail.",
 				"falls behind: its depth grew from %s to %s within %d minutes",
 				chart.Count(int64(from)), chart.Count(c.Depth), attentionMinutes)
 		}
@@ -145,7 +145,7 @@ func attendChannel(v *view, c *channelRow) []attention {
 		requeued := recently(v.history.Recent(v.At, key, history.Requeue, attentionSteps))
 		finished := recently(v.history.Recent(v.At, key, history.Finish, attentionSteps))
 		if requeued >= requeueLeast && requeued > finished/2 {
-			list = append(list, found("requeued", severityWarning, int64(requeued),
+			list = append(list, found("requeued", Warning, int64(requeued),
 				"Their logs should tell why they fail, or take longer than nsqd waits.",
 				"got messages back %s times within %d minutes, requeued or timed out, while its consumers finished %s",
 				chart.Count(int64(requeued)), attentionMinutes, orNone(finished))...)

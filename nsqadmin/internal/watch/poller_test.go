@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"context"
@@ -25,7 +25,7 @@ import (
 // clock that stands still unless everybody waits.
 type bubble struct {
 	t      *testing.T
-	poller *poller
+	poller *Poller
 	stop   func() // ends the poller and waits for it
 
 	mu       sync.Mutex // all below
@@ -59,7 +59,7 @@ func startBubble(t *testing.T, lists map[string][]string) *bubble {
 		},
 		RequestTimeout: 5 * time.Second, MaxAnswer: 1 << 20, ConnsPerDaemon: 2,
 	})
-	b.poller = newPoller(client, slog.New(slog.DiscardHandler), nil, func() []string {
+	b.poller = NewPoller(client, slog.New(slog.DiscardHandler), nil, func() []string {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return slices.Clone(b.lookupds)
@@ -69,7 +69,7 @@ func startBubble(t *testing.T, lists map[string][]string) *bubble {
 		cancel()
 		<-b.poller.stopped
 	})
-	go b.poller.run(ctx)
+	go b.poller.Run(ctx)
 	t.Cleanup(func() {
 		b.stop()
 		client.Close()
@@ -141,7 +141,7 @@ func (b *bubble) answerLocked(r *http.Request) any {
 }
 
 // node returns what the latest view says of one, without watching.
-func (b *bubble) node(address string) *nodeState {
+func (b *bubble) node(address string) *NodeState {
 	b.t.Helper()
 	n, ok := b.poller.view.Load().Node(address)
 	if !ok {
@@ -335,7 +335,7 @@ func TestLookupdsChange(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		b.times("l:2")
 		b.set(func() { b.lookupds = []string{"l:2"} })
-		b.poller.stir()
+		b.poller.Stir()
 		time.Sleep(12 * time.Second)
 		v := b.poller.view.Load()
 		if len(v.Lookupds) != 1 || v.Lookupds[0].Address != "l:2" || b.node("b:1").Missing || !b.node("a:1").Missing {

@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"cmp"
@@ -8,9 +8,15 @@ import (
 	"github.com/seed893f581e/nsq/internal/chart"
 )
 
-// An alert is a line of the front page: one thing that needs attention, or
+// How much is shown of what is alike.
+const (
+	shownAlike  = 3 // more alerts of a kind are one
+	listedAlike = 100
+)
+
+// An Alert is a line of the front page: one thing that needs attention, or
 // several of the same kind.
-type alert struct {
+type Alert struct {
 	attention
 	Alike []attention // if several, those with most messages first
 	More  int         // that are not in Alike
@@ -37,10 +43,10 @@ var manyOf = map[string]string{
 	"requeued":           "%s channels get many messages back from their consumers",
 }
 
-// alerts puts together what is of the same kind, where that is much: who sees
+// Alerts puts together what is of the same kind, where that is much: who sees
 // twenty lines of one kind does not see the one of another. Kinds stay in the
 // order of the list.
-func alerts(list []attention) []alert {
+func Alerts(list []attention) []Alert {
 	type sort struct{ kind, severity string }
 	var order []sort
 	alike := make(map[sort][]attention)
@@ -51,7 +57,7 @@ func alerts(list []attention) []alert {
 		}
 		alike[s] = append(alike[s], a)
 	}
-	var result []alert
+	var result []Alert
 	for _, s := range order {
 		these := alike[s]
 		slices.SortStableFunc(these, func(a, b attention) int { return cmp.Compare(b.Messages, a.Messages) })
@@ -60,15 +66,15 @@ func alerts(list []attention) []alert {
 			continue
 		}
 		for _, a := range these {
-			result = append(result, alert{attention: a})
+			result = append(result, Alert{attention: a})
 		}
 	}
 	return result
 }
 
 // together makes one alert of several of a kind.
-func together(these []attention) alert {
-	one := alert{attention: attention{Kind: these[0].Kind, Severity: these[0].Severity, Advice: these[0].Advice}}
+func together(these []attention) Alert {
+	one := Alert{attention: attention{Kind: these[0].Kind, Severity: these[0].Severity, Advice: these[0].Advice}}
 	for _, a := range these {
 		one.Messages += a.Messages
 	}

@@ -1,4 +1,8 @@
-package nsqadmin
+// Package watch knows a cluster as its daemons last told it: a Poller asks them
+// again and again, and a View is what they said, with what follows from it: sums
+// over nodes, rates, and what an operator should look at. Whoever has a view waits
+// for no network.
+package watch
 
 import (
 	"context"
@@ -15,7 +19,7 @@ import (
 
 // How often daemons are asked.
 const (
-	watchedPace = 2 * time.Second  // while somebody watches
+	WatchedPace = 2 * time.Second  // while somebody watches
 	idlePace    = 10 * time.Second // otherwise
 	watchFor    = 30 * time.Second // after a page was requested
 	restFactor  = 2                // rounds are at least so many times as far apart as answers keep us busy, up to idlePace
@@ -28,7 +32,7 @@ const (
 	rememberFor = time.Hour              // nodes that are no longer registered
 )
 
-// A poller asks all daemons again and again and makes views of what they say.
+// A Poller asks all daemons again and again and makes views of what they say.
 //
 // Each daemon has a goroutine of its own, so that one that hangs holds up nobody.
 // They are told when to ask by the goroutine of run, which alone knows the state
@@ -36,15 +40,15 @@ const (
 // at a moment of their own in the first quarter of it, and when those have
 // answered that usually do, a view is made. Answers that come later are in the
 // next one.
-type poller struct {
+type Poller struct {
 	client   *cluster.Client
 	log      *slog.Logger
 	nsqds    []string        // asked themselves, if there are no nsqlookupds
 	lookupds func() []string // at present
 	start    time.Time
-	history  *history.Store
+	History  *history.Store // the last hour; may be replaced before Run
 
-	view    atomic.Pointer[view]
+	view    atomic.Pointer[View]
 	ready   chan struct{} // closed when there is a view of a round
 	watched atomic.Int64  // when a view was last wanted, in nanoseconds from start
 	stirs   chan struct{} // has the next round begin as soon as it may
@@ -71,9 +75,9 @@ type pollState struct {
 	overrun     time.Duration // what answers of the last round took beyond the spread: reading, decoding, merging them
 }
 
-// newPoller returns a poller that has asked nobody yet.
-func newPoller(client *cluster.Client, log *slog.Logger, nsqds []string, lookupds func() []string) *poller {
-	p := &poller{
+// NewPoller returns a poller that has asked nobody yet.
+func NewPoller(client *cluster.Client, log *slog.Logger, nsqds []string, lookupds func() []string) *Poller {
+	p := &Poller{
 		client:   client,
 		log:      log,
 		nsqds:    nsqds,
@@ -92,18 +96,18 @@ func newPoller(client *cluster.Client, log *slog.Logger, nsqds []string, lookupd
 			first:       true,
 		},
 	}
-	p.history = history.NewStore(p.start, 0)
+	p.History = history.NewStore(p.start, 0)
 	p.watched.Store(int64(-watchFor))
-	p.view.Store(newView(p.start, p.history, nil, nil))
+	p.view.Store(NewView(p.start, p.History, nil, nil))
 	return p
 }
 
 // View returns the latest view and takes note that somebody watches. It waits for
 // nobody, except within the first second after the start for the first answers.
-func (p *poller) View() *view {
+func (p *Poller) View() *View {
 	now := time.Since(p.start)
 	if before := time.Duration(p.watched.Swap(int64(now))); now-before >= watchFor {
-		p.stir()
+		p.Stir()
 	}
 	if now < firstView {
 		soon := time.NewTimer(firstView - now)
@@ -117,9 +121,9 @@ func (p *poller) View() *view {
 	return p.view.Load()
 }
 
-// stir has the next round begin as soon as it may: somebody watches, or the list
+// Stir has the next round begin as soon as it may: somebody watches, or the list
 // of nsqlookupds has changed.
-func (p *poller) stir() {
+func (p *Poller) Stir() {
 	select {
 	case p.stirs <- struct{}{}:
 	default:
@@ -127,10 +131,10 @@ func (p *poller) stir() {
 }
 
 // pace returns the time between rounds.
-func (p *poller) pace() time.Duration {
+func (p *Poller) pace() time.Duration {
 	pace := idlePace
 	if time.Since(p.start)-time.Duration(p.watched.Load()) < watchFor {
-		pace = watchedPace
+		pace = WatchedPace
 	}
 	return max(pace, min(restFactor*p.overrun, idlePace))
 }
@@ -148,7 +152,7 @@ func (r *wish) wants(address string) bool {
 
 // Refresh asks daemons now, all for none, and returns when they have answered and
 // View tells what, or when ctx ends. Addresses of nobody are ignored.
-func (p *poller) Refresh(ctx context.Context, addresses ...string) {
+func (p *Poller) Refresh(ctx context.Context, addresses ...string) {
 	r := &wish{addresses: addresses, done: make(chan struct{})}
 	select {
 	case p.asks <- r:
@@ -164,8 +168,8 @@ func (p *poller) Refresh(ctx context.Context, addresses ...string) {
 	}
 }
 
-// run asks until ctx ends. It returns when nobody is asked any more.
-func (p *poller) run(ctx context.Context) {
+// Run asks until ctx ends. It returns when nobody is asked any more.
+func (p *Poller) Run(ctx context.Context) {
 	defer close(p.stopped)
 	defer p.workers.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -195,7 +199,7 @@ func (p *poller) run(ctx context.Context) {
 }
 
 // all calls f for every daemon.
-func (p *poller) all(f func(d *daemon)) {
+func (p *Poller) all(f func(d *daemon)) {
 	for _, d := range p.lookupNodes {
 		f(d)
 	}
@@ -205,7 +209,7 @@ func (p *poller) all(f func(d *daemon)) {
 }
 
 // beginRound has everybody asked who does not owe an answer already.
-func (p *poller) beginRound(ctx context.Context) {
+func (p *Poller) beginRound(ctx context.Context) {
 	p.began, p.open = time.Now(), true
 	p.latest = p.began
 	p.meet(ctx)
@@ -225,7 +229,7 @@ func (p *poller) beginRound(ctx context.Context) {
 }
 
 // endIfComplete ends the round if nobody is awaited any more.
-func (p *poller) endIfComplete() {
+func (p *Poller) endIfComplete() {
 	awaited := false
 	p.all(func(d *daemon) { awaited = awaited || d.awaited })
 	if p.open && !awaited {
@@ -234,12 +238,12 @@ func (p *poller) endIfComplete() {
 }
 
 // endRound makes a view of what is known now, and lets the next round come.
-func (p *poller) endRound() {
+func (p *Poller) endRound() {
 	p.open = false
 	p.all(func(d *daemon) { d.awaited = false })
 	now := time.Now()
 	v := p.publish(now)
-	p.history.Add(now, v.samples())
+	p.History.Add(now, v.samples())
 	p.overrun = max(0, p.latest.Sub(p.began)-p.spread) + time.Since(now) // not the wait for those that hang
 	if p.first {
 		p.first = false
@@ -250,7 +254,7 @@ func (p *poller) endRound() {
 
 // refresh has daemons asked for r. Who is being asked just now is asked once
 // more: what the answer will say may be older than what r is for.
-func (p *poller) refresh(ctx context.Context, r *wish) {
+func (p *Poller) refresh(ctx context.Context, r *wish) {
 	p.meet(ctx)
 	p.all(func(d *daemon) {
 		if !r.wants(d.address) {
@@ -270,7 +274,7 @@ func (p *poller) refresh(ctx context.Context, r *wish) {
 }
 
 // take notes what came of asking a daemon.
-func (p *poller) take(ctx context.Context, r result) {
+func (p *Poller) take(ctx context.Context, r result) {
 	d := r.of
 	if d.gone {
 		return
@@ -297,7 +301,7 @@ func (p *poller) take(ctx context.Context, r result) {
 }
 
 // report logs when a daemon stops to answer, and when it answers again.
-func (p *poller) report(d *daemon, err error) {
+func (p *Poller) report(d *daemon, err error) {
 	switch {
 	case err != nil && d.err == nil:
 		p.log.Warn("no answer", "daemon", d.address, "error", err)
@@ -308,7 +312,7 @@ func (p *poller) report(d *daemon, err error) {
 
 // answered counts an answer for those who wait for it, and publishes what was
 // said when somebody has all of them.
-func (p *poller) answered(waiting []*wish) {
+func (p *Poller) answered(waiting []*wish) {
 	var done []*wish
 	for _, r := range waiting {
 		if r.pending--; r.pending == 0 {
@@ -326,7 +330,7 @@ func (p *poller) answered(waiting []*wish) {
 
 // meet starts and stops asking daemons as they come and go: nsqlookupds by the
 // configuration, nsqds as nsqlookupds know them.
-func (p *poller) meet(ctx context.Context) {
+func (p *Poller) meet(ctx context.Context) {
 	now := time.Now()
 	lookupds := p.lookupds()
 	for _, address := range lookupds {
@@ -395,7 +399,7 @@ type asker func(ctx context.Context, thorough bool) result
 
 // employ starts the goroutine of a daemon. Whoever comes within a round is asked
 // within it.
-func (p *poller) employ(ctx context.Context, address string, ask asker) *daemon {
+func (p *Poller) employ(ctx context.Context, address string, ask asker) *daemon {
 	ctx, stop := context.WithCancel(ctx)
 	d := &daemon{address: address, orders: make(chan order, 1), stop: stop, phase: rand.Float64(), idle: true}
 	p.workers.Go(func() { p.work(ctx, d, ask) })
@@ -407,7 +411,7 @@ func (p *poller) employ(ctx context.Context, address string, ask asker) *daemon 
 }
 
 // dismiss stops asking a daemon. Its goroutine ends by itself.
-func (p *poller) dismiss(d *daemon) {
+func (p *Poller) dismiss(d *daemon) {
 	d.gone = true
 	d.stop()
 	p.answered(slices.Concat(d.asking, d.again))
@@ -430,7 +434,7 @@ func (d *daemon) note(r result) {
 }
 
 // work asks a daemon when it is told to, until ctx ends.
-func (p *poller) work(ctx context.Context, d *daemon, ask asker) {
+func (p *Poller) work(ctx context.Context, d *daemon, ask asker) {
 	silent := false
 	for {
 		var o order
@@ -466,7 +470,7 @@ func (p *poller) work(ctx context.Context, d *daemon, ask asker) {
 // queue waits until one more may be asked, and returns what the caller calls when
 // it has the answer. Daemons that hang keep nobody from being asked: those that
 // were silent the last time do not count, others not for long.
-func (p *poller) queue(ctx context.Context, silent bool) (leave func()) {
+func (p *Poller) queue(ctx context.Context, silent bool) (leave func()) {
 	if silent {
 		return func() {}
 	}

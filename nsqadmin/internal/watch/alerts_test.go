@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"fmt"
@@ -11,16 +11,16 @@ import (
 func TestAlerts(t *testing.T) {
 	var list []attention
 	for i := range 3 {
-		list = append(list, attention{Kind: "node-silent", Severity: severityProblem, Text: fmt.Sprint("silent ", i)})
+		list = append(list, attention{Kind: "node-silent", Severity: Problem, Text: fmt.Sprint("silent ", i)})
 	}
 	for i := range 4 {
-		list = append(list, attention{Kind: "no-consumers", Severity: severityProblem, Text: fmt.Sprint("lonely ", i), Messages: int64(1000 * i), Advice: "Help!"})
+		list = append(list, attention{Kind: "no-consumers", Severity: Problem, Text: fmt.Sprint("lonely ", i), Messages: int64(1000 * i), Advice: "Help!"})
 	}
 	for i := range listedAlike + 2 {
-		list = append(list, attention{Kind: "not-registered", Severity: severityWarning, Text: fmt.Sprint("strange ", i)})
+		list = append(list, attention{Kind: "not-registered", Severity: Warning, Text: fmt.Sprint("strange ", i)})
 	}
 	var got []string
-	for _, a := range alerts(list) {
+	for _, a := range Alerts(list) {
 		line := a.Severity + ": " + a.Text
 		if a.Alike != nil {
 			line += fmt.Sprintf(" %s, %s ... %d+%d", a.Alike[0].Text, a.Advice, len(a.Alike), a.More)

@@ -1,4 +1,4 @@
-package nsqadmin
+package watch
 
 import (
 	"fmt"
@@ -12,15 +12,15 @@ import (
 
 // Name is how the node is known: by its host's name, if it has one, and its
 // address.
-func (n *nodeState) Name() string {
+func (n *NodeState) Name() string {
 	if n.Hostname == "" || strings.HasPrefix(n.Address, n.Hostname+":") {
 		return n.Address
 	}
 	return fmt.Sprintf("%s (%s)", n.Hostname, n.Address)
 }
 
-// topic returns what the node said last of a topic, nil if it does not have it.
-func (n *nodeState) topic(name string) *stats.Topic {
+// Topic returns what the node said last of a topic, nil if it does not have it.
+func (n *NodeState) Topic(name string) *stats.Topic {
 	if n.Stats == nil {
 		return nil
 	}
@@ -30,10 +30,10 @@ func (n *nodeState) topic(name string) *stats.Topic {
 	return nil
 }
 
-// channel returns what the node said last of a channel, nil if it does not have
+// Channel returns what the node said last of a channel, nil if it does not have
 // it.
-func (n *nodeState) channel(topic, name string) *stats.Channel {
-	t := n.topic(topic)
+func (n *NodeState) Channel(topic, name string) *stats.Channel {
+	t := n.Topic(topic)
 	if t == nil {
 		return nil
 	}
@@ -43,9 +43,9 @@ func (n *nodeState) channel(topic, name string) *stats.Channel {
 	return nil
 }
 
-// registration returns how nsqlookupds know a topic of the node, nil if they do
+// Registration returns how nsqlookupds know a topic of the node, nil if they do
 // not.
-func (n *nodeState) registration(topic string) *cluster.NodeTopic {
+func (n *NodeState) Registration(topic string) *cluster.NodeTopic {
 	for i := range n.Topics {
 		if t := &n.Topics[i]; t.Topic == topic {
 			return t
@@ -54,24 +54,24 @@ func (n *nodeState) registration(topic string) *cluster.NodeTopic {
 	return nil
 }
 
-// has reports whether the node has a topic, as it says itself or as the
+// Has reports whether the node has a topic, as it says itself or as the
 // nsqlookupds know.
-func (n *nodeState) has(topic string) bool {
-	return n.topic(topic) != nil || n.registration(topic) != nil
+func (n *NodeState) Has(topic string) bool {
+	return n.Topic(topic) != nil || n.Registration(topic) != nil
 }
 
-// mayHave reports whether the node has a channel, as far as that is known: one
+// MayHave reports whether the node has a channel, as far as that is known: one
 // that never answered may have every channel of the topics it is registered for.
-func (n *nodeState) mayHave(topic, channel string) bool {
+func (n *NodeState) MayHave(topic, channel string) bool {
 	if n.Stats == nil {
-		return n.registration(topic) != nil
+		return n.Registration(topic) != nil
 	}
-	return n.channel(topic, channel) != nil
+	return n.Channel(topic, channel) != nil
 }
 
-// silence tells for how long a daemon that does not answer has not done so, and
+// Silence tells for how long a daemon that does not answer has not done so, and
 // why, to be read behind its name.
-func silence(answered, now time.Time, err error) string {
+func Silence(answered, now time.Time, err error) string {
 	text := "has not answered so far"
 	if !answered.IsZero() {
 		text = "has not answered for " + chart.Ago(answered, now)
