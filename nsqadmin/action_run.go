@@ -16,7 +16,8 @@ import (
 // a kind at once, so that one that hangs takes as much time as all of them.
 type run struct {
 	*sources
-	ctx context.Context
+	ctx      context.Context
+	unlisted bool // no nsqlookupd knows the topic, but an nsqd has it
 	outcome
 }
 
@@ -71,35 +72,6 @@ func (r *run) fail(kind string, steps []step) {
 	r.Err = &upstreamError{kind, outcome{Steps: steps}.errors()}
 }
 
-// find returns the addresses of the nsqds that have the topic. It reports
-// whether anybody could say.
-func (r *run) find() ([]string, bool) {
-	targets, _, errs, err := r.producing(r.ctx, r.Action.Topic)
-	if failed, ok := errors.AsType[*upstreamError](err); ok {
-		r.Err = err
-		errs = failed.Errs
-	}
-	r.unanswered(r.askedFirst(), "GET "+r.question(), errs)
-	return addressesOf(targets), err == nil
-}
-
-// question is how the nsqds of a topic are found.
-func (r *run) question() string {
-	path := "/stats"
-	if r.fromLookupds() {
-		path = "/lookup"
-	}
-	return path + "?" + url.Values{"topic": {r.Action.Topic}}.Encode()
-}
-
-func addressesOf(targets []target) []string {
-	addresses := make([]string, len(targets))
-	for i, t := range targets {
-		addresses[i] = t.address
-	}
-	return addresses
-}
-
 // onProducing asks the nsqds that have the topic.
 func (r *run) onProducing(path string) {
 	if nsqds, ok := r.find(); ok {
@@ -147,9 +119,7 @@ func (r *run) createAt(kind string, addresses []string, topic url.Values) {
 // delete deletes a topic or a channel: first at the nsqlookupds, so that no
 // consumer finds it there and creates it again, then on the nsqds.
 func (r *run) delete() {
-	hidden := r.hidden()
 	nsqds, ok := r.find()
-	nsqds = append(nsqds, hidden()...)
 	if !ok {
 		return
 	}
@@ -158,30 +128,16 @@ func (r *run) delete() {
 		path = "/channel/delete"
 	}
 	begun := len(r.Steps)
-	if r.fromLookupds() {
+	if r.fromLookupds() && !r.unlisted {
 		r.post(lookupdKind, r.lookupds(), path, r.Action.parameters())
 	}
-	slices.Sort(nsqds)
-	r.post(nsqdKind, slices.Compact(nsqds), path, r.Action.parameters())
-	r.fail(r.askedFirst(), r.Steps[begun:])
-	r.lookBack(r.Steps[begun:])
-}
-
-// hidden begins to look for nsqds that have the topic but also a tombstone:
-// those that nsqlookupds do not name to who looks for the topic. That one does
-// not answer shows when it is asked for the others.
-func (r *run) hidden() (wait func() []string) {
-	if !r.fromLookupds() {
-		return func() []string { return nil }
+	r.post(nsqdKind, nsqds, path, r.Action.parameters())
+	kind := r.askedFirst()
+	if r.unlisted {
+		kind = nsqdKind
 	}
-	found := make(chan []string, 1)
-	go func() {
-		targets, _, _ := r.all(r.ctx)
-		found <- addressesOf(slices.DeleteFunc(targets, func(t target) bool {
-			return !slices.Contains(t.Topics, cluster.NodeTopic{Topic: r.Action.Topic, Tombstoned: true})
-		}))
-	}()
-	return func() []string { return <-found }
+	r.fail(kind, r.Steps[begun:])
+	r.lookBack(r.Steps[begun:])
 }
 
 // tombstone hides a node from those who look for a topic, and deletes the topic

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -292,24 +291,6 @@ func nsqtestClosed(t testing.TB) string {
 	s := httptest.NewServer(nil)
 	s.Close()
 	return s.Listener.Addr().String()
-}
-
-// A topic that is hidden by a tombstone is deleted as well.
-func TestDeleteFindsHiddenNodes(t *testing.T) {
-	nsqd := script(t, map[string]string{"/topic/delete": "", "/stats": `{"topics":null}`})
-	hidden := strings.Replace(producerJSON(nsqd.addr(), "a", "t"), `"topics"`, `"tombstones":[false,true],"topics"`, 1)
-	lookupd := script(t, map[string]string{
-		"/lookup":       `{"channels":[],"producers":[]}`,
-		"/nodes":        `{"producers":[` + hidden + `]}`,
-		"/topic/delete": "",
-	})
-	o := testSources(t, []string{lookupd.addr()}, nil).perform(t.Context(), action{deleteTopic, "t", "", ""})
-	if got, want := nsqd.posts(), []string{"POST /topic/delete?topic=t"}; !slices.Equal(got, want) {
-		t.Errorf("the node was asked for %q, want %q", got, want)
-	}
-	if want := []string{lookupd.addr()}; !reflect.DeepEqual(o.Remained, want) {
-		t.Errorf("remained at %q, want %q", o.Remained, want)
-	}
 }
 
 // Against daemons: what is created is there, what is deleted is gone.
