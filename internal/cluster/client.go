@@ -55,7 +55,8 @@ func NewClient(c Config) *Client {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Client{
 		http: http.Client{
-			Timeout: c.RequestTimeout,
+			Timeout:       c.RequestTimeout,
+			CheckRedirect: sameMethod,
 			Transport: &http.Transport{ // without a proxy: daemons are reached directly
 				DialContext:            bindDial(ctx, c.Dial),
 				TLSClientConfig:        c.TLS,
@@ -68,6 +69,16 @@ func NewClient(c Config) *Client {
 		maxAnswer: c.MaxAnswer,
 		stop:      stop,
 	}
+}
+
+// sameMethod follows a redirection only with the same kind of request: a POST that
+// became a GET would be answered, with nothing done.
+func sameMethod(next *http.Request, before []*http.Request) error {
+	const most = 10
+	if next.Method != before[0].Method || len(before) >= most {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 // bindDial has dial end with life, too: a transport goes on dialing for a

@@ -320,3 +320,44 @@ func TestWhereTLSWasAskedForIsRemembered(t *testing.T) {
 		t.Errorf("the next time: %v, asked without TLS %d times", err, plainly.Load())
 	}
 }
+
+// A change that a daemon sends elsewhere is done there or fails; it is not taken
+// for done because something could be read there.
+func TestPostIsNotTurnedIntoGet(t *testing.T) {
+	for status, done := range map[int]bool{
+		http.StatusMovedPermanently:  false,
+		http.StatusFound:             false,
+		http.StatusSeeOther:          false,
+		http.StatusTemporaryRedirect: true,
+		http.StatusPermanentRedirect: true,
+	} {
+		var asked atomic.Value
+		c, address := start(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/topic/delete" {
+				http.Redirect(w, r, "/elsewhere", status)
+				return
+			}
+			asked.Store(r.Method + " " + r.URL.Path)
+		})
+		err := c.Post(t.Context(), address, "/topic/delete", nil)
+		if done {
+			if err != nil || asked.Load() != "POST /elsewhere" {
+				t.Errorf("%d: %v, asked for %v", status, err, asked.Load())
+			}
+			continue
+		}
+		if e, ok := errors.AsType[*StatusError](err); !ok || e.Status != status || asked.Load() != nil {
+			t.Errorf("%d: %v, asked for %v", status, err, asked.Load())
+		}
+	}
+}
+
+// Who sends requests round in circles is not followed for ever.
+func TestRedirectionsEnd(t *testing.T) {
+	c, address := start(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) })
+	var into channelList
+	err := c.Get(t.Context(), address, "/channels", nil, &into)
+	if e, ok := errors.AsType[*StatusError](err); !ok || e.Status != http.StatusFound {
+		t.Errorf("err = %v", err)
+	}
+}
