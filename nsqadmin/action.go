@@ -75,13 +75,23 @@ type outcome struct {
 	Err      error    // why the action failed as a whole: a request that makes no sense, or no daemon that could do it
 }
 
-// failed reports whether nothing came of the action, and whether some of it
-// failed.
+// failed reports whether nothing came of the action, and whether it did not
+// come to all that was meant.
 func (o outcome) failed() (all, some bool) {
-	done := slices.ContainsFunc(o.Steps, func(s step) bool { return s.Err == nil })
-	broken := slices.ContainsFunc(o.Steps, func(s step) bool { return s.Err != nil })
-	all = o.Err != nil || broken && !done
-	return all, all || broken || len(o.Remained) > 0
+	n := o.failures()
+	all = o.Err != nil || n > 0 && !slices.ContainsFunc(o.Steps, func(s step) bool { return s.Err == nil })
+	return all, all || n > 0 || len(o.Remained) > 0
+}
+
+// failures is how many steps failed. That a daemon has no such thing is no
+// failure.
+func (o outcome) failures() (n int) {
+	for _, s := range o.Steps {
+		if s.Err != nil && !s.absent() {
+			n++
+		}
+	}
+	return n
 }
 
 // errors are those of the steps.

@@ -256,7 +256,7 @@ func TestActionsOnDaemonsThatFail(t *testing.T) {
 		{"all gone", []string{lookup(dead).addr()}, []string{dead + " dial tcp"}, "UPSTREAM_ERROR: failed to query any nsqd: " + dead + ": dial tcp", true, true},
 		{"all broken", []string{lookup(broken.addr()).addr()}, []string{"status 500"},
 			`UPSTREAM_ERROR: failed to query any nsqd: got response 500 Internal Server Error "{\"message\":\"INTERNAL_ERROR\"}"`, true, true},
-		{"none that has it", []string{lookup(unknown.addr()).addr()}, []string{"status 404"}, "", true, true},
+		{"none that has it", []string{lookup(unknown.addr()).addr()}, []string{"status 404"}, "", false, false},
 		{"an nsqlookupd that is gone", []string{dead, lookup(good.addr()).addr()}, []string{dead + " dial tcp", good.addr() + " <nil>"}, "", false, true},
 		{"all nsqlookupds gone", []string{dead}, []string{dead + " dial tcp"}, "UPSTREAM_ERROR: failed to query any nsqlookupd: " + dead, true, true},
 		{"no nsqlookupds", nil, nil, "UPSTREAM_ERROR: failed to query any nsqlookupd: the list of nsqlookupds is empty", true, true},

@@ -39,21 +39,19 @@ func (p actionPage) Unanswered() string {
 	return subject(p.Scope.Unknown, "node", "does", "do") + " not answer: what is there is not known for sure, and it will hardly be done there."
 }
 
-// Failures is how many requests failed. That a daemon has no such thing is no
-// failure: on the page it is shown as what it is.
-func (p actionPage) Failures() (n int) {
-	for _, s := range p.Outcome.Steps {
-		if s.Err != nil && !s.absent() {
-			n++
-		}
-	}
-	return n
-}
+// Failures is how many requests failed.
+func (p actionPage) Failures() int { return p.Outcome.failures() }
 
 // Failed reports whether nothing was done that should have been.
 func (p actionPage) Failed() bool {
-	done := slices.ContainsFunc(p.Outcome.Steps, func(s step) bool { return s.Err == nil })
-	return p.Outcome.Err != nil || p.Failures() > 0 && !done
+	all, _ := p.Outcome.failed()
+	return all
+}
+
+// Partly reports whether there is something left to do.
+func (p actionPage) Partly() bool {
+	all, some := p.Outcome.failed()
+	return some && !all
 }
 
 // Idle reports whether there was nothing to do.
@@ -66,7 +64,7 @@ func (p actionPage) Result() string {
 	switch {
 	case p.Failed():
 		return "failed"
-	case p.Failures() > 0 || len(p.Outcome.Remained) > 0:
+	case p.Partly():
 		return "partly done"
 	case p.Idle():
 		return "nothing to do"

@@ -282,3 +282,22 @@ func TestActionsThatFailPartly(t *testing.T) {
 		t.Errorf("nobody answers: %d %s", status, text(d.Find("main")))
 	}
 }
+
+// A topic that is there again after it was deleted is not said to be gone.
+func TestDeletedTopicThatIsThereAgain(t *testing.T) {
+	const stats = `{"topics":[{"topic_name":"orders","channels":[{"channel_name":"mail"}]}]}`
+	nsqd := script(t, map[string]string{"/info": `{"version":"1.4.0"}`, "/stats": stats, "/topic/delete": ""})
+	opts := testOptions(t)
+	opts.NSQDHTTPAddresses = []string{nsqd.addr()}
+	c := &console{testAdmin: start(t, opts)}
+	link := actionLink(action{Name: deleteTopic, Topic: "orders"})
+	status, d := c.confirm(link, "")
+	if status != http.StatusOK || !strings.HasSuffix(text(d.Find("h1")), ": partly done") {
+		t.Errorf("%d %s", status, text(d.Find("h1")))
+	}
+	d.has(".banner.warning", "It is still there, or there again, on "+nsqd.addr())
+	d.hasNot(".banner.ok")
+	if got := d.link("main a", "Try again"); got != link {
+		t.Errorf("try again at %s, want %s", got, link)
+	}
+}
