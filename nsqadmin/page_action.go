@@ -166,6 +166,9 @@ func (a action) query() url.Values {
 
 // actionPage asks for confirmation.
 func (s *httpServer) actionPage(w http.ResponseWriter, r *http.Request) {
+	if !s.mayAct(w, r) {
+		return
+	}
 	if p, ok := s.action(w, r, r.URL.Query()); ok {
 		s.showAction(w, r, http.StatusOK, p)
 	}
@@ -173,6 +176,10 @@ func (s *httpServer) actionPage(w http.ResponseWriter, r *http.Request) {
 
 // act does what was confirmed, and shows what came of it.
 func (s *httpServer) act(w http.ResponseWriter, r *http.Request) {
+	if !s.mayAct(w, r) {
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if err := r.ParseForm(); err != nil {
 		s.errorPage(w, r, http.StatusBadRequest, "The form cannot be read.")
 		return
@@ -195,14 +202,18 @@ func (s *httpServer) act(w http.ResponseWriter, r *http.Request) {
 	s.showAction(w, r, status, p)
 }
 
+// mayAct refuses who is no admin, before anything is read of what they send.
+func (s *httpServer) mayAct(w http.ResponseWriter, r *http.Request) bool {
+	_, admin := s.admin(r)
+	if !admin {
+		s.errorPage(w, r, http.StatusForbidden, "Only users named by --admin-user may do this.")
+	}
+	return admin
+}
+
 // action returns what a page shows of the action that is asked for. Where that
 // cannot be done it answers why, and reports false.
 func (s *httpServer) action(w http.ResponseWriter, r *http.Request, values url.Values) (p actionPage, ok bool) {
-	user, admin := s.admin(r)
-	if !admin {
-		s.errorPage(w, r, http.StatusForbidden, "Only users named by --admin-user may do this.")
-		return p, false
-	}
 	k, a, problem := actionRequest(values)
 	if problem != "" && values.Get("do") == "create" {
 		s.showLookup(w, r, http.StatusBadRequest, createForm{values.Get("topic"), values.Get("channel"), problem})
@@ -217,6 +228,7 @@ func (s *httpServer) action(w http.ResponseWriter, r *http.Request, values url.V
 	}
 	p.Kind, p.Effect, p.Back = k, k.effect(p.Scope), s.backFrom(k, a)
 	p.Again = s.url("action") + "?" + a.query().Encode()
+	user, _ := s.admin(r)
 	p.Curl = k.curl(s.ownURL(r), a, s.curlHeaders(user)...)
 	if k.mustType(p.Scope) {
 		p.MustType = a.Topic

@@ -301,3 +301,24 @@ func TestDeletedTopicThatIsThereAgain(t *testing.T) {
 		t.Errorf("try again at %s, want %s", got, link)
 	}
 }
+
+// Who may not act is told so whatever they send, and nobody sends more than a form
+// has.
+func TestFormsThatAreNone(t *testing.T) {
+	opts := testOptions(t)
+	opts.NSQDHTTPAddresses = []string{nsqtestClosed(t)}
+	opts.AdminUsers = []string{"ann"}
+	a := start(t, opts)
+	const form = "application/x-www-form-urlencoded"
+	for user, status := range map[string]int{"eve": http.StatusForbidden, "ann": http.StatusBadRequest} {
+		for name, sent := range map[string]string{
+			"no form":        "%zz",
+			"a huge form":    "do=pause_topic&topic=orders&junk=" + strings.Repeat("x", maxBody),
+			"an empty topic": "do=pause_topic&topic=",
+		} {
+			if resp, body := a.do("POST", "/action", sent, "X-Forwarded-User: "+user, "Content-Type: "+form); resp.StatusCode != status {
+				t.Errorf("%s of %s: %d %s", name, user, resp.StatusCode, body)
+			}
+		}
+	}
+}
