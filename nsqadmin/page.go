@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ type page struct {
 	Crumbs []crumb // the pages above it, from the top
 	Search string  // in the search field
 	Names  bool    // it names the daemons that do not answer by itself
+	Node   string  // the address of an nsqd of which it says by itself if it does not answer
 	Data   any
 }
 
@@ -180,7 +182,8 @@ func (s *httpServer) frame(r *http.Request, status int, p page) frame {
 		Daemons: len(v.Nodes) + len(v.Lookupds),
 	}
 	if !p.Names {
-		f.Silent = silentDaemons(v)
+		own := []string{"nodes", p.Node}
+		f.Silent = slices.DeleteFunc(silentDaemons(v), func(d silentDaemon) bool { return slices.Equal(d.Path, own) })
 	}
 	for _, n := range navigation {
 		u := s.url()

@@ -14,6 +14,7 @@ import (
 // channelData is what channel.html shows.
 type channelData struct {
 	*channelItem
+	Alerts    []watch.Alert
 	Connected int // nodes that consumers are connected to
 	Charts    []chart.Chart
 	Graphs    []graph
@@ -101,6 +102,7 @@ func (s *httpServer) channelPage(w http.ResponseWriter, r *http.Request) {
 	k := history.Key{Topic: topic, Channel: name}
 	data := channelData{
 		channelItem: newChannelItem(v, ch),
+		Alerts:      v.AlertsAt("topics", topic, name),
 		Charts:      historyCharts(v.Series(k)),
 		Graphs:      s.graphs(topic, name),
 		Actions:     actionsOn(ofChannel, ch.Paused, allPaused(ch.Nodes, func(n cluster.ChannelStats) bool { return n.Paused })),

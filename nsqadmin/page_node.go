@@ -109,7 +109,7 @@ func (s *httpServer) nodePage(w http.ResponseWriter, r *http.Request) {
 	_, admin := s.admin(r)
 	data.fill(r.URL.Query(), admin)
 	data.Charts = historyCharts(v.Series(history.Key{Node: address}))
-	s.page(w, r, http.StatusOK, "node", page{Title: "Node " + data.Hostname, Nav: "nodes", Data: data})
+	s.page(w, r, http.StatusOK, "node", page{Title: "Node " + data.Hostname, Nav: "nodes", Node: address, Data: data})
 }
 
 // ask asks the node for its connections and settings, both at once.

@@ -184,6 +184,7 @@ func TestNodePagesOfSilentNodes(t *testing.T) {
 			t.Errorf("the page of %s took %v", address, took)
 		}
 		d.has(".banner.problem", "It has not answered")
+		d.has("#silent", "1 of 3 daemons does not answer") // the other
 		d.has("section", "A node that does not answer does not tell its settings.")
 	}
 	d := c.open("/nodes")

@@ -15,6 +15,7 @@ import (
 type topicData struct {
 	cluster.TopicStats
 	Sum      topicItem
+	Alerts   []watch.Alert
 	Charts   []chart.Chart
 	Graphs   []graph
 	Channels *table.Table[*channelItem]
@@ -199,6 +200,7 @@ func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 		Commands:   s.commands(r, action{Topic: name}, "pause_topic", "unpause_topic", "empty_topic", "delete_topic"),
 	}
 	channels, nodes := channelColumns, topicNodeColumns
+	data.Alerts = v.AlertsAt("topics", name)
 	if len(t.E2E.Percentiles) > 0 {
 		channels, nodes = channelColumnsE2E, topicNodeColumnsE2E
 	}

@@ -216,6 +216,8 @@ func TestTopicPage(t *testing.T) {
 	})
 	d.has("h1", "orders")
 	d.wantRow("Channels of orders", "audit", "State", "paused on 1 of 2 nodes no consumers", "Depth", "1,240", "Messages", "1,240", "Consumers", "0")
+	c.open("/topics/orders/audit").has(".banner.warning", "Channel audit of topic orders is paused with 1,240 messages waiting.")
+	c.open("/topics/orders/mail").hasNot(".banner.warning")
 	d.wantRow("Channels of orders", "mail", "State", "", "Consumers", "1", "Requeued", "0", "Timed out", "0")
 	d.wantRow("orders on each nsqd", c.address(0), "Health", "OK", "Depth", "0", "Messages", "1,234", "Channels", "2")
 	d.wantRow("orders on each nsqd", c.address(1), "Health", "OK", "Messages", "6", "Channels", "1")

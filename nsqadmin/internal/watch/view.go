@@ -257,6 +257,16 @@ func (v *View) Spark(k history.Key, value history.Value) []float64 {
 // Attention returns what an operator should look at, problems first.
 func (v *View) Attention() []attention { return v.attention() }
 
+// AlertsAt returns what of that concerns the page with this path.
+func (v *View) AlertsAt(path ...string) (list []Alert) {
+	for _, a := range v.Attention() {
+		if slices.Equal(a.Path, path) {
+			list = append(list, Alert{attention: a})
+		}
+	}
+	return list
+}
+
 // findTopic returns the place of a topic in a list that is sorted by name.
 func findTopic(list []stats.Topic, name string) (int, bool) {
 	return sort.Find(len(list), func(i int) int { return strings.Compare(name, list[i].Name) }) // without copying any
