@@ -13,6 +13,7 @@ import (
 type Consumer struct {
 	Conn     *Conn
 	Finished Tally // of the goroutine that runs Run
+	Bytes    int64 // of the bodies that were finished; like Finished
 
 	// Requeue, if it is not nil, decides whether a message is requeued, at once,
 	// rather than finished.
@@ -88,6 +89,7 @@ func (c *Consumer) step() error {
 			c.Timed(stamp(m.Body), now)
 		}
 		c.Finished.Add(number(m.Body))
+		c.Bytes += int64(len(m.Body))
 		c.out = wire.AppendFin(c.out, m.ID)
 		return nil
 	})
