@@ -5,6 +5,8 @@
 # make test-386   runs the tests where an int has 32 bits
 # make interop    runs clients that others wrote against our daemons (needs Node.js)
 # make check      runs everything else that must hold before a change goes in
+# make bench      measures what messages cost (BENCHFLAGS=-run=sub for some; docs/performance.md)
+# make bench-guard BASE=revision   fails if nsqd of HEAD costs more than that of the revision
 # make install    installs the programs below $(DESTDIR)$(PREFIX)
 
 PREFIX   ?= /usr/local
@@ -26,13 +28,14 @@ installed = $(patsubst apps/%,$(BLDDIR)/%$(EXE),$(call mains,apps))
 programs  = $(installed) $(patsubst bench/%,$(BLDDIR)/%$(EXE),$(call mains,bench))
 
 # What a program may be made of: embedded files too, and the directories
-# themselves, which change when a file is removed.
-sources = $(shell find $(wildcard apps bench internal nsq nsqd nsqlookupd nsqadmin) \
+# themselves, which change when a file is removed; their slash tells bench/ from
+# the target bench.
+sources = $(shell find $(wildcard apps/ bench/ internal/ nsq/ nsqd/ nsqlookupd/ nsqadmin/) \
             \( -name testdata -o -path bench/interop \) -prune -o ! -name '*_test.go' -print) go.mod go.sum
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all install clean run demo test test-386 interop check gofmt vet staticcheck fuzz tidy cross
+.PHONY: all install clean run demo bench bench-guard test test-386 interop check gofmt vet staticcheck fuzz tidy cross
 
 all: $(programs)
 
@@ -65,6 +68,12 @@ run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsqlookupd nsqadmin to_nsq nsq
 
 demo: all
 	@$(BLDDIR)/nsq_demo$(EXE)
+
+bench: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsq_bench),$(programs))
+	@$(BLDDIR)/nsq_bench$(EXE) -json=$(BLDDIR)/bench.json -svg=$(BLDDIR)/bench.svg $(BENCHFLAGS)
+
+bench-guard: $(filter $(BLDDIR)/nsq_bench$(EXE),$(programs))
+	@GO=$(GO) contrib/bench-guard.sh $(BLDDIR)/nsq_bench$(EXE) "$(BASE)" $(BENCHFLAGS)
 
 test:
 	@contrib/setup.sh

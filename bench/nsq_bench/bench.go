@@ -38,6 +38,7 @@ func (b *bench) run(ctx context.Context) (rep *report, err error) {
 		Date:      time.Now().UTC().Truncate(time.Second),
 		Version:   version.Binary,
 		Machine:   machine(),
+		Load:      loadAverage(),
 		Precision: precision,
 		Rounds:    b.rounds,
 		Time:      b.time.String(),
@@ -53,7 +54,7 @@ func (b *bench) run(ctx context.Context) (rep *report, err error) {
 		}
 		rep.Workloads = append(rep.Workloads, m)
 	}
-	rep.LoadAfter = loadAverage()
+	rep.Load = append(rep.Load, loadAverage()...)
 	return rep, nil
 }
 
@@ -66,7 +67,7 @@ func (b *bench) workload(ctx context.Context, w workload) (*measured, error) {
 			if i%2 == 1 { // A B, B A: whatever drifts does not favour one
 				side = len(b.sides()) - 1 - k
 			}
-			fmt.Fprintf(b.log, "%s: round %d of %d, server %c\n", w.name, i+1, b.rounds, 'A'+side)
+			fmt.Fprintf(b.log, "%s: round %d of %d, server %s\n", w.name, i+1, b.rounds, sideNames[side])
 			figures, err := b.round(ctx, w, side)
 			if err != nil {
 				return nil, err
@@ -87,7 +88,7 @@ func (b *bench) round(ctx context.Context, w workload, side int) (figures []figu
 	if r.server, err = b.start(ctx, w, r, side); err != nil {
 		return nil, err
 	}
-	figures, err = b.measure(ctx, w, r, fmt.Sprintf("%s-%c.pprof", w.name, 'A'+side))
+	figures, err = b.measure(ctx, w, r, fmt.Sprintf("%s-%c.pprof", w.name, 'A'+rune(side)))
 	if killErr := r.server.kill(); err == nil {
 		err = killErr
 	}
@@ -181,5 +182,5 @@ func save(req *http.Request, file string) error {
 
 // machine describes this machine.
 func machine() string {
-	return fmt.Sprintf("%d CPUs, %s/%s, %s, load average before %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), loadAverage())
+	return fmt.Sprintf("%d CPUs%s, %s/%s, %s", runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }

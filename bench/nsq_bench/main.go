@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -91,9 +90,7 @@ func (rep *report) writeFiles(o *options) error {
 		}
 	}
 	if o.markdownFile != "" {
-		var b bytes.Buffer
-		rep.writeMarkdown(&b)
-		return writeFile(o.markdownFile, b.Bytes())
+		return rep.updateMarkdown(o.markdownFile)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 )
 
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 
 func nsqd() string { return filepath.Join(tooltest.Bin, "nsqd") }
 
-// bench runs nsq_bench in this process, with short rounds and real servers.
+// benchmark runs nsq_bench in this process, with short rounds and real servers.
 func benchmark(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	dir := t.TempDir()
@@ -133,6 +134,18 @@ func TestTwoServersTakeTurns(t *testing.T) {
 	}
 }
 
+// What a server is compared with runs twice to tell what is noise. One that is the
+// same for each need not pass in rounds as short as these.
+func TestGuard(t *testing.T) {
+	stdout, stderr, code := benchmark(t, "-run=^mpub$", "-guard", "-b="+nsqd())
+	if strings.Count(stderr, "mpub: round 1 of 1, server A again\n") != 1 || !strings.Contains(stdout, "A/A") {
+		t.Errorf("stdout:\n%s\nstderr:\n%s", stdout, stderr)
+	}
+	if worse := strings.Contains(stderr, "where"); worse != (code == 1) {
+		t.Errorf("exit code %d, stderr:\n%s", code, stderr)
+	}
+}
+
 func TestProfiles(t *testing.T) {
 	dir := t.TempDir()
 	if _, stderr, code := benchmark(t, "-run=^pubsub$", "-profiles="+dir); code != 0 {
@@ -150,6 +163,15 @@ func TestList(t *testing.T) {
 	}
 	if n := strings.Count(stdout.String(), "\n"); n != len(workloads) {
 		t.Errorf("%d lines, want one for each of %d workloads", n, len(workloads))
+	}
+}
+
+func TestTheDocumentListsTheWorkloads(t *testing.T) {
+	document := string(read(t, filepath.Join(nsqtest.Root(), "docs", "performance.md")))
+	for _, w := range workloads {
+		if line := fmt.Sprintf("\n| %s | %s |\n", w.name, w.about); !strings.Contains(document, line) {
+			t.Errorf("docs/performance.md lacks %s", line)
+		}
 	}
 }
 

@@ -52,7 +52,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.BoolVar(&o.list, "list", false, "tell what workloads there are, and exit")
 	fs.StringVar(&o.jsonFile, "json", "", "`file` for all figures")
 	fs.StringVar(&o.svgFile, "svg", "", "`file` for a picture")
-	fs.StringVar(&o.markdownFile, "markdown", "", "`file` for the table in Markdown")
+	fs.StringVar(&o.markdownFile, "markdown", "", "`file` for the table in Markdown, like docs/performance.md: the rest of it stays")
 	fs.StringVar(&o.profiles, "profiles", "", "`directory` for CPU profiles of nsqd, one for each workload; costs some CPU")
 	fs.StringVar(&o.tempDir, "dir", "", "`directory` below which nsqd keeps its data (default that for temporary files)")
 	if err := fs.Parse(args); err != nil {
@@ -100,14 +100,20 @@ func (o *options) complete(leftOver []string) error {
 	return nil
 }
 
-// sides returns the commands of the servers.
+// sides returns the commands of the servers: A and B. To guard, A runs once more,
+// which shows how far the figures of one server can be apart.
 func (o *options) sides() [][]string {
 	all := [][]string{strings.Fields(o.a)}
 	if b := strings.Fields(o.b); len(b) > 0 {
 		all = append(all, b)
 	}
+	if o.guard {
+		all = append(all, all[0])
+	}
 	return all
 }
+
+var sideNames = []string{"A", "B", "A again"}
 
 // chosen returns the workloads that are to run.
 func (o *options) chosen() (all []workload) {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -16,8 +20,8 @@ type report struct {
 	Date      time.Time   `json:"date"`
 	Version   string      `json:"version"`
 	Machine   string      `json:"machine"`
-	LoadAfter string      `json:"load_average_after"`
-	Precision string      `json:"server_cpu"` // what its CPU time means
+	Load      []float64   `json:"load_averages"` // of the last minute, before and after; empty if not known
+	Precision string      `json:"server_cpu"`    // what its CPU time means
 	Rounds    int         `json:"rounds"`
 	Time      string      `json:"time_per_round"`
 	Size      int         `json:"msg_size"`
@@ -32,6 +36,7 @@ type measured struct {
 	Rounds  []map[metric][]float64 `json:"rounds"`           // of each server
 	Results []map[metric]spread    `json:"results"`          // of each server
 	Ratios  map[metric]spread      `json:"ratios,omitempty"` // of B to A, in each round
+	Noise   map[metric]spread      `json:"noise,omitempty"`  // the same of A to itself
 }
 
 func newMeasured(w workload, sides int) *measured {
@@ -58,34 +63,38 @@ func (m *measured) summarize() {
 		}
 		m.Results = append(m.Results, results)
 	}
-	if len(m.Rounds) < 2 {
-		return
+	if len(m.Rounds) > 1 {
+		m.Ratios = m.ratios(1)
 	}
-	m.Ratios = map[metric]spread{}
+	if len(m.Rounds) > 2 {
+		m.Noise = m.ratios(2)
+	}
+}
+
+// ratios compares one side with the first, round by round.
+func (m *measured) ratios(side int) map[metric]spread {
+	all := map[metric]spread{}
 	for k, a := range m.Rounds[0] {
-		b := m.Rounds[1][k]
-		if len(a) != len(b) {
-			continue
-		}
-		ratios := make([]float64, 0, len(a))
-		for i := range a {
+		b := m.Rounds[side][k]
+		var ratios []float64
+		for i := range min(len(a), len(b)) {
 			if a[i] > 0 && b[i] > 0 {
 				ratios = append(ratios, b[i]/a[i])
 			}
 		}
-		if len(ratios) == len(a) {
-			m.Ratios[k] = spreadOf(ratios)
+		if len(ratios) > 0 && len(ratios) == len(a) {
+			all[k] = spreadOf(ratios)
 		}
 	}
+	return all
 }
 
 // writeText writes the report as a table.
 func (rep *report) writeText(w io.Writer) error {
-	fmt.Fprintf(w, "%s, %s\n", rep.Date.Format("2006-01-02 15:04 MST"), rep.Machine)
-	fmt.Fprintf(w, "load average after %s; version %s\n", rep.LoadAfter, rep.Version)
-	fmt.Fprintf(w, "medians of %d rounds of %s, messages of %d bytes; CPU of the server: %s\n", rep.Rounds, rep.Time, rep.Size, rep.Precision)
+	fmt.Fprintln(w, rep.conditions())
+	fmt.Fprintf(w, "CPU of the server: %s\n", rep.Precision)
 	for i, s := range rep.Servers {
-		fmt.Fprintf(w, "%c: %s\n", 'A'+i, s)
+		fmt.Fprintf(w, "%s: %s\n", sideNames[i], s)
 	}
 	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -105,22 +114,27 @@ func (rep *report) rows() [][]string {
 	rows := [][]string{head}
 	for _, w := range rep.Workloads {
 		for i, results := range w.Results {
-			row := []string{w.Name, string(rune('A' + i))}
+			row := []string{w.Name, sideNames[i]}
 			for _, m := range shown {
 				row = append(row, cell(results, m, format))
 			}
 			rows = append(rows, row)
 		}
-		if w.Ratios == nil {
-			continue
-		}
-		row := []string{w.Name, "B/A"}
-		for _, m := range shown {
-			row = append(row, cell(w.Ratios, m, formatRatio))
-		}
-		rows = append(rows, row)
+		rows = appendRatios(rows, w.Name, "B/A", shown, w.Ratios)
+		rows = appendRatios(rows, w.Name, "A/A", shown, w.Noise)
 	}
 	return rows
+}
+
+func appendRatios(rows [][]string, workload, name string, shown []metric, ratios map[metric]spread) [][]string {
+	if ratios == nil {
+		return rows
+	}
+	row := []string{workload, name}
+	for _, m := range shown {
+		row = append(row, cell(ratios, m, formatRatio))
+	}
+	return append(rows, row)
 }
 
 // shown returns the metrics that any workload has.
@@ -173,8 +187,23 @@ func thousands(n int64) string {
 // quartiles.
 func formatRatio(s spread) string { return fmt.Sprintf("%.2f ±%.2f", s.Median, s.noise()/2) }
 
+// conditions says when, where and how it was measured.
+func (rep *report) conditions() string {
+	quiet := ""
+	if rep.busy() {
+		quiet = "; PRELIMINARY, as the machine was not quiet"
+	}
+	return fmt.Sprintf("%s, version %s, %s, load average before and after %.2f%s; medians of %d rounds of %s, messages of %d bytes",
+		rep.Date.Format("2006-01-02 15:04 MST"), rep.Version, rep.Machine, rep.Load, quiet, rep.Rounds, rep.Time, rep.Size)
+}
+
+// busy says whether others used the machine, so that figures are worse than they
+// would be otherwise.
+func (rep *report) busy() bool { return len(rep.Load) > 0 && rep.Load[0] > 1 }
+
 // writeMarkdown writes the table in Markdown.
 func (rep *report) writeMarkdown(w io.Writer) {
+	fmt.Fprintf(w, "%s.\n\n", rep.conditions())
 	for i, row := range rep.rows() {
 		if len(rep.Servers) == 1 {
 			row = append(row[:1:1], row[2:]...)
@@ -184,6 +213,28 @@ func (rep *report) writeMarkdown(w io.Writer) {
 			fmt.Fprintln(w, "| --- |"+strings.Repeat(" ---: |", len(row)-1))
 		}
 	}
+}
+
+// What encloses the table in a document that has other text, too.
+const tableBegin, tableEnd = "<!-- nsq_bench writes what follows -->\n", "<!-- until here -->\n"
+
+// updateMarkdown writes the table to a file, between the marks of one that exists.
+func (rep *report) updateMarkdown(file string) error {
+	var table bytes.Buffer
+	rep.writeMarkdown(&table)
+	document, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	before, rest, begins := bytes.Cut(document, []byte(tableBegin))
+	_, after, ends := bytes.Cut(rest, []byte(tableEnd))
+	switch {
+	case begins && ends:
+		return writeFile(file, slices.Concat(before, []byte(tableBegin), table.Bytes(), []byte(tableEnd), after))
+	case len(document) > 0:
+		return fmt.Errorf("%s has no place for the table: the lines %q and %q", file, strings.TrimSpace(tableBegin), strings.TrimSpace(tableEnd))
+	}
+	return writeFile(file, slices.Concat([]byte(tableBegin), table.Bytes(), []byte(tableEnd)))
 }
 
 // writeFile writes a file, whose directory is created.

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the files in testdata")
 // example is a report of made-up figures.
 func example(sides int) *report {
 	rep := &report{
-		Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "1.4.0", Machine: "2 CPUs <example>", LoadAfter: "0.50",
+		Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "1.4.0", Machine: "2 CPUs <example>", Load: []float64{0.25 * float64(sides*sides*sides), 1.5},
 		Precision: "exact", Rounds: 3, Time: "1s", Size: 200, Servers: []string{"[nsqd]", "[other --x=1]"}[:sides],
 	}
 	values := map[string][][]figure{
@@ -71,6 +71,30 @@ func TestReports(t *testing.T) {
 	}
 }
 
+func TestTheTableIsRenewed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new", "performance.md")
+	rep := example(1)
+	if err := rep.updateMarkdown(file); err != nil {
+		t.Fatal(err)
+	}
+	table := read(t, file)
+	if err := os.WriteFile(file, slices.Concat([]byte("before\n"), []byte(tableBegin), []byte("old\n"), []byte(tableEnd), []byte("after\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := rep.updateMarkdown(file); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := read(t, file), slices.Concat([]byte("before\n"), table, []byte("after\n")); !bytes.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if err := os.WriteFile(file, []byte("no place\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := rep.updateMarkdown(file); err == nil || string(read(t, file)) != "no place\n" {
+		t.Errorf("%v, and the file is %q", err, read(t, file))
+	}
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
@@ -104,17 +128,23 @@ func TestRegressions(t *testing.T) {
 	for name, c := range map[string]struct {
 		cpu, rate []float64 // ratios of the rounds
 		want      string
+		own       []float64 // ratios of the CPU of A to itself, if A ran twice
 	}{
-		"equal":             {[]float64{1, 1, 1}, []float64{1, 1, 1}, ""},
-		"better":            {[]float64{0.5, 0.5, 0.5}, []float64{2, 2, 2}, ""},
-		"a little worse":    {[]float64{1.02, 1.02, 1.02}, []float64{0.98, 0.98, 0.98}, ""},
-		"worse than noise":  {[]float64{1.1, 1.12, 1.14}, []float64{1, 1, 1}, "mpub: server µs/msg of B is 1.12 times that of A, worse by 12% where 3% is noise"},
-		"within the noise":  {[]float64{0.9, 1.1, 1.4}, []float64{0.8, 0.9, 1.2}, ""},
-		"fewer per second":  {[]float64{1, 1, 1}, []float64{0.8, 0.81, 0.82}, "mpub: msgs/s of B is 0.81 times that of A, worse by 19% where 3% is noise"},
-		"more CPU but fast": {[]float64{1.2, 1.2, 1.2}, []float64{2, 2, 2}, "mpub: server µs/msg of B is 1.20 times that of A, worse by 20% where 3% is noise"},
+		"equal":                   {[]float64{1, 1, 1}, []float64{1, 1, 1}, "", nil},
+		"better":                  {[]float64{0.5, 0.5, 0.5}, []float64{2, 2, 2}, "", nil},
+		"a little worse":          {[]float64{1.02, 1.02, 1.02}, []float64{0.98, 0.98, 0.98}, "", nil},
+		"worse than noise":        {[]float64{1.1, 1.12, 1.14}, []float64{1, 1, 1}, "mpub: server µs/msg of B is 1.12 times that of A, worse by 12% where 3% is noise", nil},
+		"within the noise":        {[]float64{0.9, 1.1, 1.4}, []float64{0.8, 0.9, 1.2}, "", nil},
+		"fewer per second":        {[]float64{1, 1, 1}, []float64{0.8, 0.81, 0.82}, "mpub: msgs/s of B is 0.81 times that of A, worse by 19% where 3% is noise", nil},
+		"more CPU but fast":       {[]float64{1.2, 1.2, 1.2}, []float64{2, 2, 2}, "mpub: server µs/msg of B is 1.20 times that of A, worse by 20% where 3% is noise", nil},
+		"A is as far from itself": {[]float64{1.1, 1.12, 1.14}, []float64{1, 1, 1}, "", []float64{0.85, 0.9, 0.9}},
+		"A is like itself":        {[]float64{1.1, 1.12, 1.14}, []float64{1, 1, 1}, "mpub: server µs/msg of B is 1.12 times that of A, worse by 12% where 3% is noise", []float64{1, 1.01, 1.02}},
 	} {
-		m := newMeasured(workload{name: "mpub"}, 2)
+		m := newMeasured(workload{name: "mpub"}, 2+min(1, len(c.own)))
 		for i := range c.cpu {
+			if c.own != nil {
+				m.add(2, []figure{{serverCPU, 2 * c.own[i]}, {rate, 1000}})
+			}
 			m.add(0, []figure{{serverCPU, 2}, {rate, 1000}, {peakMiB, 1}})
 			m.add(1, []figure{{serverCPU, 2 * c.cpu[i]}, {rate, 1000 * c.rate[i]}, {peakMiB, 5}})
 		}

@@ -51,12 +51,31 @@ func memory(pid int, field string) (int64, error) {
 	return 0, fmt.Errorf("/proc/%d/status has no %s", pid, field)
 }
 
-// loadAverage tells how busy the machine was in the last minute.
-func loadAverage() string {
+// loadAverage tells how busy the machine was in the last minute: one value, or none
+// if it is not known.
+func loadAverage() []float64 {
 	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
-		return "unknown"
+		return nil
 	}
 	one, _, _ := bytes.Cut(b, []byte(" "))
-	return string(one)
+	v, err := strconv.ParseFloat(string(one), 64)
+	if err != nil {
+		return nil
+	}
+	return []float64{v}
+}
+
+// processor tells what the CPUs are, with " of " before it, if that is known.
+func processor() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range bytes.Lines(b) {
+		if name, value, _ := bytes.Cut(line, []byte(":")); string(bytes.TrimSpace(name)) == "model name" {
+			return " of " + string(bytes.TrimSpace(value))
+		}
+	}
+	return ""
 }

@@ -17,4 +17,6 @@ func ownCPUTime() time.Duration { return unknown }
 func peakMemory(int) (int64, error)     { return 0, errors.ErrUnsupported }
 func residentMemory(int) (int64, error) { return 0, errors.ErrUnsupported }
 
-func loadAverage() string { return "unknown" }
+func loadAverage() []float64 { return nil }
+
+func processor() string { return "" }
