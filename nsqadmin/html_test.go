@@ -27,6 +27,12 @@ func (a *testAdmin) open(path string, headers ...string) *document {
 func (a *testAdmin) openStatus(status int, path string, headers ...string) *document {
 	a.t.Helper()
 	resp, body := a.do("GET", path, "", headers...)
+	return a.read(resp, body, status, path)
+}
+
+// read reads an answer that must have a status.
+func (a *testAdmin) read(resp *http.Response, body string, status int, path string) *document {
+	a.t.Helper()
 	if resp.StatusCode != status || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 		a.t.Fatalf("GET %s: %d %s %s", path, resp.StatusCode, resp.Header.Get("Content-Type"), body)
 	}

@@ -156,7 +156,7 @@ func TestNamesMustBeTyped(t *testing.T) {
 func TestActionsOfNonsense(t *testing.T) {
 	c := newConsole(t, 1, nil)
 	c.create(0, "orders", "mail")
-	c.eventually("the channel is known", nodePath(c.address(0)), func(d *document) bool { return d.tile("Topics") == "1 1 channels" })
+	c.eventually("the channel is known", nodePath(c.address(0)), func(d *document) bool { return d.tile("Topics") == "1 1 channel" })
 	const script = "<script>alert(1)</script>"
 	for query, want := range map[string]string{
 		"":                               `There is no action "".`,

@@ -16,6 +16,7 @@ import (
 func pageFuncs(basePath string, static func(name string) string) template.FuncMap {
 	return template.FuncMap{
 		"count":    count,                                         // 1,234
+		"several":  chart.Several[int],                            // 1 topic, 1,234 topics
 		"rate":     func(v float64) string { return rateText(v) }, // 12.3/s
 		"bytes":    func(n any) string { return number(n, chart.Bytes) },
 		"duration": chart.Duration, // 1.2 ms

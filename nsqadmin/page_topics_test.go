@@ -123,13 +123,17 @@ func (c *console) consume(t *testing.T, topic, channel string, change func(*nsq.
 
 func finish(*nsq.Message) error { return nil }
 
-// eventually opens a page until what is on it is as it must be.
+// eventually opens a page until it is there and what is on it is as it must be.
 func (c *console) eventually(what, path string, is func(*document) bool) *document {
 	c.t.Helper()
 	var d *document
 	nsqtest.Eventually(c.t, what, func() bool {
 		c.view()
-		d = c.open(path)
+		resp, body := c.do("GET", path, "")
+		if resp.StatusCode == http.StatusNotFound {
+			return false
+		}
+		d = c.read(resp, body, http.StatusOK, path)
 		return is(d)
 	})
 	return d
