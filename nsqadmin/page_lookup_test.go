@@ -112,6 +112,10 @@ func TestSearchPage(t *testing.T) {
 	if got := d.Find("header input[name=q]").AttrOr("value", ""); got != "ORDERS" {
 		t.Errorf("the field has %q", got)
 	}
+	c.publish(0, "mail", 3) // which wait in the channel
+	c.eventually("the messages are known", "/search?q=mail", func(d *document) bool {
+		return strings.Contains(text(d.Find("tbody tr").First()), "3 messages waiting, 1 channel, on 1 node")
+	})
 	c.open("/search?q="+url.QueryEscape(c.address(0))).has("tbody td", "node")
 	c.open("/search?q="+url.QueryEscape(c.lookupd.HTTPAddr())).has("tbody td", "nsqlookupd")
 	c.open("/search?q=go-nsq").has(".blank", "Nothing found")

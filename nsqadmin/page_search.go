@@ -44,20 +44,19 @@ func (s *httpServer) searchPage(w http.ResponseWriter, r *http.Request) {
 
 // view offers what a view has.
 func (s *search) view(v *watch.View) {
-	for _, name := range v.Topics {
-		t, ok := v.Topic(name)
-		h := hit{Kind: "topic", Name: name, Detail: "no node has it", Page: []string{"topics", name}}
-		if ok {
-			h.Detail = fmt.Sprintf("%s waiting, %s, on %s", chart.Several(t.Depth, "message"), chart.Several(len(t.Channels), "channel"), chart.Several(len(t.Nodes), "node"))
+	for _, t := range v.TopicRows() {
+		h := hit{Kind: "topic", Name: t.Name, Detail: "no node has it", Page: []string{"topics", t.Name}}
+		if t.Nodes > 0 {
+			h.Detail = fmt.Sprintf("%s waiting, %s, on %s", chart.Several(t.Depth+t.In.Depth, "message"), chart.Several(len(t.Channels), "channel"), chart.Several(t.Nodes, "node"))
 		}
 		s.offer(h)
 		for _, ch := range t.Channels {
 			s.offer(hit{
 				Kind:   "channel",
-				Name:   name + "/" + ch.Channel,
-				Detail: fmt.Sprintf("%s waiting, %s", chart.Several(ch.Depth, "message"), chart.Several(ch.ClientCount, "consumer")),
-				Page:   []string{"topics", name, ch.Channel},
-			}, ch.Channel)
+				Name:   t.Name + "/" + ch.Name,
+				Detail: fmt.Sprintf("%s waiting, %s", chart.Several(ch.Depth, "message"), chart.Several(ch.Consumers, "consumer")),
+				Page:   []string{"topics", t.Name, ch.Name},
+			}, ch.Name)
 		}
 	}
 	for i := range v.Nodes {

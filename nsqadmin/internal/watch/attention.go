@@ -134,7 +134,7 @@ func attendChannel(v *View, c *ChannelRow) []attention {
 	}
 	key := history.Key{Topic: c.Topic, Channel: c.Name}
 	var list []attention
-	if c.Depth >= growthLeast {
+	if c.Depth >= growthLeast && c.Consumers > 0 {
 		if from, grows := growth(v.history.Spark(v.At, key, history.Depth, minutes)); grows {
 			list = found("growing", Warning, c.Depth, "Its consumers are too few or too slow, or fail.",
 				"falls behind: its depth grew from %s to %s within %d minutes",

@@ -121,8 +121,12 @@ func TestAttention(t *testing.T) {
 		"depth that grows": {func(r *rulesTest) { r.channel.Depth = 700; r.before(depths(100, 200, 300, 400, 500, 600, 700)...) },
 			"growing warning /topics/t/c: Channel c of topic t falls behind: its depth grew from 200 to 700 within 5 minutes."},
 		"depth that grows, and went back once": {func(r *rulesTest) { r.channel.Depth = 700; r.before(depths(100, 200, 300, 250, 500, 600, 700)...) }, ""},
-		"depth that grows a little":            {func(r *rulesTest) { r.channel.Depth = 9105; r.before(depths(9000, 9021, 9042, 9063, 9084, 9105)...) }, ""},
-		"depth that began to grow":             {func(r *rulesTest) { r.channel.Depth = 700; r.before(depths(500, 600, 700)...) }, ""},
+		"depth that grows while consumers restart": {func(r *rulesTest) {
+			r.channel.Depth, r.channel.ClientCount, r.unserved = 700, 0, r.at.Add(-time.Second)
+			r.before(depths(100, 200, 300, 400, 500, 600, 700)...)
+		}, ""},
+		"depth that grows a little": {func(r *rulesTest) { r.channel.Depth = 9105; r.before(depths(9000, 9021, 9042, 9063, 9084, 9105)...) }, ""},
+		"depth that began to grow":  {func(r *rulesTest) { r.channel.Depth = 700; r.before(depths(500, 600, 700)...) }, ""},
 
 		"much requeued": {func(r *rulesTest) {
 			r.channel.Requeues, r.channel.Timeouts = 100, 100
