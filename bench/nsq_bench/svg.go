@@ -5,13 +5,14 @@ import (
 	"encoding/xml"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // The size of the picture, in pixels.
 const (
 	labelWidth = 130
 	plotWidth  = 420
-	textWidth  = 320
+	textWidth  = 360
 	barHeight  = 12
 	rowGap     = 8
 	topHeight  = 64
@@ -45,7 +46,7 @@ func (rep *report) svg() []byte {
 		`.name,.tick{text-anchor:end}.tick{text-anchor:middle;fill:#666}.grid{stroke:#ddd}.noise{stroke:#222}.s0{fill:#4878a8}.s1{fill:#d08030}</style>` + "\n")
 	fmt.Fprintf(&b, `<title>%s</title>`+"\n", "What messages cost nsqd")
 	fmt.Fprintf(&b, `<text class="title" x="8" y="20">CPU of the server in µs per message</text>`+"\n")
-	fmt.Fprintf(&b, `<text x="8" y="36">%s</text>`+"\n", escaped(fmt.Sprintf("%s, %s; medians of %d rounds of %s", rep.Date.Format("2006-01-02"), rep.Machine, rep.Rounds, rep.Time)))
+	fmt.Fprintf(&b, `<text x="8" y="36">%s</text>`+"\n", escaped(rep.conditions()))
 	for e := low; e <= high; e++ {
 		at := x(math.Pow10(e))
 		fmt.Fprintf(&b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text class="tick" x="%.1f" y="%d">%g</text>`+"\n", at, at, topHeight-6, y, at, topHeight-10, math.Pow10(e))
@@ -80,11 +81,14 @@ func words(results, ratios map[metric]spread, side int) string {
 		if b.Len() > 0 {
 			b.WriteString(" · ")
 		}
-		unit := string(m)
-		if m == serverCPU {
+		unit, percentile := string(m), ""
+		switch name, rest, _ := strings.Cut(unit, " "); m {
+		case serverCPU:
 			unit = "µs"
+		case p50, p99:
+			percentile, unit = name+" ", rest
 		}
-		fmt.Fprintf(&b, "%s %s", number(s.Median), unit)
+		fmt.Fprintf(&b, "%s%s %s", percentile, number(s.Median), unit)
 	}
 	if s, ok := ratios[serverCPU]; ok && side == 1 {
 		fmt.Fprintf(&b, " · %s of A", formatRatio(s))
