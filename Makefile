@@ -14,7 +14,7 @@ DESTDIR  ?=
 BLDDIR   ?= build
 BLDFLAGS ?=
 # By number, not time: the fuzzer can report the end of its time as a failure.
-FUZZTIME ?= 30000x
+FUZZTIME ?= 10000x
 GO       ?= go
 EXE      := $(shell $(GO) env GOEXE)
 

@@ -141,7 +141,7 @@ func (c *scene) consume(topic, channel string, config *nsq.Config, handle nsq.Ha
 		}
 	}
 	c.t.Cleanup(func() {
-		consumer.Stop()
+		consumer.StopContext(c.t.Context()) // which has ended: what it kept goes back to nsqd at once
 		<-consumer.StopChan
 	})
 }
