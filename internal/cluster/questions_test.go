@@ -20,10 +20,10 @@ func TestAsk(t *testing.T) {
 		got := Ask([]string{"slow", "fast", "failing"}, func(address string) (int, error) {
 			switch address {
 			case "slow":
-				time.Sleep(3 * time.Second)
+				<-time.After(3 * time.Second)
 				return 1, nil
 			case "fast":
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				return 2, nil
 			}
 			return 0, failed

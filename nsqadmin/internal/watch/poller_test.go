@@ -153,20 +153,20 @@ func (b *bubble) node(address string) *NodeState {
 func TestPollsKeepTheirPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startBubble(t, map[string][]string{"l:1": {"n:1"}})
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		b.times("n:1")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if n := len(b.times("n:1")); n != 6 {
 			t.Errorf("asked %d times within a minute in which nobody watched, want 6", n)
 		}
 		b.poller.View()
-		time.Sleep(25 * time.Second)
+		<-time.After(25 * time.Second)
 		if n := len(b.times("n:1")); n < 11 || n > 14 {
 			t.Errorf("asked %d times within 25 s in which somebody watched, want every 2 s", n)
 		}
-		time.Sleep(20 * time.Second)
+		<-time.After(20 * time.Second)
 		b.times("n:1")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if n := len(b.times("n:1")); n != 6 {
 			t.Errorf("asked %d times within a minute in which nobody watched any more, want 6", n)
 		}
@@ -184,9 +184,9 @@ func TestFirstLookWakesThePoller(t *testing.T) {
 		if n := b.node("n:1"); n.Stats == nil {
 			t.Error("the first view is without what the node said")
 		}
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		b.poller.View()
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second)
 		if v := b.poller.View(); time.Since(v.At) > 3*time.Second {
 			t.Errorf("3 s after somebody came to watch, the view is %v old", time.Since(v.At))
 		}
@@ -200,7 +200,7 @@ func TestManyAreNotAskedAtOnce(t *testing.T) {
 			nodes = append(nodes, fmt.Sprintf("n:%d", i+1))
 		}
 		b := startBubble(t, map[string][]string{"l:1": nodes})
-		time.Sleep(15 * time.Second)
+		<-time.After(15 * time.Second)
 		moments := make(map[time.Time]int)
 		for _, n := range nodes {
 			times := b.times(n)
@@ -216,12 +216,12 @@ func TestManyAreNotAskedAtOnce(t *testing.T) {
 func TestOneThatHangsHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startBubble(t, map[string][]string{"l:1": {"a:1", "b:1", "c:1"}})
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second)
 		b.set(func() { b.hangs["b:1"], b.down["c:1"] = true, true })
 		b.set(func() { b.stats["b:1"] = nodeStats(1, topicStats("t", 1)) })
 		for range 20 {
 			b.poller.View()
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		if n := len(b.times("a:1")); n < 8 {
 			t.Errorf("the node that is well was asked %d times within 20 s, want every 2 s", n)
@@ -235,7 +235,7 @@ func TestOneThatHangsHoldsUpNobody(t *testing.T) {
 			}
 		}
 		b.set(func() { clear(b.hangs); clear(b.down) })
-		time.Sleep(12 * time.Second)
+		<-time.After(12 * time.Second)
 		for _, address := range []string{"b:1", "c:1"} {
 			if n := b.node(address); n.Err != nil {
 				t.Errorf("%s came back: %v", address, n.Err)
@@ -252,16 +252,16 @@ func TestOldNumbersDoNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startBubble(t, map[string][]string{"l:1": {"a:1"}})
 		b.set(func() { b.stats["a:1"] = nodeStats(1, topicStats("t", 9, channelStats("c", 9, 0, 9, 0, 0))) })
-		time.Sleep(15 * time.Second)
+		<-time.After(15 * time.Second)
 		if d := b.poller.view.Load().Totals.Depth; d != 9 {
 			t.Fatalf("depth %d, want 9", d)
 		}
 		b.set(func() { b.down["a:1"] = true })
-		time.Sleep(15 * time.Second)
+		<-time.After(15 * time.Second)
 		if d := b.poller.view.Load().Totals.Depth; d != 9 {
 			t.Errorf("depth %d soon after the node went, want 9", d)
 		}
-		time.Sleep(staleAfter + idlePace)
+		<-time.After(staleAfter + idlePace)
 		v := b.poller.view.Load()
 		if v.Totals.Depth != 0 || len(v.Topics) != 0 {
 			t.Errorf("depth %d of topics %q later, want none", v.Totals.Depth, v.Topics)
@@ -277,33 +277,33 @@ func TestOldNumbersDoNotCount(t *testing.T) {
 func TestMissingNodesAreRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startBubble(t, map[string][]string{"l:1": {"a:1", "b:1"}, "l:2": {"a:1", "b:1"}})
-		time.Sleep(15 * time.Second)
+		<-time.After(15 * time.Second)
 		if n := b.node("a:1"); n.Missing || len(n.RemoteAddresses) != 2 {
 			t.Errorf("a node that is registered twice: %+v", n.Node)
 		}
 		b.set(func() { b.lists["l:1"] = []string{"b:1"} })
-		time.Sleep(15 * time.Second)
+		<-time.After(15 * time.Second)
 		if n := b.node("a:1"); n.Missing || len(n.RemoteAddresses) != 1 {
 			t.Errorf("a node that one nsqlookupd has forgotten is missing: %v, %q", n.Missing, n.RemoteAddresses)
 		}
 		b.set(func() { b.lists["l:2"] = []string{"b:1"} })
-		time.Sleep(15 * time.Second)
+		<-time.After(15 * time.Second)
 		b.times("a:1")
-		time.Sleep(50 * time.Minute)
+		<-time.After(50 * time.Minute)
 		if n := b.node("a:1"); !n.Missing || time.Since(n.Registered) < 50*time.Minute || len(b.times("a:1")) < 250 {
 			t.Errorf("after 50 minutes it is missing: %v, registered %v ago", n.Missing, time.Since(n.Registered))
 		}
-		time.Sleep(11 * time.Minute)
+		<-time.After(11 * time.Minute)
 		if _, ok := b.poller.view.Load().Node("a:1"); ok {
 			t.Error("after more than an hour it is still there")
 		}
 		b.times("a:1")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if n := len(b.times("a:1")); n > 0 {
 			t.Errorf("after more than an hour it was asked %d times", n)
 		}
 		b.set(func() { b.lists["l:2"] = []string{"a:1", "b:1"} })
-		time.Sleep(15 * time.Second)
+		<-time.After(15 * time.Second)
 		if n := b.node("a:1"); n.Missing {
 			t.Error("it came back, and is missing")
 		}
@@ -314,9 +314,9 @@ func TestMissingNodesAreRemembered(t *testing.T) {
 func TestSilentLookupdForgetsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startBubble(t, map[string][]string{"l:1": {"a:1"}})
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second)
 		b.set(func() { b.down["l:1"] = true })
-		time.Sleep(2 * time.Hour)
+		<-time.After(2 * time.Hour)
 		v := b.poller.view.Load()
 		if v.Lookupds[0].Err == nil || v.Lookupds[0].Nodes != 1 {
 			t.Errorf("nsqlookupd: %+v", v.Lookupds[0])
@@ -332,17 +332,17 @@ func TestLookupdsChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startBubble(t, map[string][]string{"l:1": {"a:1"}, "l:2": {"b:1"}})
 		b.set(func() { b.lookupds = []string{"l:1"} })
-		time.Sleep(15 * time.Second)
+		<-time.After(15 * time.Second)
 		b.times("l:2")
 		b.set(func() { b.lookupds = []string{"l:2"} })
 		b.poller.Stir()
-		time.Sleep(12 * time.Second)
+		<-time.After(12 * time.Second)
 		v := b.poller.view.Load()
 		if len(v.Lookupds) != 1 || v.Lookupds[0].Address != "l:2" || b.node("b:1").Missing || !b.node("a:1").Missing {
 			t.Errorf("nsqlookupds %+v", v.Lookupds)
 		}
 		b.times("l:1")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if n := len(b.times("l:1")); n > 0 {
 			t.Errorf("the nsqlookupd that was taken out was asked %d times", n)
 		}
@@ -354,7 +354,7 @@ func TestLookupdsChange(t *testing.T) {
 func TestStopWaitsForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startBubble(t, map[string][]string{"l:1": {"a:1", "b:1"}})
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second)
 		b.set(func() { b.hangs["a:1"], b.hangs["l:1"] = true, true })
 		var waiting sync.WaitGroup
 		waiting.Go(func() { b.poller.Refresh(t.Context()) })
@@ -375,7 +375,7 @@ func TestStopWaitsForNobody(t *testing.T) {
 func TestRefreshAsksAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := startBubble(t, map[string][]string{"l:1": {"a:1"}})
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second)
 		b.set(func() { b.hangs["a:1"] = true })
 		go b.poller.Refresh(t.Context(), "a:1")
 		synctest.Wait() // it is being asked, in vain
