@@ -14,6 +14,7 @@ import (
 func TestMultiProducerStopDrains(t *testing.T) {
 	stores, addrs := startStores(t, 2)
 	p := newTestMulti(t, addrs, nil)
+	p.connectedToListed(t, addrs...) // a stop ends what still connects
 	for _, s := range stores {
 		s.hang()
 	}
