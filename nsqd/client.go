@@ -33,6 +33,7 @@ type client struct {
 
 	// Used by IOLoop only.
 	br      *readBuffer
+	line    wire.Line // the command that is executed; here, or each would be allocated
 	in      io.Reader // what br reads from: conn, or the layers on it
 	tls     *tls.Conn // nil without TLS
 	needTLS bool      // before anything but IDENTIFY

@@ -96,12 +96,13 @@ var errPumpEnded = errors.New("message pump ended")
 
 // exec runs one command and appends its response to what will be written.
 func (p *protocolV2) exec(c *client, line []byte) error {
-	l := wire.ParseLine(line)
+	l := &c.line
+	*l = wire.ParseLine(line)
 	if c.needTLS && string(l.Name) != "IDENTIFY" {
 		return wire.NewError(wire.Invalid, fmt.Sprintf("cannot %s in current state (TLS required)", l.Name), nil)
 	}
 	if string(l.Name) == "PUB" { // may join those before it
-		return p.gatherPub(c, &l)
+		return p.gatherPub(c, l)
 	}
 	if err := c.commit(); err != nil {
 		return err
@@ -110,7 +111,7 @@ func (p *protocolV2) exec(c *client, line []byte) error {
 	if cmd == nil {
 		return wire.NewError(wire.Invalid, fmt.Sprintf("invalid command %s", l.Name), nil)
 	}
-	response, err := cmd(c, &l)
+	response, err := cmd(c, l)
 	if err != nil {
 		return err
 	}
