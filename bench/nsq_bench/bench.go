@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/process"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -85,13 +86,16 @@ func (b *bench) round(ctx context.Context, w workload, side int) (figures []figu
 	if w.size > 0 {
 		r.size = w.size
 	}
-	if r.server, err = b.start(ctx, w, r, side); err != nil {
+	dataPath, err := os.MkdirTemp(b.dir, "data")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dataPath)) }()
+	if r.server, err = b.start(ctx, w, r, side, dataPath); err != nil {
 		return nil, err
 	}
 	figures, err = b.measure(ctx, w, r, fmt.Sprintf("%s-%c.pprof", w.name, 'A'+rune(side)))
-	if killErr := r.server.kill(); err == nil {
-		err = killErr
-	}
+	r.server.Kill()
 	return r.atExit(figures), err
 }
 
@@ -103,8 +107,8 @@ func (b *bench) measure(ctx context.Context, w workload, r *round, profile strin
 	defer cancel(nil)
 	watching.Go(func() {
 		select {
-		case <-r.server.done:
-			cancel(&serverError{r.server})
+		case <-r.server.Done:
+			cancel(&process.Error{Process: r.server.Process})
 		case <-ctx.Done():
 		}
 	})
@@ -114,7 +118,7 @@ func (b *bench) measure(ctx context.Context, w workload, r *round, profile strin
 	}
 	err := w.run(ctx, r)
 	if err != nil && ctx.Err() == nil {
-		err = errors.Join(r.server.died(), err)
+		err = errors.Join(r.server.Died(100*time.Millisecond), err)
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx) // of which everything else follows
@@ -131,7 +135,7 @@ func (b *bench) measure(ctx context.Context, w workload, r *round, profile strin
 	return r.figures()
 }
 
-func (b *bench) start(ctx context.Context, w workload, r *round, side int) (*server, error) {
+func (b *bench) start(ctx context.Context, w workload, r *round, side int, dataPath string) (*process.Server, error) {
 	if w.relay {
 		return startRelay(ctx, r.size)
 	}
@@ -139,18 +143,7 @@ func (b *bench) start(ctx context.Context, w workload, r *round, side int) (*ser
 	if w.flags != nil {
 		flags = w.flags(r)
 	}
-	return startNSQD(ctx, b.sides()[side], b.dir, flags...)
-}
-
-// died returns what became of the server if it has ended, or does so within the
-// moment that it takes to be noticed.
-func (s *server) died() error {
-	select {
-	case <-s.done:
-		return &serverError{s}
-	case <-time.After(100 * time.Millisecond):
-		return nil
-	}
+	return process.StartNSQD(ctx, b.sides()[side], dataPath, nil, flags...)
 }
 
 // profile begins a CPU profile of the server for as long as a round is to take, and
@@ -158,7 +151,7 @@ func (s *server) died() error {
 func (b *bench) profile(ctx context.Context, r *round, name string) (finish func() error) {
 	seconds := max(1, int((b.time+b.time/4+time.Second/2)/time.Second))
 	done := make(chan error, 1)
-	req, err := http.NewRequestWithContext(ctx, "GET", r.server.url(fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds)), nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", r.server.URL(fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds)), nil)
 	if err != nil {
 		return func() error { return err }
 	}

@@ -5,14 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/load"
+	"github.com/seed893f581e/nsq/internal/process"
 )
 
 // options are what the command line says.
@@ -87,12 +85,8 @@ func (o *options) complete(leftOver []string) error {
 		check(len(o.chosen()) > 0, "-run %s matches no workload; -list tells what there are", o.pattern)
 	}
 	if strings.TrimSpace(o.a) == "" {
-		self, err := os.Executable()
-		check(err == nil, "-a is missing, and where nsq_bench lies is not known: %v", err)
-		o.a = filepath.Join(filepath.Dir(self), "nsqd")
-		if runtime.GOOS == "windows" {
-			o.a += ".exe"
-		}
+		o.a, err = process.Beside("nsqd")
+		check(err == nil, "-a is missing, and %v", err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return optionsError{err}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/seed893f581e/nsq/internal/load"
+	"github.com/seed893f581e/nsq/internal/process"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -95,12 +96,12 @@ func relay(producer, consumer net.Conn, size int) {
 }
 
 // startRelay starts the relay for blocks of a size.
-func startRelay(ctx context.Context, size int) (*server, error) {
+func startRelay(ctx context.Context, size int) (*process.Server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return startServer(ctx, []string{self}, fmt.Sprintf("%s=%d", relayVariable, relayBlock(size)))
+	return process.StartServer(ctx, process.Command{Path: self, Env: []string{fmt.Sprintf("%s=%d", relayVariable, relayBlock(size))}})
 }
 
 func relayBlock(size int) int { return len(load.Frames(load.Bodies(perBatch, size)).Bytes()) }
@@ -141,7 +142,7 @@ func runLimit(ctx context.Context, r *round) error {
 
 // dialRelay connects to the relay for as long as ctx.
 func (r *round) dialRelay(ctx context.Context, role byte) (net.Conn, error) {
-	nc, err := net.Dial("tcp", r.server.tcp)
+	nc, err := net.Dial("tcp", r.server.TCP)
 	if err != nil {
 		return nil, err
 	}

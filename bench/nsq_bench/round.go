@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/latency"
 	"github.com/seed893f581e/nsq/internal/load"
+	"github.com/seed893f581e/nsq/internal/process"
 )
 
 // A round is one run of one workload against a server that was started for it.
@@ -16,7 +17,7 @@ type round struct {
 	options
 	size   int // of the bodies
 	layers load.Settings
-	server *server
+	server *process.Server
 
 	certificate certificate
 
@@ -38,7 +39,7 @@ func (r *round) begin(messages int64) { r.before = r.read(messages) }
 func (r *round) end(messages int64)   { r.after = r.read(messages) }
 
 func (r *round) read(messages int64) reading {
-	return reading{time.Now(), cpuTime(r.server.cmd.Process.Pid), ownCPUTime(), messages}
+	return reading{time.Now(), cpuTime(r.server.Cmd.Process.Pid), ownCPUTime(), messages}
 }
 
 // warmUp is how long what goes on for a while has gone on before it is measured.
@@ -58,7 +59,7 @@ func (r *round) figures() ([]figure, error) {
 			all = append(all, figure{clientCPU, (r.after.client - r.before.client).Seconds() * 1e6 / n})
 		}
 	}
-	switch peak, err := peakMemory(r.server.cmd.Process.Pid); {
+	switch peak, err := process.PeakMemory(r.server.Cmd.Process.Pid); {
 	case err == nil:
 		all = append(all, figure{peakMiB, float64(peak) / (1 << 20)})
 	case !errors.Is(err, errors.ErrUnsupported):
@@ -78,11 +79,14 @@ func (r *round) figures() ([]figure, error) {
 // atExit adds what is known only when the server has ended.
 func (r *round) atExit(all []figure) []figure {
 	n := float64(r.after.messages - r.before.messages)
-	if state := r.server.cmd.ProcessState; n > 0 && r.before.server == unknown && state != nil {
+	if state := r.server.Cmd.ProcessState; n > 0 && r.before.server == unknown && state != nil {
 		all = append(all, figure{serverCPU, (state.UserTime() + state.SystemTime()).Seconds() * 1e6 / n})
 	}
 	return all
 }
+
+// patience is how long a server may take for what takes no time.
+const patience = 30 * time.Second
 
 // eventually waits until a condition holds that the server brings about by itself.
 func eventually(ctx context.Context, condition func() (ok bool, err error)) error {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"github.com/seed893f581e/nsq/internal/process"
 )
 
 // topicStats is what nsqd tells of a topic.
@@ -21,7 +23,7 @@ func (r *round) stats(ctx context.Context, topic string) (t topicStats, err erro
 	var answer struct {
 		Topics []topicStats `json:"topics"`
 	}
-	err = r.server.request(ctx, "GET", "/stats?format=json&include_clients=false&include_mem=false&topic="+topic, &answer)
+	err = r.server.Request(ctx, "GET", "/stats?format=json&include_clients=false&include_mem=false&topic="+topic, "", &answer)
 	if err == nil && len(answer.Topics) != 1 {
 		err = fmt.Errorf("nsqd knows %d topics of the name %s", len(answer.Topics), topic)
 	}
@@ -49,16 +51,16 @@ func (r *round) holds(ctx context.Context, topic string, inTopic, inChannel int6
 
 // createChannel creates a topic and a channel of it.
 func (r *round) createChannel(ctx context.Context, topic, channel string) error {
-	if err := r.server.request(ctx, "POST", "/topic/create?topic="+topic, nil); err != nil {
+	if err := r.server.Request(ctx, "POST", "/topic/create?topic="+topic, "", nil); err != nil {
 		return err
 	}
-	return r.server.request(ctx, "POST", "/channel/create?topic="+topic+"&channel="+channel, nil)
+	return r.server.Request(ctx, "POST", "/channel/create?topic="+topic+"&channel="+channel, "", nil)
 }
 
 // restingMemory returns the memory of nsqd without what it need not keep.
 func (r *round) restingMemory(ctx context.Context) (int64, error) {
-	if err := r.server.request(ctx, "POST", "/debug/freememory", nil); err != nil {
+	if err := r.server.Request(ctx, "POST", "/debug/freememory", "", nil); err != nil {
 		return 0, err
 	}
-	return residentMemory(r.server.cmd.Process.Pid)
+	return process.ResidentMemory(r.server.Cmd.Process.Pid)
 }

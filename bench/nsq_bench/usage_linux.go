@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"strconv"
 	"time"
@@ -28,27 +27,6 @@ func readClock(id int32) time.Duration {
 		return unknown
 	}
 	return time.Duration(t.Nano())
-}
-
-// peakMemory and residentMemory return how many bytes of a process are, or at
-// most were, in memory.
-func peakMemory(pid int) (int64, error)     { return memory(pid, "VmHWM:") }
-func residentMemory(pid int) (int64, error) { return memory(pid, "VmRSS:") }
-
-func memory(pid int, field string) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(status) {
-		rest, ok := bytes.CutPrefix(line, []byte(field))
-		if !ok {
-			continue
-		}
-		kib, err := strconv.ParseInt(string(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte(" kB"))), 10, 64)
-		return kib << 10, err
-	}
-	return 0, fmt.Errorf("/proc/%d/status has no %s", pid, field)
 }
 
 // loadAverage tells how busy the machine was in the last minute: one value, or none

@@ -2,10 +2,7 @@
 
 package main
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // precision says what is known of the CPU time of a server.
 const precision = "known at its end only: that of its whole life, with its start and what precedes the measured part"
@@ -13,9 +10,6 @@ const precision = "known at its end only: that of its whole life, with its start
 func cpuTime(int) time.Duration { return unknown }
 
 func ownCPUTime() time.Duration { return unknown }
-
-func peakMemory(int) (int64, error)     { return 0, errors.ErrUnsupported }
-func residentMemory(int) (int64, error) { return 0, errors.ErrUnsupported }
 
 func loadAverage() []float64 { return nil }
 

@@ -89,7 +89,7 @@ func runSub(ctx context.Context, r *round) error {
 func (r *round) consumers(g *group, n int, set func(*load.Consumer)) ([]*load.Consumer, error) {
 	all := make([]*load.Consumer, n)
 	for i := range all {
-		c, err := load.Subscribe(g.ctx, r.server.tcp, r.layers, topic, channel, maxRDY)
+		c, err := load.Subscribe(g.ctx, r.server.TCP, r.layers, topic, channel, maxRDY)
 		if err != nil {
 			return nil, err
 		}

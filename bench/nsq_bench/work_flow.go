@@ -90,7 +90,7 @@ func (f flow) subscribe(g *group, r *round, gate *load.Gate) ([]*load.Consumer, 
 	var all []*load.Consumer
 	for ch := range f.channels {
 		for range f.consumers {
-			c, err := load.Subscribe(g.ctx, r.server.tcp, r.layers, topic, fmt.Sprint(channel, ch), f.rdy)
+			c, err := load.Subscribe(g.ctx, r.server.TCP, r.layers, topic, fmt.Sprint(channel, ch), f.rdy)
 			if err != nil {
 				return nil, err
 			}

@@ -24,7 +24,7 @@ func fromDue(_ int, due, _ int64) int64 { return due }
 func runLatency(ctx context.Context, r *round) error {
 	g := newGroup(ctx)
 	defer g.stop()
-	c, err := load.Subscribe(g.ctx, r.server.tcp, load.Settings{}, topic, channel, maxRDY)
+	c, err := load.Subscribe(g.ctx, r.server.TCP, load.Settings{}, topic, channel, maxRDY)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func runManyTopics(ctx context.Context, r *round) error {
 	p := paced{interval: time.Second / 2000, stamp: fromDue}
 	for i := range r.topics {
 		name := fmt.Sprint(topic, i)
-		c, err := load.Subscribe(g.ctx, r.server.tcp, load.Settings{Small: true}, name, channel, maxRDY)
+		c, err := load.Subscribe(g.ctx, r.server.TCP, load.Settings{Small: true}, name, channel, maxRDY)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func runManyTopics(ctx context.Context, r *round) error {
 func runDefer(ctx context.Context, r *round, exists time.Duration) error {
 	g := newGroup(ctx)
 	defer g.stop()
-	c, err := load.Subscribe(g.ctx, r.server.tcp, load.Settings{}, topic, channel, maxRDY)
+	c, err := load.Subscribe(g.ctx, r.server.TCP, load.Settings{}, topic, channel, maxRDY)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (p *paced) run(g *group, r *round) error {
 		c.Took = func(n int) { gate.Consumed(0, n) }
 		g.run(func(context.Context) error { return c.Run() })
 	}
-	producer, err := load.Dial(g.ctx, r.server.tcp, load.Settings{})
+	producer, err := load.Dial(g.ctx, r.server.TCP, load.Settings{})
 	if err != nil {
 		return err
 	}

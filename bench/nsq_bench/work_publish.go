@@ -60,7 +60,7 @@ func sized(size int, w workload) workload {
 func (r *round) producers(ctx context.Context, n, window int, batch func() *load.Batch) ([]*load.Producer, error) {
 	all := make([]*load.Producer, n)
 	for i := range all {
-		c, err := load.Dial(ctx, r.server.tcp, r.layers)
+		c, err := load.Dial(ctx, r.server.TCP, r.layers)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +72,7 @@ func (r *round) producers(ctx context.Context, n, window int, batch func() *load
 func runHTTPPublish(ctx context.Context, r *round, producers int, batch func() *load.Batch) error {
 	var all []*load.Producer
 	for i := range producers {
-		nc, err := net.Dial("tcp", r.server.http)
+		nc, err := net.Dial("tcp", r.server.HTTP)
 		if err != nil {
 			return err
 		}

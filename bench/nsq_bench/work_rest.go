@@ -20,7 +20,7 @@ func runIdle(ctx context.Context, r *round) error {
 	g := newGroup(ctx)
 	defer g.stop()
 	for range r.connections {
-		if _, err := load.Subscribe(g.ctx, r.server.tcp, load.Settings{Small: true}, topic, channel, 1); err != nil {
+		if _, err := load.Subscribe(g.ctx, r.server.TCP, load.Settings{Small: true}, topic, channel, 1); err != nil {
 			return err
 		}
 	}

@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/process"
 	"github.com/seed893f581e/nsq/nsq"
 )
 
@@ -26,6 +25,9 @@ const (
 	// deferral is the delay of the messages that are to be deferred while nsqd
 	// is restarted.
 	deferral = 3 * time.Second
+
+	// grace is how long a process may take to stop before it is killed.
+	grace = 5 * time.Second
 )
 
 // job is one demonstration.
@@ -38,9 +40,9 @@ type job struct {
 
 	dataPath  string
 	addr      string // of nsqd
-	processes []*process
-	nsqd      *process
-	tail      *process
+	processes []*process.Process
+	nsqd      *process.Process
+	tail      *process.Process
 	arriving  chan string // the lines of nsq_tail; closed at their end
 	tally     *tally
 }
@@ -102,14 +104,14 @@ func (j *job) runProcesses(ctx context.Context) (took time.Duration, err error) 
 // withReason adds what became of nsqd to the failure of another process, which
 // can only be noticed a moment earlier.
 func (j *job) withReason(err error) error {
-	failed, ok := errors.AsType[*processError](err)
-	if !ok || failed.p == j.nsqd {
+	failed, ok := errors.AsType[*process.Error](err)
+	if !ok || failed.Process == j.nsqd {
 		return err
 	}
 	select {
-	case <-j.nsqd.done:
-		if j.nsqd.err != nil {
-			return errors.Join(&processError{j.nsqd}, err)
+	case <-j.nsqd.Done:
+		if j.nsqd.Err != nil {
+			return errors.Join(&process.Error{Process: j.nsqd}, err)
 		}
 	case <-time.After(time.Second):
 	}
@@ -136,7 +138,7 @@ func (j *job) send(ctx context.Context, text []string) error {
 	if err := j.collect(ctx, publisher, len(j.tally.sent)); err != nil {
 		return err
 	}
-	return publisher.wait(ctx) // it may have got every line across and yet fail
+	return publisher.Wait(ctx) // it may have got every line across and yet fail
 }
 
 // sendHalf publishes half of the text and restarts nsqd while most of that is
@@ -153,13 +155,13 @@ func (j *job) sendHalf(ctx context.Context, text []string) (half int, err error)
 	if err := j.collect(ctx, publisher, len(text)/10); err != nil {
 		return 0, err
 	}
-	if err := publisher.wait(ctx); err != nil {
+	if err := publisher.Wait(ctx); err != nil {
 		return 0, err
 	}
 	if err := j.publishDeferred(text[half-deferred : half]); err != nil {
 		return 0, err
 	}
-	if err := j.nsqd.stop(ctx); err != nil {
+	if err := j.nsqd.Stop(ctx); err != nil {
 		return 0, err
 	}
 	j.say("nsqd", "was stopped: of %d lines it had accepted, %d had arrived; %d more are deferred by %v",
@@ -172,7 +174,7 @@ func (j *job) sendHalf(ctx context.Context, text []string) (half int, err error)
 }
 
 // publish starts to_nsq with part of the text.
-func (j *job) publish(ctx context.Context, text []string) (*process, error) {
+func (j *job) publish(ctx context.Context, text []string) (*process.Process, error) {
 	stdin := strings.Join(text, "\n") + "\n"
 	j.say("to_nsq", "publishes %d lines, %.1f MB, of Go's source code", len(text), float64(len(stdin))/1e6)
 	return j.start(ctx, "to_nsq", strings.NewReader(stdin), nil, "--topic="+topic, "--nsqd-tcp-address="+j.addr)
@@ -196,22 +198,22 @@ func (j *job) publishDeferred(text []string) error {
 
 // collect takes arriving lines until there are enough, or until nothing has
 // arrived for a while after the publisher has ended.
-func (j *job) collect(ctx context.Context, publisher *process, enough int) error {
-	published := publisher.done
+func (j *job) collect(ctx context.Context, publisher *process.Process, enough int) error {
+	published := publisher.Done
 	quiet := time.NewTimer(silence)
 	defer quiet.Stop()
 	for j.tally.count < enough {
 		select {
 		case line, ok := <-j.arriving:
 			if !ok {
-				<-j.tail.done
-				return &processError{j.tail}
+				<-j.tail.Done
+				return &process.Error{Process: j.tail}
 			}
 			j.tally.add(line)
 			quiet.Reset(silence)
 		case <-published:
-			if publisher.err != nil {
-				return &processError{publisher}
+			if publisher.Err != nil {
+				return &process.Error{Process: publisher}
 			}
 			published = nil
 			quiet.Reset(silence)
@@ -220,8 +222,8 @@ func (j *job) collect(ctx context.Context, publisher *process, enough int) error
 				return nil
 			}
 			quiet.Reset(silence)
-		case <-j.nsqd.done:
-			return &processError{j.nsqd}
+		case <-j.nsqd.Done:
+			return &process.Error{Process: j.nsqd}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -231,16 +233,16 @@ func (j *job) collect(ctx context.Context, publisher *process, enough int) error
 
 // stop stops nsq_tail, takes what it still had to print, and stops nsqd.
 func (j *job) stop(ctx context.Context) error {
-	if err := j.tail.terminate(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := j.tail.Terminate(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	for line := range j.arriving { // ends with ctx, too
 		j.tally.add(line)
 	}
-	if err := j.tail.wait(ctx); err != nil {
+	if err := j.tail.Wait(ctx); err != nil {
 		return err
 	}
-	return j.nsqd.stop(ctx)
+	return j.nsqd.Stop(ctx)
 }
 
 // startNSQD starts nsqd at addr and waits until it listens.
@@ -256,14 +258,11 @@ func (j *job) startNSQD(ctx context.Context, addr string) error {
 		return err
 	}
 	j.nsqd = p
-	select {
-	case j.addr = <-p.stderr.listening:
-		return nil
-	case <-p.done:
-		return &processError{p}
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	addresses, err := p.Listening(ctx, "TCP")
+	if err == nil {
+		j.addr = addresses[0]
 	}
+	return err
 }
 
 // startTail starts nsq_tail, whose lines then come out of j.arriving. When ctx
@@ -299,12 +298,8 @@ func (j *job) startTail(ctx context.Context) error {
 	return nil
 }
 
-func (j *job) start(ctx context.Context, name string, stdin io.Reader, stdout *os.File, args ...string) (*process, error) {
-	path := filepath.Join(j.bin, name)
-	if runtime.GOOS == "windows" {
-		path += ".exe"
-	}
-	p, err := startProcess(ctx, path, args, stdin, stdout)
+func (j *job) start(ctx context.Context, name string, stdin io.Reader, stdout *os.File, args ...string) (*process.Process, error) {
+	p, err := process.Start(ctx, process.Command{Path: process.In(j.bin, name), Args: args, Stdin: stdin, Stdout: stdout, Grace: grace})
 	if err == nil {
 		j.processes = append(j.processes, p)
 	}
@@ -313,6 +308,6 @@ func (j *job) start(ctx context.Context, name string, stdin io.Reader, stdout *o
 
 func (j *job) waitForAll() {
 	for _, p := range j.processes {
-		<-p.done
+		<-p.Done
 	}
 }

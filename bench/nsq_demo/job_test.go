@@ -4,20 +4,22 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/process"
 )
 
 func TestMissingLinesAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // fake clock
-		publisher := &process{done: make(chan struct{})}
+		publisher := &process.Process{Done: make(chan struct{})}
 		j := &job{
-			nsqd:     &process{done: make(chan struct{})},
+			nsqd:     &process.Process{Done: make(chan struct{})},
 			arriving: make(chan string),
 			tally:    newTally([]string{"000001 a", "000002 b", "000003 c"}),
 		}
 		go func() {
 			j.arriving <- "000003 c"
 			<-time.After(time.Minute) // a publisher may take its time
-			close(publisher.done)
+			close(publisher.Done)
 			j.arriving <- "000001 a"
 		}()
 		start := time.Now()

@@ -50,7 +50,7 @@ func TestWhatHappenedToNSQDIsToldFirst(t *testing.T) {
 	j := &job{bin: tooltest.Bin, lines: 1000}
 	j.out = writerFunc(func(text string) {
 		if strings.HasPrefix(text, "to_nsq ") {
-			if err := j.nsqd.cmd.Process.Kill(); err != nil {
+			if err := j.nsqd.Cmd.Process.Kill(); err != nil {
 				t.Error(err)
 			}
 		}
