@@ -56,10 +56,14 @@ func (s *span) pop() span {
 // the bytes that they take.
 func (s *span) cut(n, maxBytes int) (head span, bytes int) {
 	head = *s
+	if bytes, ok := s.restOfBatch(); ok && int(s.count) <= n && bytes <= maxBytes {
+		s.count = 0
+		return head, bytes
+	}
 	head.count = 0
 	for int(head.count) < n && s.count > 0 {
 		body, next := wire.NextInPayload(s.b.payload, int(s.off))
-		size := wire.FrameHeaderLen + wire.MessageHeaderLen + len(body)
+		size := frameHeaders + len(body)
 		if head.count > 0 && bytes+size > maxBytes {
 			break
 		}
@@ -70,6 +74,18 @@ func (s *span) cut(n, maxBytes int) (head span, bytes int) {
 		head.count++
 	}
 	return head, bytes
+}
+
+// frameHeaders is what precedes a body on the wire.
+const frameHeaders = wire.FrameHeaderLen + wire.MessageHeaderLen
+
+// restOfBatch returns the bytes that s takes on the wire, without looking at each
+// message, if it is all that follows its first message in the batch.
+func (s *span) restOfBatch() (bytes int, ok bool) {
+	if int(s.index)+int(s.count) != s.b.count {
+		return 0, false
+	}
+	return len(s.b.payload) - int(s.off) + int(s.count)*(frameHeaders-wire.SizeLen), true
 }
 
 // alone returns a span of one message as one that does not hold on to the rest

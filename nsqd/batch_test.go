@@ -54,8 +54,33 @@ func TestSpanCut(t *testing.T) {
 		if describe(head) != c.head || describe(s) != c.tail {
 			t.Errorf("%s: cut into %q and %q, want %q and %q", name, describe(head), describe(s), c.head, c.tail)
 		}
-		if want := len(head.appendFrames(nil)); bytes != want {
-			t.Errorf("%s: cut says %d bytes, the frames have %d", name, bytes, want)
+		if frames, _ := head.appendFrames(nil, nil); bytes != len(frames) {
+			t.Errorf("%s: cut says %d bytes, the frames have %d", name, bytes, len(frames))
+		}
+	}
+}
+
+// What is left of a batch is cut without a look at each message where all of it
+// fits, but only then.
+func TestSpanCutBehindACursor(t *testing.T) {
+	whole := batchOf(1, "a", "bb", "ccc", "dddd").all()
+	whole.pop()
+	rest, part := whole, whole
+	part.count--
+	for name, c := range map[string]struct {
+		s          span
+		n          int
+		head, tail string
+	}{
+		"all of the rest":     {rest, 3, "2:bb 3:ccc 4:dddd", ""},
+		"some of the rest":    {rest, 2, "2:bb 3:ccc", "4:dddd"},
+		"all but the last":    {part, 3, "2:bb 3:ccc", ""},
+		"one of all but last": {part, 1, "2:bb", "3:ccc"},
+	} {
+		head, bytes := c.s.cut(c.n, 1<<20)
+		frames, _ := head.appendFrames(nil, nil)
+		if describe(head) != c.head || describe(c.s) != c.tail || bytes != len(frames) {
+			t.Errorf("%s: cut into %q of %d bytes and %q, want %q of %d bytes and %q", name, describe(head), bytes, describe(c.s), c.head, len(frames), c.tail)
 		}
 	}
 }

@@ -4,8 +4,30 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/latency"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
+
+// finishArrived takes the FIN commands that lie in the read buffer, under one lock.
+// What it leaves to fin is the first one that a read brings, and whatever is unusual
+// or an error.
+func (p *protocolV2) finishArrived(c *client) {
+	var done *latency.Batch
+	if p.env.recordsLatency() {
+		done = &c.done
+	}
+	for c.pending.count == 0 && c.br.Buffered() >= wire.FinLen {
+		arrived, _ := c.br.Peek(c.br.Buffered()) // cannot fail: the bytes are buffered
+		n, full := c.inflight.finish(arrived, done)
+		c.br.Discard(n * wire.FinLen)
+		c.finished.Add(uint64(n))
+		c.freed = c.freed || n > 0
+		if !full {
+			return
+		}
+		c.recordLatency()
+	}
+}
 
 // fin takes FIN: the message is done on this channel.
 func (p *protocolV2) fin(c *client, l *wire.Line) ([]byte, error) {

@@ -69,10 +69,11 @@ func (p *protocolV2) messagePump(c *client) error {
 
 // A pump is what messagePump keeps between two steps.
 type pump struct {
-	c     *client
-	spans []span
-	buf   []byte
-	used  bool // since the last heartbeat
+	c      *client
+	spans  []span // taken from the channel
+	groups []span // the same, as they are in flight
+	buf    []byte // and as they are written
+	used   bool   // since the last heartbeat
 
 	heartbeat time.Duration
 	ticker    *time.Ticker
@@ -123,7 +124,7 @@ var heartbeatFrame = wire.AppendFrame(nil, wire.FrameResponse, wire.Heartbeat)
 // beat sends a heartbeat. Buffers that were not used since the last one go.
 func (p *pump) beat() error {
 	if !p.used {
-		p.spans, p.buf = nil, nil
+		p.spans, p.groups, p.buf = nil, nil, nil
 	}
 	p.used = false
 	return p.c.write(heartbeatFrame)
@@ -171,16 +172,16 @@ func (p *pump) deliver(ch *channel, n int) (bool, error) {
 	if rate := settings.sampleRate; rate > 0 {
 		spans = sample(spans, rate)
 	}
-	c.env.scan.schedule(&c.expiry, c.inflight.add(spans, c.env.now(), int64(settings.msgTimeout)))
-	ch.countFromMemory(c, settings, inMemory)
-
 	sent := 0
-	p.buf = p.buf[:0]
+	p.buf, p.groups = p.buf[:0], p.groups[:0]
 	for i := range spans {
 		sent += int(spans[i].count)
-		p.buf = spans[i].appendFrames(p.buf)
+		p.buf, p.groups = spans[i].appendFrames(p.buf, p.groups)
 	}
+	c.env.scan.schedule(&c.expiry, c.inflight.add(p.groups, c.env.now(), int64(settings.msgTimeout)))
+	ch.countFromMemory(c, settings, inMemory)
 	c.messages.Add(uint64(sent))
+	clear(p.groups)
 	clear(p.spans) // let go of the batches
 	var err error
 	if sent > 0 {
@@ -192,14 +193,19 @@ func (p *pump) deliver(ch *channel, n int) (bool, error) {
 	return true, err
 }
 
-// appendFrames appends the message frames of s for this delivery.
-func (s span) appendFrames(dst []byte) []byte {
-	attempts := nextAttempt(s.attempts)
+// appendFrames appends the message frames of s for this delivery to dst, and s
+// itself, as groups, to those that are about to be in flight.
+func (s span) appendFrames(dst []byte, groups []span) ([]byte, []span) {
+	h := wire.NewMessageFrameHeader(s.b.time, nextAttempt(s.attempts))
 	for s.count > 0 {
-		m := s.pop()
-		dst = wire.AppendMessageFrame(dst, s.b.time, attempts, uint64(m.id()), m.body())
+		group := s.group()
+		groups = append(groups, group)
+		for range group.count {
+			m := s.pop()
+			dst = h.AppendFrame(dst, uint64(m.id()), m.body())
+		}
 	}
-	return dst
+	return dst, groups
 }
 
 // sample keeps each message with a probability of rate percent. The others are

@@ -70,6 +70,7 @@ func (p *protocolV2) IOLoop(c *client) error {
 	})
 
 	for {
+		p.finishArrived(c)
 		c.newLine, c.inBody = true, false
 		line, err := c.br.ReadLine() // valid until the next read
 		if err == nil {

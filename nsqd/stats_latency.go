@@ -10,10 +10,13 @@ import (
 // countLatency notes that a message is finished, for recordLatency, where
 // percentiles are configured. IOLoop calls it.
 func (c *client) countLatency(s *span) {
-	if len(c.env.opts.E2EProcessingLatencyPercentiles) > 0 && c.done.Add(s.b.time) {
+	if c.env.recordsLatency() && c.done.Add(s.b.time) {
 		c.recordLatency()
 	}
 }
+
+// recordsLatency reports whether percentiles are configured.
+func (e *env) recordsLatency() bool { return len(e.opts.E2EProcessingLatencyPercentiles) > 0 }
 
 // recordLatency records what was finished with the channel: all that came in
 // one read with one look at the clock and under one lock. IOLoop calls it.

@@ -74,6 +74,18 @@ func (l *Line) Param(i int) []byte {
 // ErrNumber says that a decimal parameter holds something else than digits.
 var ErrNumber = errors.New("wire: not a decimal number")
 
+// FinLen is the length of a FIN command as clients write it.
+const FinLen = len("FIN ") + MessageIDLen + len("\n")
+
+// ParseFin returns the id of the FIN command at the start of b, and false where
+// b begins with anything else, or with a FIN that only ParseLine understands.
+func ParseFin(b []byte) (id uint64, ok bool) {
+	if len(b) < FinLen || string(b[:4]) != "FIN " || b[FinLen-1] != '\n' {
+		return 0, false
+	}
+	return ParseID(b[4 : FinLen-1])
+}
+
 // ParseNumber parses a decimal parameter: ASCII digits only, so a sign is
 // ErrNumber; empty means 0. What does not fit an int64 is returned as the
 // largest one, so that a limit check refuses or clamps it. The result is never

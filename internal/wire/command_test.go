@@ -60,6 +60,31 @@ func TestParseLine(t *testing.T) {
 
 // White space around a line to nsqlookupd does not count, however much; what is
 // within stays.
+func TestParseFin(t *testing.T) {
+	for _, tt := range []struct {
+		rule, b string
+		ok      bool
+	}{
+		{"what AppendFin writes", "FIN 18a376cace689000\n", true},
+		{"what follows does not matter", "FIN 18a376cace689000\nFIN", true},
+		{"cut", "FIN 18a376cace689000", false},
+		{"nothing", "", false},
+		{"CR", "FIN 18a376cace689000\r\n", false},
+		{"another command", "REQ 18a376cace689000\n", false},
+		{"lower case", "fin 18a376cace689000\n", false},
+		{"an id that is not ours", "FIN 18A376CACE689000\n", false},
+		{"a longer id", "FIN 18a376cace6890000\n", false},
+	} {
+		id, ok := ParseFin([]byte(tt.b))
+		if ok != tt.ok || ok && id != 0x18a376cace689000 {
+			t.Errorf("%s: ParseFin(%q) = %x, %v, want %v", tt.rule, tt.b, id, ok, tt.ok)
+		}
+	}
+	if n := len(AppendFin(nil, testID)); n != FinLen {
+		t.Errorf("FinLen is %d, a FIN has %d bytes", FinLen, n)
+	}
+}
+
 func TestParseLineV1(t *testing.T) {
 	for line, want := range map[string][]string{
 		"PING\n":                           {"PING"},

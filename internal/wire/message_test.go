@@ -119,6 +119,25 @@ func TestParseIDRefuses(t *testing.T) {
 	}
 }
 
+// Every byte at every position is one of the 16 digits or refused.
+func TestParseIDKnowsEveryByte(t *testing.T) {
+	const digits = "0123456789abcdef"
+	for at := range MessageIDLen {
+		for c := range 256 {
+			b := []byte("18a376cace689000")
+			b[at] = byte(c)
+			digit := strings.IndexByte(digits, byte(c))
+			id, ok := ParseID(b)
+			if ok != (digit >= 0) || ok && int(id>>(4*(15-at))&15) != digit {
+				t.Errorf("ParseID(%q) = %x, %v", b, id, ok)
+			}
+			if ok && string(AppendID(nil, id)) != string(b) {
+				t.Errorf("AppendID(%x) = %q, want %q", id, AppendID(nil, id), b)
+			}
+		}
+	}
+}
+
 func TestDeferredBytes(t *testing.T) {
 	got := AppendDeferred([]byte("dst"), 0x0102030405060708, 0x18ea2682d0398496, 1, 0x18a376cace689000, []byte("hello"))[3:]
 	want := unhex(t, "00000027 0102030405060708 18ea2682d0398496 0001 31386133373663616365363839303030 68656c6c6f")
