@@ -76,18 +76,55 @@ func (ch *channel) setPaused(paused bool) {
 	ch.changed()
 }
 
-// put takes the messages of s from the topic, all of them or, with an error,
-// none.
-func (ch *channel) put(s span) error {
-	if s.b.deferral > 0 {
-		if err := ch.deferUntil(s, ch.env.now()+int64(s.b.deferral)); err != nil {
-			return err
+// put takes messages from the topic. It returns how many spans it has taken: all
+// of them or, with an error, those before the first of which it has nothing.
+func (ch *channel) put(spans []span) (taken int, err error) {
+	for taken < len(spans) && err == nil {
+		n := undeferred(spans[taken:])
+		if n > 0 {
+			n, err = ch.putQueue(spans[taken : taken+n])
+		} else {
+			s := spans[taken]
+			if err = ch.deferUntil(s, ch.env.now()+int64(s.b.deferral)); err == nil {
+				n = 1
+			}
 		}
-	} else if err := ch.queue.put(s); err != nil && (errors.Is(err, errExiting) || !ch.queue.lend(s)) {
-		return err
+		ch.messages.Add(messagesOf(spans[taken : taken+n]))
+		taken += n
 	}
-	ch.messages.Add(uint64(s.count))
-	return nil
+	return taken, err
+}
+
+// putQueue puts spans that are not deferred into the queue.
+func (ch *channel) putQueue(spans []span) (put int, err error) {
+	put, err = ch.queue.putAll(spans)
+	if err == nil || errors.Is(err, errExiting) {
+		return put, err
+	}
+	for put < len(spans) && ch.queue.lend(spans[put]) {
+		put++
+	}
+	if put < len(spans) {
+		return put, err
+	}
+	return put, nil
+}
+
+// undeferred returns how many spans there are before the first that is deferred.
+func undeferred(spans []span) int {
+	for i := range spans {
+		if spans[i].b.deferral > 0 {
+			return i
+		}
+	}
+	return len(spans)
+}
+
+func messagesOf(spans []span) (n uint64) {
+	for i := range spans {
+		n += uint64(spans[i].count)
+	}
+	return n
 }
 
 // keep takes the messages of s into memory, where put has failed and cannot be

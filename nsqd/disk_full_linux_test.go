@@ -337,3 +337,38 @@ func TestNoDescriptors(t *testing.T) {
 		t.Errorf("after a restart: %+v", counts)
 	}
 }
+
+// What a topic has for its channels at a time is too much for the disk: a channel
+// takes as much as there is room for, and the rest once there is more.
+func TestDiskIsFilledToTheLastMessage(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.DataPath = smallDisk(t, 200_000)
+	opts.MemQueueSize = 50
+	opts.MaxBytesPerFile = 20_000
+	opts.MinFreeDisk = 1
+	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+	n := nsqtest.Start(t, opts)
+	a := newAPI(t, n)
+	a.post("/topic/create?topic=t")
+	a.post("/channel/create?topic=t&channel=c")
+	p := &publisher{t: t, n: n, topic: "t"}
+	publish := func() {
+		for range opts.MemQueueSize {
+			if refused := p.pub(5000); refused != "" {
+				t.Fatal(refused)
+			}
+		}
+	}
+	depth := func() nsqd.Counts {
+		counts, _ := n.ChannelCounts("t", "c")
+		return counts
+	}
+	publish() // into the channel's memory
+	nsqtest.Eventually(t, "the channel has them", func() bool { return depth().Depth == opts.MemQueueSize })
+	a.post("/topic/pause?topic=t")
+	publish() // into the topic's memory
+	a.post("/topic/unpause?topic=t")
+	nsqtest.Eventually(t, "the disk is full", func() bool { return depth().OnDisk >= 25 })
+	p.wantAll("c")
+	eventuallyWell(t, n)
+}

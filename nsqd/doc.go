@@ -11,12 +11,13 @@
 // (topics.go), which finds or makes the topic; topic.publish (topic.go) makes
 // them one batch (batch.go): ids, a time, the payload, never changed again. The
 // batch goes into the topic's queue (queue.go): into memory (memory_chan.go)
-// or, where that is full, onto disk. The producer gets an OK for each. MPUB,
+// or, where that is full, onto disk (spill.go). The producer gets an OK for each. MPUB,
 // DPUB and HTTP join at topics.publish.
 //
-// The topic's messagePump (topic_pump.go) takes spans of batches and puts each
-// into every channel (channel.go): a span is a cursor and a count, so this
-// costs a few words per channel whatever the size. Deferred messages wait in
+// The topic's messagePump (topic_pump.go) takes spans of batches and puts all of a
+// round into each channel (channel.go), which are one write where it goes to disk.
+// A span is a cursor and a count, so in memory this costs a few words per channel
+// whatever the size. Deferred messages wait in
 // the channel's deferred heap (deferred.go) until they are due.
 //
 // A consumer's messagePump (message_pump.go) takes from the channel's queue

@@ -2,7 +2,6 @@ package nsqd
 
 import (
 	"errors"
-	"math"
 	"sync"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 // errExiting is what a put gets from a queue that is closed: its topic or
 // channel is being deleted, or the daemon stops.
 var errExiting = errors.New("exiting")
-
-// spillBytes is about how much of a batch is written to disk at a time.
-const spillBytes = 1 << 20
 
 // A queue is what a topic or a channel holds: a memory chan and, behind it, a
 // disk queue. While anything lies on disk, new messages go there too, so that
@@ -93,6 +89,21 @@ func (q *queue) signal() {
 // batch of which one message is stored already is completed in memory if the
 // disk fails half-way.
 func (q *queue) put(s span) error {
+	u := unstored{first: s}
+	return q.store(&u)
+}
+
+// putAll puts spans, one or more, in their order, each as put does. It returns how
+// many are in the queue: all of them or, with an error, those before the first
+// that is not.
+func (q *queue) putAll(spans []span) (put int, err error) {
+	u := unstored{first: spans[0], more: spans[1:]}
+	err = q.store(&u)
+	return len(spans) - u.spans(), err
+}
+
+// store puts u, and leaves in it what could not be put.
+func (q *queue) store(u *unstored) error {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
@@ -100,69 +111,23 @@ func (q *queue) put(s span) error {
 	}
 	stored := false
 	if q.disk == nil || q.disk.Depth() == 0 {
-		if fit := min(q.mem.room(), int(s.count)); fit > 0 {
-			head := s
-			if fit < int(s.count) {
-				head, _ = s.cut(fit, math.MaxInt)
-			} else {
-				s.count = 0
-			}
+		for room := q.mem.room(); room > 0 && u.spans() > 0; stored = true {
+			head := u.cut(room)
 			q.mem.push(head)
-			stored = true
+			room -= int(head.count)
 		}
 	}
 	q.mu.Unlock()
 	if stored {
 		q.signal()
 	}
-	if s.count == 0 || q.disk == nil {
+	if q.disk == nil {
+		*u = unstored{}
+	}
+	if u.spans() == 0 {
 		return nil
 	}
-	return q.spill(s, stored)
-}
-
-// spill puts the messages of s on disk. stored tells that earlier messages of
-// the same batch are in the queue already.
-func (q *queue) spill(s span, stored bool) error {
-	defer q.signal()
-	records := recordBatches.Get().(*diskq.Batch)
-	defer keepRecords(records)
-	for s.count > 0 {
-		rest := s
-		err := q.write(records, &s)
-		if errors.Is(err, diskq.ErrClosed) {
-			err = errExiting
-		}
-		if err != nil {
-			if !stored {
-				return err
-			}
-			q.env.log.Debug("DISKQUEUE: the rest of a batch is kept in memory", "queue", q.name, "messages", rest.count, "error", err) // the disk queue says once that it fails
-			return q.putMemory(rest)
-		}
-		stored = true
-	}
-	return nil
-}
-
-// recordBatches are empty ones, for use again.
-var recordBatches = sync.Pool{New: func() any { return new(diskq.Batch) }}
-
-func keepRecords(records *diskq.Batch) {
-	if records.Size() <= 2*spillBytes { // a larger one is not worth its memory
-		recordBatches.Put(records)
-	}
-}
-
-// write puts about spillBytes of s on disk, all of that or, with an error, none,
-// and cuts it off s. records is the caller's to use again.
-func (q *queue) write(records *diskq.Batch, s *span) error {
-	records.Reset()
-	for s.count > 0 && records.Size() < spillBytes {
-		m := s.pop()
-		records.End(m.appendRecord(records.Begin()))
-	}
-	return q.disk.Put(records)
+	return q.spill(u)
 }
 
 // putMemory adds s to memory whatever its bound: for what must not go to disk,
@@ -324,14 +289,22 @@ func (q *queue) flush(spans ...span) (lost int, err error) {
 	}
 	var errs []error
 	var records diskq.Batch
-	for _, s := range spans {
-		for s.count > 0 {
-			before := s.count
-			if err := q.write(&records, &s); err != nil {
-				lost += int(before - s.count)
-				errs = append(errs[:min(len(errs), 1)], err)
-			}
+	var u unstored
+	if len(spans) > 0 {
+		u = unstored{first: spans[0], more: spans[1:]}
+	}
+	for single := false; u.spans() > 0; {
+		next := u
+		err := q.write(&records, &next, single)
+		if err != nil && !single && u.spans() > 1 {
+			single = true // some may have a place
+			continue
 		}
+		if err != nil {
+			lost += records.Records()
+			errs = append(errs[:min(len(errs), 1)], err)
+		}
+		u = next
 	}
 	errs = append(errs, q.disk.Close())
 	return lost, errors.Join(errs...)

@@ -34,13 +34,7 @@ func (t *topic) messagePump(ctx context.Context) {
 			t.queue.putBack(spans)
 			continue
 		}
-		for i, s := range spans {
-			if ctx.Err() != nil {
-				t.queue.putBack(spans[i:])
-				return
-			}
-			t.deliver(ctx, s, chans)
-		}
+		t.deliver(ctx, spans, chans)
 		clear(spans) // let go of the batches
 	}
 }
@@ -48,40 +42,63 @@ func (t *topic) messagePump(ctx context.Context) {
 // deliverReminder is how often a channel that cannot take messages is logged.
 const deliverReminder = time.Minute
 
-// deliver gives s to every channel. One that cannot take it, because its disk
-// fails, is tried again until it can, after the others have got theirs: the
-// topic holds what follows. When ctx ends first, its memory takes it, whatever
-// its bound, for its own last attempt to write it down: given back to the topic
-// it would go to the others twice.
-func (t *topic) deliver(ctx context.Context, s span, chans []*channel) {
-	var failing []*channel
-	var quiet time.Duration // until a failure is logged again
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		for _, ch := range chans {
-			err := ch.put(s)
-			if err == nil || errors.Is(err, errExiting) {
-				continue
-			}
-			failing = append(failing, ch)
-			if quiet <= 0 {
-				t.env.log.Error(fmt.Sprintf("TOPIC(%s): channel(%s) cannot take messages, the topic keeps them and tries again", t.name, ch.name), "error", err)
-			}
+// An undelivered is a channel that could not take messages, and those.
+type undelivered struct {
+	ch    *channel
+	spans []span
+}
+
+// deliver gives spans to every channel, all at once: a channel that puts them on
+// disk does so in one write.
+func (t *topic) deliver(ctx context.Context, spans []span, chans []*channel) {
+	var failing []undelivered
+	for _, ch := range chans {
+		if n, err := ch.put(spans); err != nil && !errors.Is(err, errExiting) {
+			t.logFailing(ch, err)
+			failing = append(failing, undelivered{ch, spans[n:]})
 		}
-		if len(failing) == 0 {
-			return
-		}
-		if quiet <= 0 {
-			quiet = deliverReminder
-		}
-		quiet -= wait
-		chans, failing = failing, nil
+	}
+	if len(failing) > 0 {
+		t.deliverLate(ctx, failing)
+	}
+}
+
+// deliverLate tries channels again that cannot take messages, because their disk
+// fails, until they can; the others have got theirs, and the topic holds what
+// follows. When ctx ends first, a channel's memory takes them, whatever its bound,
+// for its own last attempt to write them down: given back to the topic they would
+// go to the others twice.
+func (t *topic) deliverLate(ctx context.Context, failing []undelivered) {
+	quiet := deliverReminder // until failures are logged again
+	for wait := 50 * time.Millisecond; len(failing) > 0; wait = min(2*wait, 2*time.Second) {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			for _, ch := range chans {
-				ch.keep(s)
+			for _, u := range failing {
+				for _, s := range u.spans {
+					u.ch.keep(s)
+				}
 			}
 			return
 		}
+		quiet -= wait
+		still := failing[:0]
+		for _, u := range failing {
+			n, err := u.ch.put(u.spans)
+			if err == nil || errors.Is(err, errExiting) {
+				continue
+			}
+			still = append(still, undelivered{u.ch, u.spans[n:]})
+			if quiet <= 0 {
+				t.logFailing(u.ch, err)
+			}
+		}
+		if failing = still; quiet <= 0 {
+			quiet = deliverReminder
+		}
 	}
+}
+
+func (t *topic) logFailing(ch *channel, err error) {
+	t.env.log.Error(fmt.Sprintf("TOPIC(%s): channel(%s) cannot take messages, the topic keeps them and tries again", t.name, ch.name), "error", err)
 }
