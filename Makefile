@@ -7,6 +7,8 @@
 # make check      runs everything else that must hold before a change goes in
 # make bench      measures what messages cost (BENCHFLAGS=-run=sub for some; docs/performance.md)
 # make bench-guard BASE=revision   fails if nsqd of HEAD costs more than that of the revision
+# make soak       loads an nsqd with everything at once for 10 minutes and accounts for every message
+#                 (SOAKFLAGS=-for=1m; docs/performance.md)
 # make install    installs the programs below $(DESTDIR)$(PREFIX)
 
 PREFIX   ?= /usr/local
@@ -35,7 +37,7 @@ sources = $(shell find $(wildcard apps/ bench/ internal/ nsq/ nsqd/ nsqlookupd/ 
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all install clean run demo bench bench-guard test test-386 interop check gofmt vet staticcheck fuzz tidy cross
+.PHONY: all install clean run demo bench bench-guard soak test test-386 interop check gofmt vet staticcheck fuzz tidy cross
 
 all: $(programs)
 
@@ -74,6 +76,9 @@ bench: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsq_bench),$(programs))
 
 bench-guard: $(filter $(BLDDIR)/nsq_bench$(EXE),$(programs))
 	@GO=$(GO) contrib/bench-guard.sh $(BLDDIR)/nsq_bench$(EXE) "$(BASE)" $(BENCHFLAGS)
+
+soak: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsq_soak),$(programs))
+	@$(BLDDIR)/nsq_soak$(EXE) $(SOAKFLAGS)
 
 test:
 	@contrib/setup.sh
