@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // SizeLen is the length of the size that precedes a body and each message of
@@ -15,7 +17,7 @@ const SizeLen = 4
 // steps for who sends, little for who stalls.
 const (
 	bodyStep  = 4 << 10
-	smallBody = 64 << 10
+	smallBody = 256 << 10
 )
 
 // bodyRoom returns for how many of the n bytes of a body memory may be taken
@@ -33,6 +35,12 @@ func bodyRoom(r io.Reader, arrived, n int) int {
 	}
 	return min(n, room)
 }
+
+// scratchLen is how much of a large body ReadBody may keep in a buffer that is
+// used again and again, until enough has arrived for the memory that will hold it.
+const scratchLen = 64 << 10
+
+var scratches = sync.Pool{New: func() any { return new([scratchLen]byte) }}
 
 // ParseSize returns the size that precedes a body, or ErrShort.
 func ParseSize(b []byte) (int32, error) {
@@ -72,14 +80,27 @@ func ReadSize(r peeker) (int32, error) {
 // ReadBody reads exactly n bytes; n must not be negative. It uses buf from its
 // start where n fits its capacity; otherwise it allocates, at most 4 KiB at
 // first and then two to four times what has arrived, in r's buffer, too, if it has
-// one, so that an announced size alone costs nothing. With an error it returns the bytes that did arrive; an end
-// before n bytes is io.ErrUnexpectedEOF.
+// one, so that an announced size alone costs nothing. With an error it returns the
+// bytes that did arrive; an end before n bytes is io.ErrUnexpectedEOF.
 func ReadBody(r io.Reader, buf []byte, n int) ([]byte, error) {
 	if n <= cap(buf) {
-		buf = buf[:n]
-	} else {
-		buf = make([]byte, bodyRoom(r, 0, n))
+		return readBody(r, buf[:n], n)
 	}
+	room := bodyRoom(r, 0, n)
+	if room < scratchLen || room == n {
+		return readBody(r, make([]byte, room), n)
+	}
+	scratch := scratches.Get().(*[scratchLen]byte)
+	defer scratches.Put(scratch)
+	body, err := readBody(r, scratch[:], n)
+	if len(body) <= scratchLen { // it was cut
+		body = bytes.Clone(body)
+	}
+	return body, err
+}
+
+// readBody is ReadBody with the first memory, which may be the whole.
+func readBody(r io.Reader, buf []byte, n int) ([]byte, error) {
 	got := 0
 	for {
 		m, err := io.ReadFull(r, buf[got:])

@@ -99,6 +99,27 @@ func TestReadBodyGrows(t *testing.T) {
 	}
 }
 
+// The first part of a large body, much of which lies in the reader's buffer, is
+// collected in memory that others use afterwards: nothing of it may be returned.
+func TestReadBodyFromABuffer(t *testing.T) {
+	buffered := func(content []byte) *bufio.Reader {
+		r := bufio.NewReaderSize(bytes.NewReader(content), scratchLen/2)
+		r.Peek(scratchLen / 2)
+		return r
+	}
+	for _, n := range []int{scratchLen - 1, scratchLen, scratchLen + 1, 200_000, 4*scratchLen + 1, 1 << 20} {
+		for _, arrive := range []int{n, n - 1, scratchLen/2 + 1, scratchLen - 1, scratchLen, scratchLen + 1} {
+			arrive = min(arrive, n)
+			want := pattern(arrive)
+			got, err := ReadBody(buffered(want), nil, n)
+			ReadBody(buffered(make([]byte, n)), nil, n) // others
+			if (err == nil) != (arrive == n) || arrive < n && err != io.ErrUnexpectedEOF || !bytes.Equal(got, want) {
+				t.Errorf("%d of %d bytes: got %d, equal %v, %v", arrive, n, len(got), bytes.Equal(got, want), err)
+			}
+		}
+	}
+}
+
 func TestReadBodyUsesBuf(t *testing.T) {
 	for _, tt := range []struct {
 		rule   string
