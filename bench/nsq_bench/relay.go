@@ -108,33 +108,33 @@ func relayBlock(size int) int { return len(load.Frames(load.Bodies(perBatch, siz
 
 // runLimit is pubsub with the relay in place of nsqd.
 func runLimit(ctx context.Context, r *round) error {
-	g := newGroup(ctx)
-	defer g.stop()
+	g := load.NewGroup(ctx)
+	defer g.Stop()
 	gate := load.NewGate(backlog, 1)
 	var consumers []*load.Consumer
 	var producers []*load.Producer
 	for i := range pubsub.producers {
-		nc, err := r.dialRelay(g.ctx, roleConsumer)
+		nc, err := r.dialRelay(g.Context(), roleConsumer)
 		if err != nil {
 			return err
 		}
 		c := &load.Consumer{Conn: load.NewConn(nc), Took: func(n int) { gate.Consumed(0, n) }}
-		g.run(func(context.Context) error { return c.Run() })
+		g.Run(func(context.Context) error { return c.Run() })
 		consumers = append(consumers, c)
-		if nc, err = r.dialRelay(g.ctx, roleProducer); err != nil {
+		if nc, err = r.dialRelay(g.Context(), roleProducer); err != nil {
 			return err
 		}
 		batch := load.Frames(load.Bodies(perBatch, r.size))
 		producers = append(producers, load.NewProducer(load.NewConn(nc), batch, pubsub.window, i))
 	}
-	sent, err := r.steady(g.ctx, producers, gate)
+	sent, err := r.steady(g.Context(), producers, gate)
 	if err != nil {
 		return err
 	}
-	if err := arrived(g.ctx, gate, sent.Count); err != nil {
+	if err := arrived(g.Context(), gate, sent.Count); err != nil {
 		return err
 	}
-	if err := g.stop(); err != nil {
+	if err := g.Stop(); err != nil {
 		return err
 	}
 	return compare(sent, finished(consumers), 1)

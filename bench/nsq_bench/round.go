@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/latency"
@@ -101,63 +100,10 @@ func eventually(ctx context.Context, condition func() (ok bool, err error)) erro
 		case time.Now().After(deadline):
 			return err
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := load.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
-}
-
-// wait waits for a while.
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// A group is goroutines that do a part each. The first that fails ends all.
-type group struct {
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup
-}
-
-func newGroup(ctx context.Context) *group {
-	g := &group{}
-	g.ctx, g.cancel = context.WithCancelCause(ctx)
-	return g
-}
-
-// run runs f in a goroutine. f should end when the group's context does; what it
-// returns then does not matter.
-func (g *group) run(f func(ctx context.Context) error) {
-	g.wg.Go(func() {
-		if err := f(g.ctx); err != nil {
-			g.cancel(err)
-		}
-	})
-}
-
-// wait waits for all and returns the error of the first that failed.
-func (g *group) wait() error {
-	g.wg.Wait()
-	err := context.Cause(g.ctx)
-	g.cancel(nil)
-	return err
-}
-
-var errStopped = errors.New("stopped")
-
-// stop ends what is still running and returns the error of the first that had
-// failed before.
-func (g *group) stop() error {
-	g.cancel(errStopped)
-	if err := g.wait(); !errors.Is(err, errStopped) {
-		return err
-	}
-	return nil
 }
 
 // compare fails unless what arrived is what was sent, to so many channels.

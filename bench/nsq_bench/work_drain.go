@@ -50,8 +50,8 @@ func runSub(ctx context.Context, r *round) error {
 	if err != nil {
 		return err
 	}
-	g := newGroup(ctx)
-	defer g.stop()
+	g := load.NewGroup(ctx)
+	defer g.Stop()
 	gate := load.NewGate(0, 1)
 	drained := make(chan struct{})
 	drain := sync.OnceFunc(func() { close(drained) })
@@ -69,16 +69,16 @@ func runSub(ctx context.Context, r *round) error {
 	}
 	select {
 	case <-drained:
-	case <-g.ctx.Done():
-		return context.Cause(g.ctx)
+	case <-g.Context().Done():
+		return context.Cause(g.Context())
 	case <-time.After(drainPatience):
 		return errMissing(sent.Count - gate.Total())
 	}
 	r.end(gate.Total())
-	if err := r.holds(g.ctx, topic, 0, 0); err != nil {
+	if err := r.holds(g.Context(), topic, 0, 0); err != nil {
 		return err
 	}
-	if err := g.stop(); err != nil {
+	if err := g.Stop(); err != nil {
 		return err
 	}
 	return compare(sent, finished(consumers), 1)
@@ -86,15 +86,15 @@ func runSub(ctx context.Context, r *round) error {
 
 // consumers subscribes to the channel, with the largest RDY. What they do with
 // messages is set before the first arrives; they run in g.
-func (r *round) consumers(g *group, n int, set func(*load.Consumer)) ([]*load.Consumer, error) {
+func (r *round) consumers(g *load.Group, n int, set func(*load.Consumer)) ([]*load.Consumer, error) {
 	all := make([]*load.Consumer, n)
 	for i := range all {
-		c, err := load.Subscribe(g.ctx, r.server.TCP, r.layers, topic, channel, maxRDY)
+		c, err := load.Subscribe(g.Context(), r.server.TCP, r.layers, topic, channel, maxRDY)
 		if err != nil {
 			return nil, err
 		}
 		set(c)
-		g.run(func(context.Context) error { return c.Run() })
+		g.Run(func(context.Context) error { return c.Run() })
 		all[i] = c
 	}
 	return all, nil
@@ -117,8 +117,8 @@ func runRequeues(ctx context.Context, r *round) error {
 	}
 	sent := ps[0].Sent
 
-	g := newGroup(ctx)
-	defer g.stop()
+	g := load.NewGroup(ctx)
+	defer g.Stop()
 	gate := load.NewGate(0, 1)
 	var ending atomic.Bool
 	var done atomic.Int64
@@ -135,17 +135,17 @@ func runRequeues(ctx context.Context, r *round) error {
 	if err != nil {
 		return err
 	}
-	if err := r.sample(g.ctx, gate); err != nil {
+	if err := r.sample(g.Context(), gate); err != nil {
 		return err
 	}
 	ending.Store(true)
-	if err := eventually(g.ctx, func() (bool, error) { return done.Load() == sent.Count, errMissing(sent.Count - done.Load()) }); err != nil {
+	if err := eventually(g.Context(), func() (bool, error) { return done.Load() == sent.Count, errMissing(sent.Count - done.Load()) }); err != nil {
 		return err
 	}
-	if err := r.holds(g.ctx, topic, 0, 0); err != nil {
+	if err := r.holds(g.Context(), topic, 0, 0); err != nil {
 		return err
 	}
-	if err := g.stop(); err != nil {
+	if err := g.Stop(); err != nil {
 		return err
 	}
 	return compare(sent, finished(consumers), 1)

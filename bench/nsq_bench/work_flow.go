@@ -57,28 +57,28 @@ func withTLS(w workload) workload {
 }
 
 func (f flow) run(ctx context.Context, r *round) error {
-	consuming := newGroup(ctx)
-	defer consuming.stop()
+	consuming := load.NewGroup(ctx)
+	defer consuming.Stop()
 	gate := load.NewGate(backlog, f.channels)
 	consumers, err := f.subscribe(consuming, r, gate)
 	if err != nil {
 		return err
 	}
-	ps, err := r.producers(consuming.ctx, f.producers, f.window, func() *load.Batch { return f.batch(r.size) })
+	ps, err := r.producers(consuming.Context(), f.producers, f.window, func() *load.Batch { return f.batch(r.size) })
 	if err != nil {
 		return err
 	}
-	sent, err := r.steady(consuming.ctx, ps, gate)
+	sent, err := r.steady(consuming.Context(), ps, gate)
 	if err != nil {
 		return err
 	}
-	if err := arrived(consuming.ctx, gate, sent.Count*int64(f.channels)); err != nil {
+	if err := arrived(consuming.Context(), gate, sent.Count*int64(f.channels)); err != nil {
 		return err
 	}
-	if err := r.holds(consuming.ctx, topic, 0, 0); err != nil {
+	if err := r.holds(consuming.Context(), topic, 0, 0); err != nil {
 		return err
 	}
-	if err := consuming.stop(); err != nil {
+	if err := consuming.Stop(); err != nil {
 		return err
 	}
 	return compare(sent, finished(consumers), f.channels)
@@ -86,16 +86,16 @@ func (f flow) run(ctx context.Context, r *round) error {
 
 // subscribe connects the consumers, which run in g, as many at a time as there
 // are channels.
-func (f flow) subscribe(g *group, r *round, gate *load.Gate) ([]*load.Consumer, error) {
+func (f flow) subscribe(g *load.Group, r *round, gate *load.Gate) ([]*load.Consumer, error) {
 	var all []*load.Consumer
 	for ch := range f.channels {
 		for range f.consumers {
-			c, err := load.Subscribe(g.ctx, r.server.TCP, r.layers, topic, fmt.Sprint(channel, ch), f.rdy)
+			c, err := load.Subscribe(g.Context(), r.server.TCP, r.layers, topic, fmt.Sprint(channel, ch), f.rdy)
 			if err != nil {
 				return nil, err
 			}
 			c.Took = func(n int) { gate.Consumed(ch, n) }
-			g.run(func(context.Context) error { return c.Run() })
+			g.Run(func(context.Context) error { return c.Run() })
 			all = append(all, c)
 		}
 	}
@@ -105,17 +105,17 @@ func (f flow) subscribe(g *group, r *round, gate *load.Gate) ([]*load.Consumer, 
 // steady publishes through the gate, measures the middle of it, and returns what
 // was sent.
 func (r *round) steady(ctx context.Context, ps []*load.Producer, gate *load.Gate) (sent load.Tally, err error) {
-	publishing := newGroup(ctx)
-	stopped, stop := context.WithCancel(publishing.ctx)
+	publishing := load.NewGroup(ctx)
+	stopped, stop := context.WithCancel(publishing.Context())
 	defer stop()
 	for _, p := range ps {
-		publishing.run(func(context.Context) error {
+		publishing.Run(func(context.Context) error {
 			return p.Run(func() bool { return gate.Pass(stopped, p.Len()) })
 		})
 	}
-	err = r.sample(publishing.ctx, gate)
+	err = r.sample(publishing.Context(), gate)
 	stop()
-	if err2 := publishing.wait(); err == nil {
+	if err2 := publishing.Wait(); err == nil {
 		err = err2
 	}
 	for _, p := range ps {
@@ -127,14 +127,14 @@ func (r *round) steady(ctx context.Context, ps []*load.Producer, gate *load.Gate
 // sample measures a while of what goes on, when it has begun and warmed up. There is
 // something to measure in it, however short it was to be.
 func (r *round) sample(ctx context.Context, gate *load.Gate) error {
-	if err := wait(ctx, r.warmUp()); err != nil {
+	if err := load.Sleep(ctx, r.warmUp()); err != nil {
 		return err
 	}
 	if err := arrived(ctx, gate, 1); err != nil {
 		return err
 	}
 	r.begin(gate.Total())
-	if err := wait(ctx, r.time); err != nil {
+	if err := load.Sleep(ctx, r.time); err != nil {
 		return err
 	}
 	if err := arrived(ctx, gate, r.before.messages+1); err != nil {

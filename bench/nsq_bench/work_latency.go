@@ -22,9 +22,9 @@ type paced struct {
 func fromDue(_ int, due, _ int64) int64 { return due }
 
 func runLatency(ctx context.Context, r *round) error {
-	g := newGroup(ctx)
-	defer g.stop()
-	c, err := load.Subscribe(g.ctx, r.server.TCP, load.Settings{}, topic, channel, maxRDY)
+	g := load.NewGroup(ctx)
+	defer g.Stop()
+	c, err := load.Subscribe(g.Context(), r.server.TCP, load.Settings{}, topic, channel, maxRDY)
 	if err != nil {
 		return err
 	}
@@ -33,12 +33,12 @@ func runLatency(ctx context.Context, r *round) error {
 }
 
 func runManyTopics(ctx context.Context, r *round) error {
-	g := newGroup(ctx)
-	defer g.stop()
+	g := load.NewGroup(ctx)
+	defer g.Stop()
 	p := paced{interval: time.Second / 2000, stamp: fromDue}
 	for i := range r.topics {
 		name := fmt.Sprint(topic, i)
-		c, err := load.Subscribe(g.ctx, r.server.TCP, load.Settings{Small: true}, name, channel, maxRDY)
+		c, err := load.Subscribe(g.Context(), r.server.TCP, load.Settings{Small: true}, name, channel, maxRDY)
 		if err != nil {
 			return err
 		}
@@ -51,13 +51,13 @@ func runManyTopics(ctx context.Context, r *round) error {
 // runDefer measures how late deferred messages arrive at a channel that exists for
 // a while.
 func runDefer(ctx context.Context, r *round, exists time.Duration) error {
-	g := newGroup(ctx)
-	defer g.stop()
-	c, err := load.Subscribe(g.ctx, r.server.TCP, load.Settings{}, topic, channel, maxRDY)
+	g := load.NewGroup(ctx)
+	defer g.Stop()
+	c, err := load.Subscribe(g.Context(), r.server.TCP, load.Settings{}, topic, channel, maxRDY)
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, exists); err != nil {
+	if err := load.Sleep(ctx, exists); err != nil {
 		return err
 	}
 	p := paced{interval: time.Second / 1000, consumers: []*load.Consumer{c}}
@@ -73,7 +73,7 @@ func runDefer(ctx context.Context, r *round, exists time.Duration) error {
 
 // run publishes for the time of a round and waits for what is still to come. What
 // was due in the time before, when all is new, is not counted.
-func (p *paced) run(g *group, r *round) error {
+func (p *paced) run(g *load.Group, r *round) error {
 	began := load.Now() + int64(5*time.Millisecond)
 	counted := began + int64(r.warmUp())
 	end := counted + int64(r.time)
@@ -86,23 +86,23 @@ func (p *paced) run(g *group, r *round) error {
 			}
 		}
 		c.Took = func(n int) { gate.Consumed(0, n) }
-		g.run(func(context.Context) error { return c.Run() })
+		g.Run(func(context.Context) error { return c.Run() })
 	}
-	producer, err := load.Dial(g.ctx, r.server.TCP, load.Settings{})
+	producer, err := load.Dial(g.Context(), r.server.TCP, load.Settings{})
 	if err != nil {
 		return err
 	}
 	pace := load.Pace{Batches: p.batches, Interval: p.interval, Stamp: p.stamp}
 	r.begin(0)
-	sent, err := pace.Run(g.ctx, producer, began, end)
+	sent, err := pace.Run(g.Context(), producer, began, end)
 	if err != nil {
 		return err
 	}
-	if err := arrived(g.ctx, gate, sent.Count); err != nil {
+	if err := arrived(g.Context(), gate, sent.Count); err != nil {
 		return err
 	}
 	r.end(sent.Count)
-	if err := g.stop(); err != nil {
+	if err := g.Stop(); err != nil {
 		return err
 	}
 	for i := range times {

@@ -101,13 +101,13 @@ func (r *round) publish(ctx context.Context, ps []*load.Producer) (sent load.Tal
 	defer cancel()
 	var begun atomic.Int64
 	most := int64(r.kept())
-	g := newGroup(ctx)
+	g := load.NewGroup(ctx)
 	for _, p := range ps {
-		g.run(func(context.Context) error {
+		g.Run(func(context.Context) error {
 			return p.Run(func() bool { return timed.Err() == nil && begun.Add(int64(p.Len())) <= most })
 		})
 	}
-	if err := g.wait(); err != nil {
+	if err := g.Wait(); err != nil {
 		return sent, err
 	}
 	for _, p := range ps {

@@ -17,10 +17,10 @@ func runIdle(ctx context.Context, r *round) error {
 	if err != nil {
 		return err
 	}
-	g := newGroup(ctx)
-	defer g.stop()
+	g := load.NewGroup(ctx)
+	defer g.Stop()
 	for range r.connections {
-		if _, err := load.Subscribe(g.ctx, r.server.TCP, load.Settings{Small: true}, topic, channel, 1); err != nil {
+		if _, err := load.Subscribe(g.Context(), r.server.TCP, load.Settings{Small: true}, topic, channel, 1); err != nil {
 			return err
 		}
 	}
@@ -39,11 +39,11 @@ func runIdle(ctx context.Context, r *round) error {
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, r.warmUp()); err != nil { // what that woke comes to rest
+	if err := load.Sleep(ctx, r.warmUp()); err != nil { // what that woke comes to rest
 		return err
 	}
 	r.begin(0)
-	if err := wait(ctx, r.time); err != nil {
+	if err := load.Sleep(ctx, r.time); err != nil {
 		return err
 	}
 	r.end(0)

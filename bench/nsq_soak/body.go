@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"math/rand/v2"
+
+	"github.com/seed893f581e/nsq/internal/load"
 )
 
 // Bodies follow from the topic and the number of a message: the number in digits,
@@ -47,7 +49,7 @@ func (b *bodies) append(dst []byte, topic int, number uint64) []byte {
 
 // fillerOf returns what follows the dot: nothing in an eighth of the messages.
 func (b *bodies) fillerOf(topic int, number uint64) []byte {
-	h := mix(b.seed ^ mix(uint64(topic)<<48^number))
+	h := load.Mix(b.seed ^ load.Mix(uint64(topic)<<48^number))
 	var size uint64
 	switch {
 	case h%8 == 0:
@@ -107,10 +109,3 @@ var digitValues = func() (values [256]int8) {
 	}
 	return values
 }()
-
-// mix spreads a number over all bits, one to one (the finalizer of splitmix64).
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}

@@ -4,18 +4,20 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/load"
 )
 
 // consumers are all that consume from channels which are accounted for.
 type consumers struct {
-	g    *group
+	g    *load.Group
 	quit chan struct{}
 }
 
 // consume starts the consumers: on every topic two that are steady, three that are
 // rough, and one that is slow.
 func (s *soak) consume(ctx context.Context) *consumers {
-	c := &consumers{g: newGroup(ctx), quit: make(chan struct{})}
+	c := &consumers{g: load.NewGroup(ctx), quit: make(chan struct{})}
 	phase := max(time.Second, min(10*time.Second, s.length/20))
 	for _, l := range s.ledgers {
 		for i, all := range [][]habits{
@@ -24,7 +26,7 @@ func (s *soak) consume(ctx context.Context) *consumers {
 			{&slow{calm: &s.calm, phase: phase}},
 		} {
 			for _, h := range all {
-				c.g.run(func(ctx context.Context) error { return s.consumeFrom(ctx, l.channels[i], h, c.quit) })
+				c.g.Run(func(ctx context.Context) error { return s.consumeFrom(ctx, l.channels[i], h, c.quit) })
 			}
 		}
 	}
@@ -34,8 +36,7 @@ func (s *soak) consume(ctx context.Context) *consumers {
 // stop has all take leave and returns when they are gone.
 func (c *consumers) stop() error {
 	close(c.quit)
-	c.g.wg.Wait()
-	return c.g.stop()
+	return c.g.Wait()
 }
 
 // consumeFrom consumes from a channel over one connection after the other.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/load"
 	"github.com/seed893f581e/nsq/internal/process"
 	"github.com/seed893f581e/nsq/internal/stats"
 )
@@ -175,7 +176,7 @@ func (s *soak) readCarried(ctx context.Context) error {
 			return nil
 		}
 		before = sums
-		if err := wait(ctx, 50*time.Millisecond); err != nil {
+		if err := load.Sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

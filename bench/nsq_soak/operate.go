@@ -11,16 +11,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/load"
 	"github.com/seed893f581e/nsq/internal/process"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // operate starts those who do to nsqd what an operator does.
-func (s *soak) operate(g *group) {
+func (s *soak) operate(g *load.Group) {
 	for _, f := range []func(context.Context, *instance, *rand.Rand) error{s.pause, s.churnChannel, s.churnTopic, s.empty, s.scrape} {
 		rnd := s.random()
-		g.run(func(ctx context.Context) error {
-			for wait(ctx, between(rnd, 100*time.Millisecond, time.Second)) == nil {
+		g.Run(func(ctx context.Context) error {
+			for load.Sleep(ctx, between(rnd, 100*time.Millisecond, time.Second)) == nil {
 				in, leave := s.enter(ctx)
 				if in == nil {
 					return nil
@@ -55,7 +56,7 @@ func (s *soak) pause(ctx context.Context, in *instance, rnd *rand.Rand) error {
 	if err := in.post(ctx, "/"+what+"/pause"+q); err != nil {
 		return err
 	}
-	if err := wait(ctx, between(rnd, 10*time.Millisecond, time.Second)); err != nil {
+	if err := load.Sleep(ctx, between(rnd, 10*time.Millisecond, time.Second)); err != nil {
 		return err
 	}
 	return in.post(ctx, "/"+what+"/unpause"+q)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/load"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -75,7 +76,7 @@ func (p *publisher) publishTo(ctx context.Context, in *instance, next *time.Time
 	}
 	defer c.close()
 	for {
-		if wait(ctx, time.Until(*next)) != nil {
+		if load.Sleep(ctx, time.Until(*next)) != nil {
 			return nil
 		}
 		count := 1 + p.rnd.IntN(p.way.most)
@@ -102,19 +103,6 @@ func (p *publisher) delayOf(n uint64) time.Duration {
 	d := between(p.rnd, 0, p.way.delay).Truncate(time.Millisecond)
 	p.ledger.deferred(n, now()+int64(d))
 	return d
-}
-
-// wait waits for a while, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // tcpConnection publishes by commands.

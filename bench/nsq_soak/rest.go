@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/load"
 	"github.com/seed893f581e/nsq/internal/process"
 )
 
@@ -44,7 +45,7 @@ func (in *instance) rest(ctx context.Context, before *needs) (*needs, error) {
 			return n, nil
 		}
 		last = n
-		if err := wait(ctx, 500*time.Millisecond); err != nil {
+		if err := load.Sleep(ctx, 500*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/load"
 )
 
 // uncounted is a channel of every topic that is emptied now and then.
@@ -124,24 +126,24 @@ func (s *soak) phases(ctx context.Context) (*report, error) {
 // counted with what we have.
 func (s *soak) phase(ctx context.Context, rep *report, name string, length time.Duration, restarts int) (err error) {
 	s.say("%s for %v\n", name, length)
-	g := newGroup(ctx)
-	defer func() { err = errors.Join(g.stop(), err) }()
-	g.run(s.watch)
-	g.run(s.tell)
+	g := load.NewGroup(ctx)
+	defer func() { err = errors.Join(g.Stop(), err) }()
+	g.Run(s.watch)
+	g.Run(s.tell)
 	s.calm.Store(false)
-	consumers := s.consume(g.ctx)
-	load := newGroup(g.ctx)
-	s.publish(load)
-	s.operate(load)
-	load.run(func(ctx context.Context) error { return s.restartNow(ctx, length, restarts) })
-	err = wait(load.ctx, length)
-	if stopErr := load.stop(); stopErr != nil {
+	consumers := s.consume(g.Context())
+	busy := load.NewGroup(g.Context())
+	s.publish(busy)
+	s.operate(busy)
+	busy.Run(func(ctx context.Context) error { return s.restartNow(ctx, length, restarts) })
+	err = load.Sleep(busy.Context(), length)
+	if stopErr := busy.Stop(); stopErr != nil {
 		err = stopErr
 	}
 	if err == nil {
 		s.calm.Store(true)
 		s.say("%s: draining\n", name)
-		err = s.drain(g.ctx)
+		err = s.drain(g.Context())
 	}
 	consumersErr := consumers.stop()
 	if err = errors.Join(err, consumersErr); err != nil {
@@ -150,7 +152,7 @@ func (s *soak) phase(ctx context.Context, rep *report, name string, length time.
 	for _, l := range s.ledgers {
 		l.close()
 	}
-	return rep.audit(g.ctx, s.last)
+	return rep.audit(g.Context(), s.last)
 }
 
 // watch returns when nsqd has ended by itself.
@@ -166,7 +168,7 @@ func (s *soak) watch(ctx context.Context) error {
 			if !in.isStopping() {
 				return in.server.Died(0)
 			}
-			if wait(ctx, tick) != nil {
+			if load.Sleep(ctx, tick) != nil {
 				return nil
 			}
 		case <-ctx.Done():
@@ -177,7 +179,7 @@ func (s *soak) watch(ctx context.Context) error {
 
 // tell tells every now and then how far things are.
 func (s *soak) tell(ctx context.Context) error {
-	for wait(ctx, s.every) == nil {
+	for load.Sleep(ctx, s.every) == nil {
 		var published, finished, again int64
 		for _, l := range s.ledgers {
 			p, _ := l.totals()
@@ -202,12 +204,12 @@ func (s *soak) say(format string, args ...any) {
 	fmt.Fprintf(s.progress, format, args...)
 }
 
-func (s *soak) publish(g *group) {
+func (s *soak) publish(g *load.Group) {
 	rate := s.rate / float64(len(s.ledgers))
 	for _, l := range s.ledgers {
 		for _, w := range ways {
 			p := &publisher{soak: s, ledger: l, way: w, rate: rate * w.share, rnd: s.random()}
-			g.run(p.run)
+			g.Run(p.run)
 		}
 	}
 }
@@ -222,7 +224,7 @@ func (s *soak) random() *rand.Rand {
 // restartNow restarts nsqd several times within a while.
 func (s *soak) restartNow(ctx context.Context, length time.Duration, restarts int) error {
 	for range restarts {
-		if wait(ctx, length/time.Duration(restarts+1)) != nil {
+		if load.Sleep(ctx, length/time.Duration(restarts+1)) != nil {
 			return nil
 		}
 		if err := s.restart(context.WithoutCancel(ctx)); err != nil { // not broken off
@@ -265,7 +267,7 @@ func (s *soak) drain(ctx context.Context) error {
 		if time.Since(since) > patience {
 			return fmt.Errorf("nothing has drained for %v:%s", patience, what)
 		}
-		if err := wait(ctx, 50*time.Millisecond); err != nil {
+		if err := load.Sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -51,7 +51,7 @@ type Tally struct {
 // Add adds the message of that number.
 func (t *Tally) Add(number uint64) {
 	t.Count++
-	t.sum += mix(number)
+	t.sum += Mix(number)
 }
 
 // Merge adds what other holds, so many times.
@@ -60,8 +60,8 @@ func (t *Tally) Merge(other Tally, times int) {
 	t.sum += other.sum * uint64(times)
 }
 
-// mix spreads a number over all bits, one to one (the finalizer of splitmix64).
-func mix(x uint64) uint64 {
+// Mix spreads a number over all bits, one to one (the finalizer of splitmix64).
+func Mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31

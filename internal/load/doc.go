@@ -6,4 +6,6 @@
 // Every message bears a number that no other has. What was sent and what arrived
 // is compared by Tally, so that a figure stands only for messages that all came,
 // each as often as it should.
+//
+// Group runs what loads nsqd from many sides at once.
 package load
