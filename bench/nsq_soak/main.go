@@ -71,7 +71,7 @@ func parse(args []string, stderr io.Writer) (o options, leftOver []string, err e
 	fs.DurationVar(&o.length, "for", 10*time.Minute, "how long to load nsqd")
 	fs.Float64Var(&o.rate, "rate", 20_000, "messages to publish per second")
 	fs.IntVar(&o.topics, "topics", 3, "how many topics to publish to; each has three channels that are accounted for")
-	fs.IntVar(&o.restarts, "restarts", 3, "how often to restart nsqd in the first third of the time; with 0 there is no such third")
+	fs.IntVar(&o.restarts, "restarts", 3, "how often to restart nsqd in the first third of the time")
 	fs.IntVar(&o.memQueueSize, "mem-queue-size", 1000, "that of nsqd: what is more goes through the disk")
 	fs.Uint64Var(&o.seed, "seed", 0, "what all that is left to chance follows from, as far as two programs at once can (default another one each time)")
 	fs.DurationVar(&o.every, "progress", 10*time.Second, "how often to tell how far things are")

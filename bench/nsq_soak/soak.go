@@ -88,28 +88,31 @@ func (s *soak) cleanUp(rep *report, err error) error {
 	return errors.Join(append(errs, os.RemoveAll(remove))...)
 }
 
-// phases are: a third of the time with restarts, a sixth as a warm-up, which shows
-// what nsqd needs at rest, and half of it to see that it needs no more later. All end
-// with nothing left in nsqd.
+// phases are: a third of the time with restarts, if there are any, a sixth as a
+// warm-up, which shows what nsqd needs at rest, and the rest to see that it needs no
+// more later. All end with nothing left in nsqd.
 func (s *soak) phases(ctx context.Context) (*report, error) {
 	rep := &report{options: s.options, ledgers: s.ledgers}
 	if err := s.start(ctx, 0); err != nil {
 		return nil, err
 	}
-	defer func() { rep.took = time.Duration(now()) }()
+	start := now()
+	defer func() { rep.took = time.Duration(now() - start) }()
+	left, warmUp := s.length, s.length/6
 	if s.restarts > 0 {
+		left -= s.length / 3
 		if err := s.phase(ctx, rep, "with restarts", s.length/3, s.restarts); err != nil || !rep.ok() {
 			return rep, err
 		}
 	}
-	if err := s.phase(ctx, rep, "warm-up", s.length/6, 0); err != nil || !rep.ok() {
+	if err := s.phase(ctx, rep, "warm-up", warmUp, 0); err != nil || !rep.ok() {
 		return rep, err
 	}
 	var err error
 	if rep.before, err = s.last.rest(ctx, nil); err != nil {
 		return rep, err
 	}
-	if err := s.phase(ctx, rep, "soak", s.length-s.length/3-s.length/6, 0); err != nil || !rep.ok() {
+	if err := s.phase(ctx, rep, "soak", left-warmUp, 0); err != nil || !rep.ok() {
 		return rep, err
 	}
 	if rep.after, err = s.last.rest(ctx, rep.before); err != nil {
