@@ -12,7 +12,8 @@
 // them one batch (batch.go): ids, a time, the payload, never changed again. The
 // batch goes into the topic's queue (queue.go): into memory (memory_chan.go)
 // or, where that is full, onto disk (spill.go). The producer gets an OK for each. MPUB,
-// DPUB and HTTP join at topics.publish.
+// DPUB and HTTP join at topics.publish; of HTTP, publishing alone does not go
+// through net/http's server (package httpapi).
 //
 // The topic's messagePump (topic_pump.go) takes spans of batches and puts all of a
 // round into each channel (channel.go), which are one write where it goes to disk.
@@ -75,7 +76,7 @@
 //	                               refuse the client: then IOLoop, which waits for it, tells that
 //	  closing of the socket        the end of the client's context; it does nothing else
 //	httpServer.serve, serveTLS,    Main                Exit closes listeners and server, and waits for
-//	  requests                                         requests; profiles that are being taken are cut
+//	  connections                                      requests; profiles that are being taken are cut
 //	queueScan.queueScanLoop        Main                Exit ends its context
 //	  its workers                  queueScanLoop       it returns
 //	metadata.metadataLoop          Main                Exit ends its context

@@ -75,8 +75,8 @@ func (s *httpServer) routes() {
 	s.server.V1("GET", "/info", s.info)
 	s.server.V1("GET", "/stats", s.stats)
 
-	s.server.V1("POST", "/pub", s.pub)
-	s.server.V1("POST", "/mpub", s.mpub)
+	s.server.V1Direct("/pub", s.pub)
+	s.server.V1Direct("/mpub", s.mpub)
 
 	s.server.V1("POST", "/topic/create", s.createTopic)
 	s.server.V1("POST", "/topic/delete", s.onTopic(topicParam, s.deleteTopic))

@@ -1,6 +1,13 @@
 // Package httpapi is what the HTTP APIs of the daemons have in common: handlers
 // that return a value or an error, the two forms of answers, the access log,
 // and a server that no peer can hold up. It knows nothing of the daemons.
+//
+// The server is net/http's. Where there are routes for requests that come in
+// great numbers (Server.V1Direct), a front stands before it (front.go), which
+// serves such requests itself as long as nothing else comes on their connection,
+// for half the cost: no goroutine watches the peer meanwhile, and little is made
+// anew for each. A head in any but the ordinary form (front_head.go) is
+// net/http's to judge, and so is the connection from then on.
 package httpapi
 
 import (

@@ -58,12 +58,8 @@ func tellIdle(c net.Conn, state http.ConnState) {
 	if secure, ok := c.(*tls.Conn); ok {
 		c = secure.NetConn()
 	}
-	own, ok := c.(*conn)
-	if !ok {
-		return
-	}
-	if limited, ok := own.Conn.(interface{ SetIdle(bool) }); ok {
-		limited.SetIdle(state == http.StateIdle)
+	if own, ok := c.(*conn); ok {
+		own.setIdle(state == http.StateIdle)
 	}
 }
 
@@ -72,6 +68,45 @@ type conn struct {
 	of     *listener
 	closed atomic.Bool
 	timed  atomic.Bool // a deadline for writes was set
+
+	unreadBytes []byte    // what a front has read and Read returns again
+	headBy      time.Time // the latest deadline that the next one for reads may be; zero for any
+}
+
+// setIdle tells a connection of package netlimit whether it is idle.
+func (c *conn) setIdle(idle bool) {
+	if limited, ok := c.Conn.(interface{ SetIdle(bool) }); ok {
+		limited.SetIdle(idle)
+	}
+}
+
+// unread has Read return b first. All of a head must have come by headBy, if that
+// is not zero.
+func (c *conn) unread(b []byte, headBy time.Time) {
+	c.unreadBytes, c.headBy = b, headBy
+}
+
+// Read returns what was unread, and then what comes.
+func (c *conn) Read(b []byte) (int, error) {
+	if len(c.unreadBytes) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.unreadBytes)
+	if c.unreadBytes = c.unreadBytes[n:]; len(c.unreadBytes) == 0 {
+		c.unreadBytes = nil // not kept as long as the connection
+	}
+	return n, nil
+}
+
+// SetReadDeadline sets the deadline for reads.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if !c.headBy.IsZero() {
+		if c.headBy.Before(t) {
+			t = c.headBy
+		}
+		c.headBy = time.Time{} // net/http sets the deadline for a head first
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // Write gives the peer writeTimeout to take b, unless another deadline was set:

@@ -13,18 +13,23 @@ import (
 
 // serveTCP runs a server on a TCP port until the end of the test.
 func serveTCP(t *testing.T) (s *Server, address string) {
+	s = NewServer(Config{Log: slog.New(slog.DiscardHandler)})
+	return s, serve(t, s)
+}
+
+// serve runs s on a TCP port until the end of the test.
+func serve(t *testing.T, s *Server) (address string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = NewServer(Config{Log: slog.New(slog.DiscardHandler)})
 	var serving sync.WaitGroup
 	serving.Go(func() { s.Serve(l) })
 	t.Cleanup(func() {
 		s.Close()
 		serving.Wait()
 	})
-	return s, l.Addr().String()
+	return l.Addr().String()
 }
 
 func dialTCP(t *testing.T, address string) net.Conn {

@@ -51,14 +51,19 @@ type body struct {
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	deadline := time.Now().Add(bodyTimeout)
-	if deadline.After(b.until) {
-		deadline = b.until
-	}
-	b.control.SetReadDeadline(deadline)
+	b.control.SetReadDeadline(bodyDeadline(time.Now(), b.until))
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
 		b.control.SetReadDeadline(time.Time{}) // the server watches the connection while the handler works
 	}
 	return n, err
+}
+
+// bodyDeadline returns until when a read of a body may wait that begins now.
+func bodyDeadline(now, until time.Time) time.Time {
+	deadline := now.Add(bodyTimeout)
+	if deadline.After(until) {
+		return until
+	}
+	return deadline
 }

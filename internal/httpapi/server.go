@@ -58,6 +58,7 @@ type Config struct {
 type Server struct {
 	config Config
 	routes *httprouter.Router
+	direct map[string]bool // paths of V1Direct
 	plain  *http.Server
 	secure *http.Server // with TLS
 
@@ -70,11 +71,12 @@ type Server struct {
 	closing   bool
 	listeners []*listener
 	running   sync.WaitGroup
+	fronts    []*front
 }
 
 // NewServer returns a server without routes.
 func NewServer(c Config) *Server {
-	s := &Server{config: c, routes: httprouter.New()}
+	s := &Server{config: c, routes: httprouter.New(), direct: make(map[string]bool)}
 	s.routes.NotFound = s.refuse(http.StatusNotFound, "NOT_FOUND")
 	s.routes.MethodNotAllowed = s.refuse(http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED")
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -112,12 +114,16 @@ func (s *Server) refused(w http.ResponseWriter, r *http.Request, err error) {
 	s.respondV1(w, r, nil, err)
 }
 
-// handle adds a route below the base path, which is itself the path "/".
-func (s *Server) handle(method, path string, h http.HandlerFunc) {
+// wholePath returns a path below the base path, which is itself the path "/".
+func (s *Server) wholePath(path string) string {
 	if path == "/" && s.config.BasePath != "" {
-		path = ""
+		return s.config.BasePath
 	}
-	s.routes.HandlerFunc(method, s.config.BasePath+path, h)
+	return s.config.BasePath + path
+}
+
+func (s *Server) handle(method, path string, h http.HandlerFunc) {
+	s.routes.HandlerFunc(method, s.wholePath(path), h)
 }
 
 // V1 adds a route that answers in the form of "nsq; version=1.0": every answer
@@ -127,6 +133,14 @@ func (s *Server) V1(method, path string, h Handler) {
 		value, err := h(r)
 		s.respondV1(w, r, value, err)
 	})
+}
+
+// V1Direct is V1 for POST requests of which there may be very many, each of them
+// answered shortly and at once. Without TLS they cost less than others. h is done
+// with r and its body when it returns, and r's context ends only then.
+func (s *Server) V1Direct(path string, h Handler) {
+	s.V1(http.MethodPost, path, h)
+	s.direct[s.wholePath(path)] = true
 }
 
 // V1Waiting is V1 for a handler that may wait as long as it likes: the request's
@@ -175,18 +189,36 @@ func (s *Server) untilClose(r *http.Request) (_ *http.Request, cancel func()) {
 // its own at the end.
 func (s *Server) Serve(l net.Listener) error {
 	s.config.Log.Info("HTTP: listening on " + l.Addr().String())
-	return s.serveOn(l, s.plain.Serve)
+	return s.serveOn(l, func(known *listener) error {
+		if len(s.direct) == 0 {
+			return s.plain.Serve(known)
+		}
+		return s.serveBehindFront(known)
+	})
+}
+
+// serveBehindFront has a front accept the connections.
+func (s *Server) serveBehindFront(l *listener) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return l.Close()
+	}
+	f := newFront(l, s)
+	s.fronts = append(s.fronts, f)
+	s.mu.Unlock()
+	return s.plain.Serve(f)
 }
 
 // ServeTLS is Serve for requests over TLS, with HTTP/1.1 only.
 func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
 	s.config.Log.Info("HTTPS: listening on " + l.Addr().String())
-	return s.serveOn(l, func(l net.Listener) error {
-		return s.secure.Serve(tls.NewListener(l, config))
+	return s.serveOn(l, func(known *listener) error {
+		return s.secure.Serve(tls.NewListener(known, config))
 	})
 }
 
-func (s *Server) serveOn(l net.Listener, serve func(net.Listener) error) error {
+func (s *Server) serveOn(l net.Listener, serve func(*listener) error) error {
 	known := newListener(l)
 	s.mu.Lock()
 	s.listeners = append(s.listeners, known)
@@ -205,22 +237,32 @@ func (s *Server) serveOn(l net.Listener, serve func(net.Listener) error) error {
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closing = true
+	fronts := s.fronts // there will be no more
 	s.mu.Unlock()
 	s.stop()
 
 	ctx, stop := context.WithTimeout(context.Background(), cmp.Or(s.config.StopTimeout, stopTimeout))
 	defer stop()
+	defer waitFor(fronts)
 	defer s.abort() // what came in at the last moment, too
 	defer context.AfterFunc(ctx, s.abort)()
 	var errs [2]error
 	var ending sync.WaitGroup
 	ending.Go(func() { errs[0] = closeHTTP(ctx, s.plain) })
 	ending.Go(func() { errs[1] = closeHTTP(ctx, s.secure) })
+	ending.Go(func() { waitFor(fronts) })
 	s.running.Wait()
 	answered := time.AfterFunc(answerTimeout, stop)
 	defer answered.Stop()
 	ending.Wait()
 	return errors.Join(errs[:]...)
+}
+
+// waitFor returns when the fronts, which are closed, serve no connection any more.
+func waitFor(fronts []*front) {
+	for _, f := range fronts {
+		f.running.Wait()
+	}
 }
 
 // closeHTTP gives requests time until ctx ends.
@@ -252,10 +294,14 @@ func (s *Server) enter() bool {
 	return true
 }
 
-// serve answers one request.
+// serve answers one request that net/http has read.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	s.answer(guard(w, r))
+}
+
+// answer answers one request, whose body's reads have deadlines.
+func (s *Server) answer(resp *response, r *http.Request) {
 	start := time.Now()
-	resp, r := guard(w, r)
 	maps.Copy(resp.Header(), s.config.Header)
 	defer s.logAccess(resp, r, start)
 	defer s.recoverPanic(resp, r)
