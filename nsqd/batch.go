@@ -7,7 +7,7 @@ import (
 )
 
 // A batch is what one publish brought: an MPUB's payload as received, the
-// pipelined PUBs of one read, or one message read back from disk. It never
+// pipelined PUBs of one read, or what of such is read back from disk. It never
 // changes, so topics, channels and connections share it without a lock.
 type batch struct {
 	first    guid          // message i has the id first+i
@@ -15,6 +15,7 @@ type batch struct {
 	deferral time.Duration // DPUB: how long a channel holds it back
 	count    int           // 1..maxBatch
 	payload  []byte        // count × (int32 size, body)
+	shared   bool          // payload is a part of more
 }
 
 // A span is a run of messages of one batch, from a cursor to a count: what
@@ -89,9 +90,9 @@ func (s *span) restOfBatch() (bytes int, ok bool) {
 }
 
 // alone returns a span of one message as one that does not hold on to the rest
-// of a larger batch, so that a straggler does not pin a whole payload.
+// of a larger payload, so that a straggler does not pin a whole payload.
 func (s span) alone() span {
-	if s.b.count == 1 {
+	if s.b.count == 1 && !s.b.shared {
 		return s
 	}
 	payload := wire.AppendToPayload(make([]byte, 0, wire.SizeLen+len(s.body())), s.body())

@@ -11,9 +11,10 @@
 // (topics.go), which finds or makes the topic; topic.publish (topic.go) makes
 // them one batch (batch.go): ids, a time, the payload, never changed again. The
 // batch goes into the topic's queue (queue.go): into memory (memory_chan.go)
-// or, where that is full, onto disk (spill.go). The producer gets an OK for each. MPUB,
-// DPUB and HTTP join at topics.publish; of HTTP, publishing alone does not go
-// through net/http's server (package httpapi).
+// or, where that is full, onto disk (spill.go), from where it comes back in
+// batches, too (unspill.go). The producer gets an OK for each. MPUB, DPUB and HTTP
+// join at topics.publish; of HTTP, publishing alone does not go through net/http's
+// server (package httpapi).
 //
 // The topic's messagePump (topic_pump.go) takes spans of batches and puts all of a
 // round into each channel (channel.go), which are one write where it goes to disk.

@@ -152,7 +152,7 @@ const maxLent = 32
 func (q *queue) lend(s span) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || q.mem.messages >= maxLent || q.disk.Depth() > 0 {
+	if q.closed || q.mem.messages+int(s.count) > maxLent || q.disk.Depth() > 0 {
 		return false
 	}
 	q.mem.push(s)
@@ -209,26 +209,6 @@ func (q *queue) take(dst []span, n, maxBytes int) (spans []span, inMemory int) {
 
 // diskRetry is how soon a disk queue that cannot be read is tried again.
 const diskRetry = time.Second
-
-// read appends the next messages from disk to dst, as take does.
-func (q *queue) read(dst []span, n, maxBytes int) ([]span, error) {
-	list := recordLists.Get().(*[][]byte)
-	defer recordLists.Put(list)
-	records, err := q.disk.Read((*list)[:0], n, maxBytes)
-	for _, rec := range records {
-		s, err := spanOfRecord(rec, q.newID)
-		if err != nil {
-			q.env.log.Error("DISKQUEUE: a record is not a message and was skipped", "bytes", len(rec), "error", err)
-			continue
-		}
-		dst = append(dst, s)
-	}
-	clear(records)
-	*list = records
-	return dst, err
-}
-
-var recordLists = sync.Pool{New: func() any { return new([][]byte) }}
 
 // pause keeps take from returning messages until unpause.
 func (q *queue) pause() {

@@ -53,14 +53,32 @@ type undelivered struct {
 func (t *topic) deliver(ctx context.Context, spans []span, chans []*channel) {
 	var failing []undelivered
 	for _, ch := range chans {
-		if n, err := ch.put(spans); err != nil && !errors.Is(err, errExiting) {
+		n, err := ch.put(spans)
+		rest := spans[n:]
+		if err != nil && !errors.Is(err, errExiting) { // one by one it may take some of them
+			rest = single(rest)
+			n, err = ch.put(rest)
+			rest = rest[n:]
+		}
+		if err != nil && !errors.Is(err, errExiting) {
 			t.logFailing(ch, err)
-			failing = append(failing, undelivered{ch, spans[n:]})
+			failing = append(failing, undelivered{ch, rest})
 		}
 	}
 	if len(failing) > 0 {
 		t.deliverLate(ctx, failing)
 	}
+}
+
+// single returns a span for each message of spans.
+func single(spans []span) []span {
+	all := make([]span, 0, messagesOf(spans))
+	for _, s := range spans {
+		for s.count > 0 {
+			all = append(all, s.pop())
+		}
+	}
+	return all
 }
 
 // deliverLate tries channels again that cannot take messages, because their disk

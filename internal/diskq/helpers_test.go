@@ -41,6 +41,12 @@ func records(from, to int) []string {
 	return s
 }
 
+// Read appends copies of what Take gives to dst.
+func (q *Queue) Read(dst [][]byte, n, maxBytes int) ([][]byte, error) {
+	err := q.Take(n, maxBytes, func(rec []byte) { dst = append(dst, bytes.Clone(rec)) })
+	return dst, err
+}
+
 func testOptions(dir string) Options {
 	return Options{
 		Dir:             dir,

@@ -24,32 +24,33 @@ func (r *reader) release(s *Store) {
 	r.view.release()
 }
 
-// Read takes the next records in order, at most n and about maxBytes of them, and
-// appends them to dst. They belong to the caller. Damage is skipped. With an
-// error, which is never for damage, what could be read before it is returned, and
-// the rest is still in the queue: the caller should try again after a while.
-func (q *Queue) Read(dst [][]byte, n, maxBytes int) ([][]byte, error) {
+// Take takes the next records in order, at most n and about maxBytes of them, and
+// gives each to use, which must not keep it, nor call back. Damage is skipped. With
+// an error, which is never for damage, what could be read before it was given to
+// use, and the rest is still in the queue: the caller should try again after a
+// while.
+func (q *Queue) Take(n, maxBytes int, use func(rec []byte)) error {
 	if n <= 0 || maxBytes <= 0 || q.depth.Load() == 0 {
-		return dst, nil
+		return nil
 	}
 	q.reading.Lock()
 	defer q.reading.Unlock()
 	if q.closed.Load() {
-		return dst, ErrClosed
+		return ErrClosed
 	}
-	dst, err := q.readLocked(dst, n, maxBytes)
+	err := q.takeLocked(n, maxBytes, use)
 	q.condition.note(q, readFault, err)
 	if err != nil {
 		q.reader.release(q.store)
-		return dst, fmt.Errorf("reading disk queue %q: %w", q.name, err)
+		return fmt.Errorf("reading disk queue %q: %w", q.name, err)
 	}
 	if q.store.crowded() {
 		q.reader.release(q.store)
 	}
-	return dst, nil
+	return nil
 }
 
-func (q *Queue) readLocked(dst [][]byte, n, maxBytes int) ([][]byte, error) {
+func (q *Queue) takeLocked(n, maxBytes int, use func(rec []byte)) error {
 	q.reader.view.shape = &q.store.shape
 	q.mu.Lock()
 	at, end := q.read, q.write
@@ -78,9 +79,10 @@ func (q *Queue) readLocked(dst [][]byte, n, maxBytes int) ([][]byte, error) {
 			continue
 		}
 		at.offset += sizeLen + length
-		dst = append(dst, rec)
+		use(rec)
 		got, n, maxBytes = got+1, n-1, maxBytes-len(rec)
 	}
+	q.reader.view.releaseLong()
 	uncounted := q.taken(at, got)
 	if at == end {
 		q.reader.view.release()
@@ -88,7 +90,7 @@ func (q *Queue) readLocked(dst [][]byte, n, maxBytes int) ([][]byte, error) {
 	if uncounted && err == nil {
 		err = q.recount()
 	}
-	return dst, err
+	return err
 }
 
 // taken moves the read position to at, past that many records. It reports true

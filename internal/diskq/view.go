@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -21,6 +22,8 @@ type view struct {
 	off    int64             // what the window holds: filled bytes from off on
 	filled int
 
+	long *[]byte // nil until a record is read that the window does not hold whole
+
 	next       int64 // the offset of a head that was judged last, and found good
 	nextLength int64
 }
@@ -29,6 +32,9 @@ const windowSize = 64 << 10
 
 // windows spares a queue that is read now and then a window of its own.
 var windows = sync.Pool{New: func() any { return new([windowSize]byte) }}
+
+// longBuffers are for records that are longer than a window, or cross its end.
+var longBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // A shape tells records from other bytes.
 type shape struct {
@@ -60,6 +66,14 @@ func (v *view) release() {
 	v.forget()
 }
 
+// releaseLong gives the memory of a long record back.
+func (v *view) releaseLong() {
+	if v.long != nil {
+		longBuffers.Put(v.long)
+		v.long = nil
+	}
+}
+
 // at returns n bytes from off on, fewer only where the limit is. They are valid
 // until the next call.
 func (v *view) at(off int64, n int) ([]byte, error) {
@@ -83,15 +97,18 @@ func (v *view) at(off int64, n int) ([]byte, error) {
 	return v.window[:min(n, got)], nil
 }
 
-// record returns a copy of the record at off, which check has found good. It
-// reports false if the file has become shorter than that.
+// record returns the record at off, which check has found good. It is valid until
+// the next call. It reports false if the file has become shorter than that.
 func (v *view) record(off, length int64) (rec []byte, ok bool, err error) {
-	rec = make([]byte, length)
 	off += sizeLen
 	if i := off - v.off; i >= 0 && i+length <= int64(v.filled) {
-		copy(rec, v.window[i:])
-		return rec, true, nil
+		return v.window[i : i+length : i+length], true, nil
 	}
+	if v.long == nil {
+		v.long = longBuffers.Get().(*[]byte)
+	}
+	*v.long = slices.Grow((*v.long)[:0], int(length))
+	rec = (*v.long)[:length]
 	n, err := v.f.ReadAt(rec, off)
 	switch {
 	case int64(n) == length:
