@@ -18,11 +18,11 @@ var (
 // topicParam returns the topic's name, which may be no valid one.
 func topicParam(r *http.Request) (q httpapi.Query, name string, err error) {
 	if q, err = httpapi.ParseQuery(r); err != nil {
-		return nil, "", err
+		return q, "", err
 	}
 	name, ok := q.Lookup("topic")
 	if !ok {
-		return nil, "", badRequest("MISSING_ARG_TOPIC")
+		return q, "", badRequest("MISSING_ARG_TOPIC")
 	}
 	return q, name, nil
 }

@@ -14,11 +14,11 @@ import (
 // topicParam returns the topic's name, which may be no valid one.
 func topicParam(r *http.Request) (q httpapi.Query, topic string, err error) {
 	if q, err = httpapi.ParseQuery(r); err != nil {
-		return nil, "", err
+		return q, "", err
 	}
 	topic, ok := q.Lookup("topic")
 	if !ok {
-		return nil, "", badRequest("MISSING_ARG_TOPIC")
+		return q, "", badRequest("MISSING_ARG_TOPIC")
 	}
 	return q, topic, nil
 }

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // A Handler answers one request, with a value or an error. A nil value is an
@@ -59,24 +60,40 @@ func (e Error) Unwrap() error { return e.Err }
 // Exiting is the answer to requests that come while the daemon stops.
 var Exiting = Error{Status: http.StatusServiceUnavailable, Code: "EXITING"}
 
+// maxPlainQuery is up to which length a query is looked through for each parameter,
+// rather than once for all of them.
+const maxPlainQuery = 1 << 10
+
 // Query holds the parameters of a request.
-type Query url.Values
+type Query struct {
+	text    string     // as in the URL, where it is short and nothing is escaped
+	escaped url.Values // otherwise
+}
 
 // ParseQuery returns the parameters in the URL; a form in the body is not
 // looked at. The error is the 400 INVALID_REQUEST for the client.
 func ParseQuery(r *http.Request) (Query, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, Error{Status: http.StatusBadRequest, Code: "INVALID_REQUEST"}
+	text := r.URL.RawQuery
+	if len(text) < maxPlainQuery && !strings.ContainsAny(text, "%+;") {
+		return Query{text: text}, nil
 	}
-	return Query(values), nil
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return Query{}, Error{Status: http.StatusBadRequest, Code: "INVALID_REQUEST"}
+	}
+	return Query{escaped: values}, nil
 }
 
 // Lookup returns the first value of a parameter, and whether it is there at
 // all: it may be empty.
 func (q Query) Lookup(name string) (value string, ok bool) {
-	if values := q[name]; len(values) > 0 {
+	if values := q.escaped[name]; len(values) > 0 {
 		return values[0], true
+	}
+	for one := range strings.SplitSeq(q.text, "&") {
+		if key, value, _ := strings.Cut(one, "="); key == name && one != "" {
+			return value, true
+		}
 	}
 	return "", false
 }

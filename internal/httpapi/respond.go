@@ -13,13 +13,19 @@ const (
 	typeJSON = "application/json; charset=utf-8"
 	typeText = "text/plain; charset=utf-8"
 
-	versionHeader = "X-NSQ-Content-Type"
+	versionHeader = "X-Nsq-Content-Type" // as it is sent
 	version       = "nsq; version=1.0"
 )
 
+// versionValues is never changed: it is part of many headers.
+var versionValues = []string{version}
+
+// setVersion sets the header that tells the form of the answer.
+func setVersion(h http.Header) { h[versionHeader] = versionValues }
+
 // respondV1 answers in the form of "nsq; version=1.0": errors are JSON.
 func (s *Server) respondV1(w http.ResponseWriter, r *http.Request, value any, err error) {
-	w.Header().Set(versionHeader, version)
+	setVersion(w.Header())
 	if tagged, ok := value.(Tagged); ok {
 		w.Header().Set("ETag", tagged.ETag)
 		value = tagged.Value

@@ -311,7 +311,7 @@ func (s *Server) answer(resp *response, r *http.Request) {
 	}
 	defer s.running.Done()
 	if r.TLS == nil && s.config.NeedsTLS != "" {
-		resp.Header().Set(versionHeader, version)
+		setVersion(resp.Header())
 		respond(resp, http.StatusForbidden, typeJSON, []byte(s.config.NeedsTLS))
 		return
 	}
