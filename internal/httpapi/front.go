@@ -111,6 +111,7 @@ func (f *front) serve(nc *conn) {
 func (f *front) serveDirect(nc *conn) (handOver bool) {
 	defer f.recoverPanic(nc)
 	c := newFrontConn(f, nc)
+	defer c.release()
 	if !f.add(c) {
 		return false
 	}

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // frontBuffer holds a head with, mostly, a small body behind it.
 const frontBuffer = 4 << 10
+
+// frontBuffers are those of connections that were handed over, mostly.
+var frontBuffers = sync.Pool{New: func() any { return new([frontBuffer]byte) }}
 
 // deadlineSlack is how much later than promised a deadline may be: so long none
 // is set again, which would cost more than to serve a request.
@@ -49,11 +53,14 @@ type frontConn struct {
 }
 
 func newFrontConn(f *front, nc *conn) *frontConn {
-	c := &frontConn{front: f, conn: nc, buf: make([]byte, frontBuffer), address: nc.RemoteAddr().String()}
+	c := &frontConn{front: f, conn: nc, buf: frontBuffers.Get().(*[frontBuffer]byte)[:], address: nc.RemoteAddr().String()}
 	c.body.conn = c
 	c.answer.header = make(http.Header)
 	return c
 }
+
+// release is the end of c; the connection may go on.
+func (c *frontConn) release() { frontBuffers.Put((*[frontBuffer]byte)(c.buf)) }
 
 // end closes the connection unless a request runs, after which it ends by
 // itself.
@@ -91,7 +98,7 @@ func (c *frontConn) serve() (handOver bool) {
 		}
 		c.conn.setIdle(false)
 		if !isDirect {
-			c.conn.unread(c.buf[c.start:c.used], c.headBy)
+			c.conn.unread(bytes.Clone(c.buf[c.start:c.used]), c.headBy)
 			return true
 		}
 		if !c.serveRequest() {
