@@ -33,6 +33,8 @@ func (s *httpServer) option(key string) (any, error) {
 	switch key {
 	case "nsqlookupd_http_addresses":
 		value = s.n.lookupds.all()
+	case "log_format":
+		value = s.n.opts.LogFormat.String()
 	case "log_level":
 		value = s.n.logLevel().Number()
 	}

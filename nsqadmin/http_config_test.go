@@ -17,6 +17,7 @@ func TestGetConfig(t *testing.T) {
 	a := start(t, opts)
 	for key, want := range map[string]string{
 		"log_level":                            "2",
+		"log_format":                           "text",
 		"log_prefix":                           "[nsqadmin] ",
 		"http_address":                         "127.0.0.1:0",
 		"base_path":                            "/",

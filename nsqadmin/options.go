@@ -22,7 +22,8 @@ import (
 // package config; the usage texts say what an option means.
 type Options struct {
 	LogLevel  logging.Level  `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
-	LogPrefix string         `flag:"log-prefix" usage:"text at the start of every log line"`
+	LogFormat logging.Format `flag:"log-format" usage:"how log lines look: text, or json for one object a line"`
+	LogPrefix string         `flag:"log-prefix" usage:"text at the start of every log line of text"`
 	Logger    *slog.Logger   // where logs go; nil discards them
 	LevelVar  *slog.LevelVar // the Logger's level, which PUT /config/log_level changes; nil where it cannot be changed
 
@@ -59,6 +60,7 @@ type Options struct {
 func NewOptions() *Options {
 	return &Options{
 		LogLevel:  logging.Level(slog.LevelInfo),
+		LogFormat: logging.Text,
 		LogPrefix: "[nsqadmin] ",
 
 		HTTPAddress: "0.0.0.0:4171",

@@ -28,7 +28,7 @@ func TestHTTPConfigShowsEveryOption(t *testing.T) {
 	a := newAPI(t, n)
 	httpPort := n.RealHTTPAddr().(*net.TCPAddr).Port
 	options := map[string]string{
-		"id": "7", "log_level": "2", "log_prefix": "[nsqd] ",
+		"id": "7", "log_level": "2", "log_format": "text", "log_prefix": "[nsqd] ",
 
 		"tcp_address": "127.0.0.1:0", "http_address": "127.0.0.1:0", "https_address": "0.0.0.0:4152",
 		"broadcast_address": "my.host", "broadcast_tcp_port": "0", "broadcast_http_port": "0",

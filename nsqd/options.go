@@ -28,7 +28,8 @@ const (
 type Options struct {
 	ID        int64          `flag:"node-id" cfg:"id" usage:"this node's part of every message id, [0,1024); the default comes from the hostname"`
 	LogLevel  logging.Level  `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
-	LogPrefix string         `flag:"log-prefix" usage:"text at the start of every log line"`
+	LogFormat logging.Format `flag:"log-format" usage:"how log lines look: text, or json for one object a line"`
+	LogPrefix string         `flag:"log-prefix" usage:"text at the start of every log line of text"`
 	Logger    *slog.Logger   // where logs go; nil discards them
 	LevelVar  *slog.LevelVar // the Logger's level, which PUT /config/log_level changes; nil where it cannot be changed
 
@@ -102,6 +103,7 @@ func NewOptions() *Options {
 	return &Options{
 		ID:        defaultNodeID(config.Hostname()),
 		LogLevel:  logging.Level(slog.LevelInfo),
+		LogFormat: logging.Text,
 		LogPrefix: "[nsqd] ",
 
 		TCPAddress:   "0.0.0.0:4150",

@@ -14,9 +14,10 @@ import (
 // before anything starts, and nothing changes them afterwards. The tags are
 // those of package config; the usage texts say what an option means.
 type Options struct {
-	LogLevel  logging.Level `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
-	LogPrefix string        `flag:"log-prefix" usage:"text at the start of every log line"`
-	Logger    *slog.Logger  // where logs go; nil discards them
+	LogLevel  logging.Level  `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
+	LogFormat logging.Format `flag:"log-format" usage:"how log lines look: text, or json for one object a line"`
+	LogPrefix string         `flag:"log-prefix" usage:"text at the start of every log line of text"`
+	Logger    *slog.Logger   // where logs go; nil discards them
 
 	TCPAddress       string `flag:"tcp-address" usage:"listen for nsqd on this host:port"`
 	HTTPAddress      string `flag:"http-address" usage:"listen for HTTP on this host:port"`
@@ -30,6 +31,7 @@ type Options struct {
 func NewOptions() *Options {
 	return &Options{
 		LogLevel:  logging.Level(slog.LevelInfo),
+		LogFormat: logging.Text,
 		LogPrefix: "[nsqlookupd] ",
 
 		TCPAddress:       "0.0.0.0:4160",

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/seed893f581e/nsq/internal/daemon"
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/nsqadmin"
 )
 
@@ -25,7 +26,9 @@ func program(opts *nsqadmin.Options) *daemon.Program {
 		Options:  opts,
 		Obsolete: map[string]string{"verbose": "log-level"},
 		Notation: notation,
-		Log:      func() (slog.Level, string) { return opts.LogLevel.Level(), opts.LogPrefix },
+		Log: func() logging.Settings {
+			return logging.Settings{Level: opts.LogLevel.Level(), Format: opts.LogFormat, Prefix: opts.LogPrefix}
+		},
 		New: func(log *slog.Logger, level *slog.LevelVar) (daemon.Service, error) {
 			opts.Logger, opts.LevelVar = log, level
 			return nsqadmin.New(opts)

@@ -41,3 +41,11 @@ func TestExampleFileStartsAsShipped(t *testing.T) {
 		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
 	}
 }
+
+func TestJSONLog(t *testing.T) {
+	process.CheckJSONLog(t, func(_, http string) { // the nsqlookupd that nobody runs is logged, too
+		daemontest.Say(t, http, "GET /nodes HTTP/1.0\r\n\r\n")
+		daemontest.Say(t, http, "POST /api/topics HTTP/1.0\r\nContent-Length: 11\r\n\r\n{\"topic\":\"}")
+		daemontest.Say(t, http, "no HTTP\r\n\r\n")
+	})
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/config"
 	"github.com/seed893f581e/nsq/internal/daemon"
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -28,7 +29,9 @@ func program(opts *nsqd.Options) *daemon.Program {
 		Options:  opts,
 		Obsolete: map[string]string{"verbose": "log-level", "worker-id": "node-id"},
 		Notation: notation,
-		Log:      func() (slog.Level, string) { return opts.LogLevel.Level(), opts.LogPrefix },
+		Log: func() logging.Settings {
+			return logging.Settings{Level: opts.LogLevel.Level(), Format: opts.LogFormat, Prefix: opts.LogPrefix}
+		},
 		Complete: func(origins *config.Origins) {
 			if origins.Given("e2e-processing-latency-percentile") { // only those of a file keep their order
 				slices.SortFunc(opts.E2EProcessingLatencyPercentiles, func(a, b float64) int { return cmp.Compare(b, a) })

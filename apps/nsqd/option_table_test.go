@@ -46,6 +46,7 @@ var certificate = []string{"--tls-cert=cert.pem", "--tls-key=key.pem"}
 var optionTable = []daemontest.Option{
 	{Flag: "node-id", Key: "id", Kind: daemontest.Ints, Good: []string{"0", "1023"}, Bad: daemontest.Mistakes{"-1": "must be [0,1024), is -1", "1024": "must be [0,1024), is 1024", "5150": "must be [0,1024), is 5150"}},
 	{Flag: "log-level", Kind: daemontest.Levels, Good: []string{"debug", "INFO", "Warn", "error", "fatal", ""}},
+	{Flag: "log-format", Kind: daemontest.LogFormats, Good: []string{"JSON", "text", ""}},
 	{Flag: "log-prefix", Kind: daemontest.Texts, Good: []string{"", "broker 1: "}},
 
 	{Flag: "tcp-address", Kind: daemontest.Texts, Good: []string{":0", "0.0.0.0:65535", "[::1]:4150", "host:4150", "/run/nsqd.sock", "/run/a:b.sock", "nsqd.sock", "@nsqd"}, Bad: daemontest.Mistakes{

@@ -97,3 +97,12 @@ func TestDataPathIsLockedWhileTheProcessLives(t *testing.T) {
 		t.Errorf("exit code %d, want 0", r.Code)
 	}
 }
+
+func TestJSONLog(t *testing.T) {
+	process.CheckJSONLog(t, func(tcp, http string) {
+		daemontest.Say(t, tcp, "\x00\"\n}")
+		daemontest.Say(t, tcp, "  V2IDENTIFY\n\x00\x00\x00\x02{}PUB t\n\x00\x00\x00\x01xSUB t c\nREQ \"\xff\" 1\n")
+		daemontest.Say(t, http, "POST /pub?topic=%22t HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
+		daemontest.Say(t, http, "no HTTP\r\n\r\n")
+	})
+}

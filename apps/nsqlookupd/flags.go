@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/seed893f581e/nsq/internal/daemon"
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/nsqlookupd"
 )
 
@@ -22,7 +23,9 @@ func program(opts *nsqlookupd.Options) *daemon.Program {
 		Options:  opts,
 		Obsolete: map[string]string{"verbose": "log-level"},
 		Notation: notation,
-		Log:      func() (slog.Level, string) { return opts.LogLevel.Level(), opts.LogPrefix },
+		Log: func() logging.Settings {
+			return logging.Settings{Level: opts.LogLevel.Level(), Format: opts.LogFormat, Prefix: opts.LogPrefix}
+		},
 		New: func(log *slog.Logger, _ *slog.LevelVar) (daemon.Service, error) {
 			opts.Logger = log
 			return nsqlookupd.New(opts)

@@ -13,6 +13,7 @@ import (
 // optionTable has every option, in the order of the struct.
 var optionTable = []daemontest.Option{
 	{Flag: "log-level", Kind: daemontest.Levels, Good: []string{"debug", "INFO", "Warn", "error", "fatal", ""}},
+	{Flag: "log-format", Kind: daemontest.LogFormats, Good: []string{"JSON", "text", ""}},
 	{Flag: "log-prefix", Kind: daemontest.Texts, Good: []string{"", "directory 1: "}},
 
 	{Flag: "tcp-address", Kind: daemontest.Texts, Good: []string{":0", "0.0.0.0:65535", "[::1]:4160", "host:4160"}, Bad: hostPorts},

@@ -27,3 +27,12 @@ func TestSignals(t *testing.T) { process.CheckSignals(t, "nsqlookupd.(*NSQLookup
 func TestUnwritableStderrIsSurvived(t *testing.T) { process.CheckUnwritableStderr(t) }
 
 func TestConfigFile(t *testing.T) { process.CheckConfigFile(t) }
+
+func TestJSONLog(t *testing.T) {
+	process.CheckJSONLog(t, func(tcp, http string) {
+		daemontest.Say(t, tcp, "\x00\"\n}")
+		daemontest.Say(t, tcp, "  V1REGISTER \"t\"\n")
+		daemontest.Say(t, http, "GET /lookup?topic=%22t HTTP/1.0\r\n\r\n")
+		daemontest.Say(t, http, "no HTTP\r\n\r\n")
+	})
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/config"
 	"github.com/seed893f581e/nsq/internal/heapfloor"
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
@@ -27,7 +28,7 @@ type Program struct {
 	Notation string            // the end of the usage
 
 	// Log returns what the options say of the log at present.
-	Log func() (level slog.Level, prefix string)
+	Log func() logging.Settings
 
 	// Complete changes options after flags and file are merged, before they are
 	// checked; may be nil.
@@ -83,6 +84,7 @@ func Run(p *Program, args []string, stdout, stderr io.Writer) int {
 	}
 
 	defer heapfloor.Keep(heapFloor)()
+	defer keepStandardLog()()
 	s := newService(cmd, stderr)
 	if err := svc.Run(s, stopSignals...); err != nil {
 		s.fatal(err)

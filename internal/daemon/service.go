@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -59,11 +60,26 @@ func newService(cmd *CommandLine, stderr io.Writer) *service {
 	return s
 }
 
-// openLog makes the log as the options say at present.
+// openLog makes the log as the options say at present, for the standard log, too.
 func (s *service) openLog() {
-	level, prefix := s.cmd.program.Log()
-	s.level.Set(level)
-	s.log = slog.New(logging.NewHandler(s.stderr, prefix, &s.level))
+	p := s.cmd.program
+	settings := p.Log()
+	s.level.Set(settings.Level)
+	handler := logging.NewProgramHandler(s.stderr, p.Name, settings, &s.level)
+	s.log = slog.New(handler)
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(handler, slog.LevelWarn).Writer())
+}
+
+// keepStandardLog returns what brings the standard log back to what it is now.
+// Libraries write there what no one can be told of, as net/http does with what a
+// server sends unasked; while the program runs it is part of the program's log.
+func keepStandardLog() (restore func()) {
+	w, flags := log.Writer(), log.Flags()
+	return func() {
+		log.SetOutput(w)
+		log.SetFlags(flags)
+	}
 }
 
 // Context tells go-svc when to stop, besides the signals it gets itself.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -19,9 +20,10 @@ import (
 
 // testOptions are those of a daemon called testd.
 type testOptions struct {
-	LogLevel  logging.Level `flag:"log-level" usage:"least level that is logged"`
-	LogPrefix string        `flag:"log-prefix" usage:"text at the start of every log line"`
-	Count     int           `flag:"count" usage:"must not be negative"`
+	LogLevel  logging.Level  `flag:"log-level" usage:"least level that is logged"`
+	LogFormat logging.Format `flag:"log-format" usage:"how log lines look"`
+	LogPrefix string         `flag:"log-prefix" usage:"text at the start of every log line"`
+	Count     int            `flag:"count" usage:"must not be negative"`
 }
 
 func (o *testOptions) Validate() error {
@@ -38,9 +40,11 @@ func testProgram(make func() (Service, error)) *Program {
 		Options:  opts,
 		Obsolete: map[string]string{"verbose": "log-level"},
 		Notation: "\nThat is all.\n",
-		Log:      func() (slog.Level, string) { return opts.LogLevel.Level(), opts.LogPrefix },
-		New:      func(*slog.Logger, *slog.LevelVar) (Service, error) { return make() },
-		ErrFull:  errFull,
+		Log: func() logging.Settings {
+			return logging.Settings{Level: opts.LogLevel.Level(), Format: opts.LogFormat, Prefix: opts.LogPrefix}
+		},
+		New:     func(*slog.Logger, *slog.LevelVar) (Service, error) { return make() },
+		ErrFull: errFull,
 	}
 }
 
@@ -127,6 +131,19 @@ func TestSignalsDuringAStopAreHarmless(t *testing.T) {
 		t.Error(err)
 	}
 	logged(t, log, 1, " INFO: stopping signal=terminated\n")
+}
+
+// What libraries write to the standard log is a line like all others.
+func TestStandardLogIsTheProgramsLog(t *testing.T) {
+	restore := keepStandardLog()
+	before := log.Flags()
+	_, text := startable(t, newSlowService())
+	log.Print("sent \"unasked\"")
+	logged(t, text, 1, ` WARNING: sent "unasked"`+"\n")
+	restore()
+	if log.Print("after"); log.Flags() != before || strings.Contains(text.String(), "after") {
+		t.Error("the standard log is not what it was")
+	}
 }
 
 func TestSignalsBeforeTheStartAreObeyedThen(t *testing.T) {

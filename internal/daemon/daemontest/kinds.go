@@ -108,6 +108,18 @@ var (
 			`"x"`: "x: invalid log level 'x' (debug, info, warn, error, fatal)", `1`: "1: must be a string", `true`: "true: must be a string",
 		},
 	}
+	LogFormats = &Kind{
+		Parse: func(s string) any {
+			return map[string]logging.Format{"": logging.Text, "text": logging.Text, "JSON": logging.JSON}[s]
+		},
+		TOML: strconv.Quote,
+		FlagType: map[string]string{
+			"xml": "invalid log format 'xml' (text, json)",
+		},
+		FileType: map[string]string{
+			`"x"`: "x: invalid log format 'x' (text, json)", `1`: "1: must be a string",
+		},
+	}
 )
 
 // Must is for values in tables.
