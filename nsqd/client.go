@@ -30,6 +30,8 @@ type client struct {
 	connected time.Time
 	ctx       context.Context // ends with the connection, for the reason it ended
 	stop      context.CancelCauseFunc
+	pumping   sync.WaitGroup
+	pump      pump // used by messagePump only
 
 	// Used by IOLoop only.
 	br      *readBuffer
@@ -47,18 +49,19 @@ type client struct {
 	freed   bool          // messages were finished since the pump was last told
 	done    latency.Batch // messages finished since their latency was last recorded
 
-	settings atomic.Pointer[settings]
-	state    atomic.Int32
-	channel  atomic.Pointer[channel] // set by SUB
-	rdy      atomic.Int64
-	auth     atomic.Pointer[clientAuth] // set by AUTH
-	refused  atomic.Pointer[wire.Error] // why IOLoop must end the connection, found by another goroutine
-	rechecks sync.WaitGroup             // the re-check of the subscription's authorization
-	inflight inflight
-	expiry   scanItem
+	settings  atomic.Pointer[settings]
+	state     atomic.Int32
+	channel   atomic.Pointer[channel] // set by SUB
+	rdy       atomic.Int64
+	auth      atomic.Pointer[clientAuth] // set by AUTH
+	refused   atomic.Pointer[wire.Error] // why IOLoop must end the connection, found by another goroutine
+	rechecks  sync.WaitGroup             // the re-check of the subscription's authorization
+	inflight  inflight
+	expiry    scanItem
+	heartbeat heartbeat
 
-	quiet        chan struct{} // closed by the pump when it has sent its last message, after CLS
-	wake         chan struct{} // a token: RDY, settings or channel have changed, or there is room
+	quiet        chan struct{} // made by CLS; closed by the pump when it has sent its last message
+	wake         chan struct{} // a token: RDY or channel have changed, there is room, a heartbeat is due, or it is the end
 	waitsForRoom atomic.Bool   // the pump could take messages if there were room in flight
 
 	writing    chan struct{} // holds a token while somebody writes; who holds it may use top
@@ -97,7 +100,6 @@ func newClient(e *env, conn net.Conn) *client {
 		env:       e,
 		conn:      conn,
 		connected: time.Now(),
-		quiet:     make(chan struct{}),
 		wake:      make(chan struct{}, 1),
 		writing:   make(chan struct{}, 1),
 		in:        conn,
@@ -105,9 +107,9 @@ func newClient(e *env, conn net.Conn) *client {
 		needTLS:   e.opts.TLSRequired != TLSNotRequired,
 	}
 	c.ctx, c.stop = context.WithCancelCause(context.Background())
-	context.AfterFunc(c.ctx, func() { conn.Close() }) // whoever stops us also ends our Read
 	c.br = newReadBuffer(connReader{c})
 	c.expiry.fire = func(now int64) int64 { return c.channel.Load().timeOut(c, now) }
+	c.heartbeat.item = scanItem{fire: c.heartbeatDue, brief: true}
 	host := remoteIP(conn.RemoteAddr().String())
 	c.settings.Store(&settings{
 		clientID:            host,
@@ -120,8 +122,13 @@ func newClient(e *env, conn net.Conn) *client {
 	return c
 }
 
-// close ends the connection for the given reason, without waiting.
-func (c *client) close(reason error) { c.stop(reason) }
+// close ends the connection: reads and writes fail, and the pump ends. The
+// first reason it is given is the reason it ended.
+func (c *client) close(reason error) {
+	c.stop(reason)
+	c.conn.Close()
+	c.wakePump()
+}
 
 // connReader reads from the connection for the client's buffer. It is called
 // when the buffer holds no more complete command, so before it waits it
@@ -130,21 +137,8 @@ type connReader struct{ c *client }
 
 func (r connReader) Read(p []byte) (int, error) {
 	c := r.c
-	if err := c.settle(); err != nil {
-		c.failed = err
+	if err := c.prepareRead(); err != nil {
 		return 0, err
-	}
-	if len(p) <= minReadBuffer && cap(c.out) > minReadBuffer {
-		c.out = nil // what many replies needed goes when a large read buffer does
-	}
-	begun := c.inBody || c.br.Buffered() > 0
-	if c.newLine || c.endless && begun {
-		c.newLine = false
-		deadline := c.readDeadline(begun)
-		c.endless = deadline.IsZero()
-		if err := c.conn.SetReadDeadline(deadline); err != nil {
-			return 0, err
-		}
 	}
 	n, err := 0, error(nil)
 	if c.refused.Load() == nil { // after the deadline, which refuse sets in the other order
@@ -156,6 +150,25 @@ func (r connReader) Read(p []byte) (int, error) {
 		return 0, e
 	}
 	return n, err
+}
+
+// prepareRead does all that comes before a read, and once.
+func (c *client) prepareRead() error {
+	if err := c.settle(); err != nil {
+		c.failed = err
+		return err
+	}
+	if c.br.size <= minReadBuffer && cap(c.out) > minReadBuffer {
+		c.out = nil // what many replies needed goes when a large read buffer does
+	}
+	begun := c.inBody || c.br.Buffered() > 0
+	if !c.newLine && !(c.endless && begun) {
+		return nil
+	}
+	c.newLine = false
+	deadline := c.readDeadline(begun)
+	c.endless = deadline.IsZero()
+	return c.conn.SetReadDeadline(deadline)
 }
 
 // readDeadline is two heartbeats from now. Where heartbeats are off a client
@@ -204,8 +217,9 @@ func (c *client) write(b []byte) error {
 	if err := c.lockWrites(); err != nil {
 		return err
 	}
-	defer c.unlockWrites()
-	return c.writeLocked(b)
+	err := c.writeLocked(b)
+	c.unlockWrites()
+	return err
 }
 
 // lockWrites makes the caller the only one who writes. It fails when the
@@ -227,20 +241,37 @@ func (c *client) lockWrites() error {
 func (c *client) unlockWrites() { <-c.writing }
 
 func (c *client) writeLocked(b []byte) error {
-	hb := c.settings.Load().heartbeat
-	if hb == 0 {
-		hb = c.env.opts.MaxHeartbeatInterval
-	}
-	slack := hb / 4
-	now := c.env.now()
-	if armed := c.writeArmed.Load(); armed == 0 || time.Duration(now-armed) > slack {
-		c.writeArmed.Store(now)
-		if err := c.conn.SetWriteDeadline(time.Now().Add(hb + slack)); err != nil {
+	if _, due := c.writeDeadline(); due {
+		var err error
+		aside(func() { err = c.armWritesLocked() })
+		if err != nil {
 			return err
 		}
 	}
 	_, err := c.top.Write(b)
 	return err
+}
+
+// armWritesLocked sets the write deadline anew if that is due.
+func (c *client) armWritesLocked() error {
+	left, due := c.writeDeadline()
+	if !due {
+		return nil
+	}
+	c.writeArmed.Store(c.env.now())
+	return c.conn.SetWriteDeadline(time.Now().Add(left))
+}
+
+// writeDeadline returns how long a write may take from now on if the deadline is
+// set now, and whether it must be.
+func (c *client) writeDeadline() (left time.Duration, due bool) {
+	hb := c.settings.Load().heartbeat
+	if hb == 0 {
+		hb = c.env.opts.MaxHeartbeatInterval
+	}
+	slack := hb / 4
+	armed := c.writeArmed.Load()
+	return hb + slack, armed == 0 || time.Duration(c.env.now()-armed) > slack
 }
 
 // changeSettings replaces the settings by a copy with a change. Only IOLoop

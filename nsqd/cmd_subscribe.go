@@ -77,7 +77,8 @@ func (p *protocolV2) cls(c *client, _ *wire.Line) ([]byte, error) {
 	if c.state.Load() != stateSubscribed {
 		return nil, errState("CLS")
 	}
-	c.rdy.Store(0) // before the state: whoever sees that must not deliver
+	c.quiet = make(chan struct{}) // before the state, which has the pump close it
+	c.rdy.Store(0)                // too: whoever sees the state must not deliver
 	c.state.Store(stateClosing)
 	c.wakePump()
 	select {

@@ -70,12 +70,13 @@
 //
 //	goroutine                      started by          ends when
 //	tcpserver.Server.Serve         Main                Exit closes the listener
-//	  its handlers, with IOLoop    Serve, per client   the connection is closed: by the peer, a fatal
+//	  its greet                    Serve, per client   the magic has come and started the handler, or has not
+//	  its handlers, with IOLoop    greet               the connection is closed: by the peer, a fatal
 //	                                                   error, a deadline, a deletion, or Exit
-//	  protocolV2.messagePump       IOLoop              its client's context ends; IOLoop waits for it
+//	  aside                        IOLoop, messagePump it has done what was asked of it; who started it waits
+//	  protocolV2.messagePump       IOLoop              its client is closed; IOLoop waits for it
 //	  subscription.recheckLoop     SUB, with auth servers; ends with its client's context, or when they
 //	                               refuse the client: then IOLoop, which waits for it, tells that
-//	  closing of the socket        the end of the client's context; it does nothing else
 //	httpServer.serve, serveTLS,    Main                Exit closes listeners and server, and waits for
 //	  connections                                      requests; profiles that are being taken are cut
 //	queueScan.queueScanLoop        Main                Exit ends its context
@@ -100,6 +101,11 @@
 // Exit waits for all of them, in the order of shutdown.go; Main returns when
 // Exit is done. A panic in a connection's goroutine ends that connection and is
 // counted.
+//
+// A connection that waits costs little: both of its goroutines wait on the
+// smallest of stacks. A stack that has grown shrinks only as far as the garbage
+// collector finds it nearly empty, so what is rare and needs a deep one, IDENTIFY,
+// SUB, the setting of a deadline, is done aside, by a goroutine that ends.
 //
 // # What a client cannot do
 //
@@ -132,11 +138,12 @@
 //	deferred.mu    one channel's deferred messages
 //	queue.mu       one queue's memory, and whether it is paused or closed
 //	nearestFirst.mu  which consumers wait, where near ones come first
+//	heartbeat.mu   when one connection is sent the next heartbeat
 //	queueScan.mu   the next deadline of each table and heap
 //	lookups.mu     addresses, names, peers and connections of nsqlookupds, and what each has to be told
 //
 // Each guards what its declaration names. None is held over disk or network,
-// and none of the last six is held while another of them is taken, but for
+// and none of the last seven is held while another of them is taken, but for
 // nearestFirst.mu with queue.mu.
 // staleFiles.mu may be taken with any of the first two held, lookupChannels.mu
 // with topics.mu. The TCP server's, clients.mu, client.mu, metadata.mu,

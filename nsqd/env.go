@@ -37,7 +37,11 @@ func (e *env) now() int64 { return int64(time.Since(e.start)) + 1 }
 // connection, is counted, and the daemon goes on.
 func (e *env) recoverPanic(what string, client net.Addr) {
 	if r := recover(); r != nil {
-		e.panics.Add(1)
-		e.log.Error(what+": panic, the connection is closed", "client", client, "panic", r, "stack", string(debug.Stack()))
+		e.logPanic(what, client, r)
 	}
+}
+
+func (e *env) logPanic(what string, client net.Addr, panicked any) {
+	e.panics.Add(1)
+	e.log.Error(what+": panic, the connection is closed", "client", client, "panic", panicked, "stack", string(debug.Stack()))
 }

@@ -81,7 +81,7 @@ func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
 	s.tls, s.snappy, s.deflate = on.tls, on.snappy, on.deflate
 	c.settings.Store(s)
 	c.writeArmed.Store(0) // the write deadline follows the heartbeat
-	c.wakePump()
+	c.setHeartbeat(s.heartbeat)
 	if !req.FeatureNegotiation {
 		return okResponse, nil
 	}

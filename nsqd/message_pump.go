@@ -2,8 +2,8 @@ package nsqd
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
-	"time"
 
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -12,60 +12,26 @@ import (
 const pumpWrite = 64 << 10
 
 // messagePump sends the client its messages, as many as RDY allows, and
-// heartbeats, until the connection ends. It never waits with a message in
-// hand: what it takes is written with one call.
-func (p *protocolV2) messagePump(c *client) error {
-	pump := newPump(c)
-	defer pump.ticker.Stop()
-	defer pump.leave()
-	woken := false // by the channel's token, which must be used or passed on
-	for {
-		room := c.room()
-		ch := c.channel.Load() // after room: with RDY there is a channel
-		if room > 0 && pump.mayTake(ch) {
-			sent, err := pump.deliver(ch, room)
-			if err != nil {
-				return err
-			}
-			woken = false
-			if sent {
-				if err := pump.beatIfDue(); err != nil {
-					return err
-				}
-				continue
-			}
-		}
-
-		if woken {
-			ch.queue.signal()
-			woken = false
-		}
-		var ready <-chan struct{}
-		if room > 0 {
-			ready = pump.enter(ch)
-		} else {
-			pump.leave()
-			c.waitsForRoom.Store(true)
-			if c.room() > 0 { // it was made before anybody knew that we wait for it
-				c.waitsForRoom.Store(false)
-				continue
-			}
-		}
-		select {
-		case <-ready:
-			woken = true
-		case <-c.wake:
-			pump.adjust()
-		case <-pump.beats:
-			if err := pump.beat(); err != nil {
-				return err
-			}
-		case <-c.ctx.Done():
-			return context.Cause(c.ctx)
-		}
-		c.waitsForRoom.Store(false)
-	}
+// heartbeats, until the connection ends; if itself must end, so does the
+// connection.
+func (p *protocolV2) messagePump(c *client) {
+	defer c.pumpEnds()
+	c.pump.c = c
+	c.close(c.pump.run())
 }
+
+// pumpEnds is deferred by messagePump.
+func (c *client) pumpEnds() {
+	defer c.pumping.Done()
+	defer c.close(errPumpEnded)
+	defer c.env.recoverPanic("PROTOCOL(V2)", c.conn.RemoteAddr()) // of leave
+	if r := recover(); r != nil {
+		c.env.logPanic("PROTOCOL(V2)", c.conn.RemoteAddr(), r)
+	}
+	c.pump.leave()
+}
+
+var errPumpEnded = errors.New("message pump ended")
 
 // A pump is what messagePump keeps between two steps.
 type pump struct {
@@ -74,60 +40,101 @@ type pump struct {
 	groups []span // the same, as they are in flight
 	buf    []byte // and as they are written
 	used   bool   // since the last heartbeat
-
-	heartbeat time.Duration
-	ticker    *time.Ticker
-	beats     <-chan time.Time // of ticker, nil when heartbeats are off
-	quiet     bool             // the client knows that no message will follow
+	quiet  bool   // the client knows that no message will follow
 
 	entered  *nearestFirst // of the channel, while the client wants messages there
 	locality locality      // with which it was entered
 }
 
-func newPump(c *client) *pump {
-	ticker := time.NewTicker(defaultHeartbeatInterval)
-	p := &pump{c: c, heartbeat: defaultHeartbeatInterval, ticker: ticker, beats: ticker.C}
-	p.adjust() // IOLoop may have been faster
-	return p
+// run never waits with a message in hand: what it takes is written with one
+// call.
+func (p *pump) run() error {
+	c := p.c
+	woken := false // by the channel's token, which must be used or passed on
+	for {
+		room := c.room()
+		ch := c.channel.Load() // after room: with RDY there is a channel
+		if room > 0 && p.mayTake(ch) {
+			sent, err := p.deliver(ch, room)
+			if err != nil {
+				return err
+			}
+			woken = false
+			if sent {
+				if err := p.beatIfDue(); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+
+		if woken {
+			ch.queue.signal()
+		}
+		var ready <-chan struct{}
+		if room > 0 {
+			ready = p.enter(ch)
+		} else {
+			p.leave()
+			c.waitsForRoom.Store(true)
+			if c.room() > 0 { // it was made before anybody knew that we wait for it
+				c.waitsForRoom.Store(false)
+				woken = false
+				continue
+			}
+		}
+		if woken = p.wait(ready); !woken {
+			if err := p.adjust(); err != nil {
+				return err
+			}
+		}
+		c.waitsForRoom.Store(false)
+	}
 }
 
-// adjust follows what IOLoop changed: the heartbeat by IDENTIFY, the state by
-// CLS.
-func (p *pump) adjust() {
+// wait reports whether there was something in ready; if not, the pump was
+// woken. What it needs of the stack is not in the way of run.
+func (p *pump) wait(ready <-chan struct{}) bool {
+	select {
+	case <-ready:
+		return true
+	case <-p.c.wake:
+		return false
+	}
+}
+
+// adjust follows what has changed: the end of the connection, the state by CLS,
+// a heartbeat that is due.
+func (p *pump) adjust() error {
+	if p.c.ctx.Err() != nil {
+		return context.Cause(p.c.ctx)
+	}
 	if p.c.state.Load() == stateClosing && !p.quiet {
 		p.quiet = true
 		close(p.c.quiet)
 	}
-	hb := p.c.settings.Load().heartbeat
-	if hb == p.heartbeat {
-		return
-	}
-	p.heartbeat = hb
-	if p.beats = nil; hb > 0 {
-		p.ticker.Reset(hb)
-		p.beats = p.ticker.C
-	}
+	return p.beatIfDue()
 }
 
-// beatIfDue sends a heartbeat if it is time: under load, too.
+// beatIfDue sends a heartbeat if it is time. Buffers that were not used since
+// the last one go.
 func (p *pump) beatIfDue() error {
-	select {
-	case <-p.beats:
-		return p.beat()
-	default:
+	if !p.c.heartbeat.take() {
 		return nil
 	}
-}
-
-var heartbeatFrame = wire.AppendFrame(nil, wire.FrameResponse, wire.Heartbeat)
-
-// beat sends a heartbeat. Buffers that were not used since the last one go.
-func (p *pump) beat() error {
 	if !p.used {
 		p.spans, p.groups, p.buf = nil, nil, nil
 	}
 	p.used = false
-	return p.c.write(heartbeatFrame)
+	if err := p.c.lockWrites(); err != nil {
+		return err
+	}
+	err := p.c.armWritesLocked() // with less on the stack than the write has
+	if err == nil {
+		err = p.c.writeLocked(heartbeatFrame)
+	}
+	p.c.unlockWrites()
+	return err
 }
 
 // mayTake reports whether it is the client's turn to take from the channel.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 
 	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -33,9 +32,9 @@ type command func(c *client, l *wire.Line) (response []byte, err error)
 func newProtocolV2(n *NSQD) *protocolV2 {
 	p := &protocolV2{env: n.env, tls: n.certs.Server(), topics: &n.topics, clients: &n.clients}
 	p.commands = map[string]command{
-		"IDENTIFY": p.identify,
-		"AUTH":     p.auth,
-		"SUB":      p.sub,
+		"IDENTIFY": p.aside(p.identify),
+		"AUTH":     p.aside(p.auth),
+		"SUB":      p.aside(p.sub),
 		"RDY":      p.rdy,
 		"MPUB":     p.mpub,
 		"DPUB":     p.dpub,
@@ -48,57 +47,86 @@ func newProtocolV2(n *NSQD) *protocolV2 {
 	return p
 }
 
+// aside returns a command that is executed like cmd, but aside.
+func (p *protocolV2) aside(cmd command) command {
+	return func(c *client, l *wire.Line) (response []byte, err error) {
+		aside(func() {
+			defer p.env.recoverPanic("PROTOCOL(V2)", c.conn.RemoteAddr())
+			err = errPanic
+			response, err = cmd(c, l)
+		})
+		return response, err
+	}
+}
+
+var errPanic = errors.New("panic")
+
+// aside executes f in a goroutine of its own and waits for it. It is for what is
+// rare and needs much stack: that goes with the goroutine, while a connection
+// would keep it for as long as it is idle afterwards.
+func aside(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
+}
+
 var okResponse = []byte(wire.OK)
 
 // IOLoop owns the connection: it is the only reader, it starts the other
 // goroutines, and it returns after those and the socket are gone. What
 // the client had in flight is then back in its channel.
 func (p *protocolV2) IOLoop(c *client) error {
-	var pump sync.WaitGroup
 	p.clients.add(c)
-	defer p.leave(c)        // 4. others get its messages
-	defer c.rechecks.Wait() //    a query has been cut off
-	defer pump.Wait()       // 3. wait for the pump to notice
-	defer c.conn.Close()    // 2. unblock it if it is writing
-	defer c.stop(nil)       // 1. tell it
-
+	defer p.leave(c)
 	c.commit = func() error { return p.commit(c) }
-	pump.Go(func() {
-		defer c.stop(errPumpEnded)
-		defer p.env.recoverPanic("PROTOCOL(V2)", c.conn.RemoteAddr())
-		c.stop(p.messagePump(c))
-	})
-
+	c.setHeartbeat(c.settings.Load().heartbeat)
+	c.pumping.Add(1)
+	go p.messagePump(c)
 	for {
 		p.finishArrived(c)
+		var line []byte // valid until the next read
+		var err error
 		c.newLine, c.inBody = true, false
-		line, err := c.br.ReadLine() // valid until the next read
+		if c.br.Buffered() == 0 {
+			err = c.prepareRead() // with less on the stack than where it is read
+		}
+		if err == nil {
+			line, err = c.br.ReadLine()
+		}
 		if err == nil {
 			c.inBody = true
 			err = p.exec(c, line)
 		}
-		if err == nil {
-			continue
-		}
-		err = cmp.Or(c.failed, err) // a commit failed while reading
-		if e := asWireError(err); e != nil {
-			if err = p.answerError(c, e); err == nil {
-				continue
+		if err != nil {
+			if err = p.fail(c, err); err != nil {
+				return err
 			}
 		}
-		if errors.Is(err, net.ErrClosed) {
-			err = errExiting // the daemon stops, if it was not the client's context
-		}
-		return cmp.Or(context.Cause(c.ctx), err)
 	}
 }
 
-var errPumpEnded = errors.New("message pump ended")
+// fail answers a command that could not be read or executed. It returns why
+// the connection ends, nil if it does not.
+func (p *protocolV2) fail(c *client, err error) error {
+	err = cmp.Or(c.failed, err) // a commit failed while reading
+	if e := asWireError(err); e != nil {
+		if err = p.answerError(c, e); err == nil {
+			return nil
+		}
+	}
+	if errors.Is(err, net.ErrClosed) {
+		err = errExiting // the daemon stops, if it was not the client's context
+	}
+	return cmp.Or(context.Cause(c.ctx), err)
+}
 
 // exec runs one command and appends its response to what will be written.
 func (p *protocolV2) exec(c *client, line []byte) error {
 	l := &c.line
-	*l = wire.ParseLine(line)
+	l.Parse(line)
 	if c.needTLS && string(l.Name) != "IDENTIFY" {
 		return wire.NewError(wire.Invalid, fmt.Sprintf("cannot %s in current state (TLS required)", l.Name), nil)
 	}
@@ -156,8 +184,12 @@ func severity(code string) slog.Level {
 	return slog.LevelWarn
 }
 
-// leave undoes what the connection was part of.
+// leave ends the connection and undoes what it was part of.
 func (p *protocolV2) leave(c *client) {
+	c.close(nil)
+	c.pumping.Wait()
+	c.rechecks.Wait() // a query has been cut off
+	c.stopHeartbeat()
 	p.clients.remove(c)
 	c.recordLatency()
 	if ch := c.channel.Load(); ch != nil {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// queueScan wakes what has a deadline: the in-flight table of every consumer
-// and the deferred messages of every channel. It knows the next deadline of
-// each, so that nothing is polled and idle ones cost nothing. It is safe for
-// concurrent use.
+// queueScan wakes what has a deadline: the in-flight table of every consumer,
+// the deferred messages of every channel, and the heartbeat of every connection.
+// It knows the next deadline of each, so that nothing is polled and idle ones
+// cost nothing. It is safe for concurrent use.
 type queueScan struct {
 	env  *env
 	wake chan struct{}
@@ -23,9 +23,10 @@ type queueScan struct {
 // A scanItem is one thing with deadlines. fire handles what is due at now and
 // returns when to come again, or 0; it may run in two workers at once.
 type scanItem struct {
-	fire func(now int64) (next int64)
-	due  int64
-	pos  int // in the heap, counted from 1; 0 when not in it
+	fire  func(now int64) (next int64)
+	brief bool // fire waits for nothing: it needs no worker
+	due   int64
+	pos   int // in the heap, counted from 1; 0 when not in it
 }
 
 func newQueueScan(e *env) *queueScan {
@@ -102,6 +103,10 @@ func (q *queueScan) queueScanLoop(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		it, wait := q.popDue(q.env.now())
+		if it != nil && it.brief {
+			q.fire(it)
+			continue
+		}
 		if it != nil {
 			select {
 			case due <- it:

@@ -21,12 +21,12 @@ func (s *tcpServer) init(n *NSQD, l net.Listener) {
 		Magic:    wire.MagicV2,
 		BadMagic: wire.AppendError(nil, wire.NewError(wire.BadProtocol, "", nil)),
 		OnPanic:  func() { n.env.panics.Add(1) },
-		Handle: func(conn net.Conn) {
-			addr := conn.RemoteAddr()
-			err := s.protocol.IOLoop(newClient(n.env, conn))
-			n.log.Info(fmt.Sprintf("PROTOCOL(V2): [%s] exiting ioloop", addr), "cause", err)
-		},
+		Handle:   func(conn net.Conn) { n.env.logEnd(conn, s.protocol.IOLoop(newClient(n.env, conn))) },
 	})
+}
+
+func (e *env) logEnd(conn net.Conn, cause error) {
+	e.log.Info(fmt.Sprintf("PROTOCOL(V2): [%s] exiting ioloop", conn.RemoteAddr()), "cause", cause)
 }
 
 // close closes the listener.

@@ -66,10 +66,7 @@ func (s *Server) Serve() error {
 			conn.Close()
 			continue
 		}
-		go func() {
-			defer s.handlers.Done()
-			s.handle(conn)
-		}()
+		go s.greet(conn)
 	}
 }
 
@@ -86,7 +83,13 @@ func (s *Server) add(conn net.Conn) bool {
 	return true
 }
 
-func (s *Server) remove(conn net.Conn) {
+// end is deferred by what owns the connection: it undoes add. A panic ends that
+// connection only.
+func (s *Server) end(conn net.Conn) {
+	defer s.handlers.Done()
+	if r := recover(); r != nil {
+		s.logPanic(conn, r)
+	}
 	conn.Close()
 	s.mu.Lock()
 	delete(s.conns, conn)
@@ -108,14 +111,19 @@ func (s *Server) Stop() {
 	s.handlers.Wait()
 }
 
-// handle serves one connection to its end.
-func (s *Server) handle(conn net.Conn) {
-	defer s.remove(conn)
-	defer s.recoverPanic(conn)
+// greet reads the magic. It hands the connection to a goroutine that has needed
+// no stack yet: as long as a connection lasts, its goroutine keeps most of what it
+// ever needed, and logging needs much.
+func (s *Server) greet(conn net.Conn) {
 	s.config.Log.Info(fmt.Sprintf("TCP: new client(%s)", conn.RemoteAddr()))
-	if s.readMagic(conn) {
-		s.config.Handle(conn)
+	if !s.readMagic(conn) {
+		s.end(conn)
+		return
 	}
+	go func() {
+		defer s.end(conn)
+		s.config.Handle(conn)
+	}()
 }
 
 // readMagic reports whether the peer speaks the protocol. One that does not is
@@ -140,12 +148,7 @@ func (s *Server) readMagic(conn net.Conn) bool {
 	return false
 }
 
-// recoverPanic is deferred: a panic in a handler ends its connection only.
-func (s *Server) recoverPanic(conn net.Conn) {
-	r := recover()
-	if r == nil {
-		return
-	}
+func (s *Server) logPanic(conn net.Conn, r any) {
 	if s.config.OnPanic != nil {
 		s.config.OnPanic()
 	}

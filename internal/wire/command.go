@@ -27,14 +27,20 @@ type Line struct {
 // has one after it, and a tab is part of a word. The LF at its end, and one CR
 // before it, are not part of the last word; neither is required. Every input
 // is a line, and whether it is a command is for the caller to say.
-func ParseLine(b []byte) Line {
+func ParseLine(b []byte) (l Line) {
+	l.Parse(b)
+	return l
+}
+
+// Parse is ParseLine into l.
+func (l *Line) Parse(b []byte) {
 	b = bytes.TrimSuffix(b, []byte{'\n'})
 	b = bytes.TrimSuffix(b, []byte{'\r'})
-	var l Line
+	*l = Line{}
 	i := bytes.IndexByte(b, ' ')
 	if i < 0 {
 		l.Name = b
-		return l
+		return
 	}
 	l.Name, b = b[:i], b[i+1:]
 	for {
@@ -48,7 +54,7 @@ func ParseLine(b []byte) Line {
 		}
 		l.count++
 		if i < 0 {
-			return l
+			return
 		}
 		b = b[i+1:]
 	}
