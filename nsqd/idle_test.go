@@ -199,3 +199,38 @@ func TestTopicsAreCheapAgainAfterABacklog(t *testing.T) {
 	})
 	t.Logf("%d bytes each", each)
 }
+
+// A consumer on which nothing happens costs its two goroutines, on stacks of 2 KiB,
+// and little else; with heartbeats, too.
+func TestIdleConsumersAreCheap(t *testing.T) {
+	if isChildBroker(t) {
+		return
+	}
+	if nsqtest.RaceEnabled {
+		t.Skip("with the race detector stacks are larger")
+	}
+	const connections, most = 300, 9 << 10
+	b := startChildBroker(t, connections+100)
+	before := b.state()
+	var consumers []*rawClient
+	for range connections {
+		c := b.dial()
+		c.send(wire.AppendIdentify(nil, []byte(`{"client_id":"idle","feature_negotiation":true,"heartbeat_interval":3000}`)))
+		c.next()
+		c.consume("t", "c", 1)
+		consumers = append(consumers, c)
+	}
+	each := func() int64 { return (b.state().Memory - before.Memory) / connections }
+	subscribed := each()
+	for _, c := range consumers {
+		if f, err := c.tryFrame(time.Minute); f != heartbeat {
+			t.Fatalf("got %v, %v, want a heartbeat", f, err)
+		}
+		c.nop()
+	}
+	beaten := each()
+	t.Logf("%d bytes each, %d after heartbeats", subscribed, beaten)
+	if max(subscribed, beaten) > most {
+		t.Errorf("a consumer takes %d bytes, and %d after heartbeats, want at most %d", subscribed, beaten, most)
+	}
+}

@@ -12,10 +12,10 @@ import (
 // The size of a read buffer: small for a connection that says little, and at
 // most one of the longest command line.
 const (
-	minReadBuffer  = 1 << 10
+	minReadBuffer  = 256
 	maxReadBuffer  = wire.MaxLineLen
 	readBufferStep = 4 // how many times larger the next size is
-	fewReads       = 8 // after as many small reads in a row a large buffer goes
+	fewReads       = 8 // after as many small reads in a row a buffer becomes smaller
 )
 
 // A readBuffer buffers what a client sends. It begins small, grows when a read
@@ -27,7 +27,8 @@ type readBuffer struct {
 	r, w int   // what is buffered is buf[r:w]
 	err  error // that src returned along with the last bytes
 	size int   // that buf should have
-	few  int   // reads in a row that would have fitted the smallest buffer
+	few  int   // reads in a row that were small for the buffer
+	most int   // that one of those brought
 }
 
 func newReadBuffer(src io.Reader) *readBuffer {
@@ -142,12 +143,22 @@ func (b *readBuffer) adapt(n int) {
 	if b.w == len(b.buf) {
 		b.size = min(b.size*readBufferStep, maxReadBuffer)
 	}
-	if n >= minReadBuffer {
-		b.few = 0
+	if !b.isSmall(n) {
+		b.few, b.most = 0, 0
 		return
 	}
-	if b.few++; b.few >= fewReads {
-		b.few = 0
-		b.size = minReadBuffer
+	b.few, b.most = b.few+1, max(b.most, n)
+	if b.few < fewReads {
+		return
 	}
+	for b.isSmall(b.most) {
+		b.size /= readBufferStep
+	}
+	b.few, b.most = 0, 0
+}
+
+// isSmall reports whether a read of n bytes leaves half of the next smaller
+// buffer free.
+func (b *readBuffer) isSmall(n int) bool {
+	return b.size > minReadBuffer && n <= b.size/readBufferStep/2
 }
