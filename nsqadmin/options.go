@@ -21,39 +21,39 @@ import (
 // anything starts, and nothing changes them afterwards. The tags are those of
 // package config; the usage texts say what an option means.
 type Options struct {
-	LogLevel  logging.Level  `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
-	LogFormat logging.Format `flag:"log-format" usage:"how log lines look: text, or json for one object a line"`
-	LogPrefix string         `flag:"log-prefix" usage:"text at the start of every log line of text"`
+	LogLevel  logging.Level  `section:"Log" flag:"log-level" words:"debug info warn error fatal" usage:"least level that is logged: debug, info, warn, error or fatal" change:"PUT /config/log_level"`
+	LogFormat logging.Format `flag:"log-format" words:"text json" usage:"how log lines look: text, or json for one object a line"`
+	LogPrefix string         `flag:"log-prefix" usage:"start of every log line in format text"`
 	Logger    *slog.Logger   // where logs go; nil discards them
 	LevelVar  *slog.LevelVar // the Logger's level, which PUT /config/log_level changes; nil where it cannot be changed
 
-	HTTPAddress  string `flag:"http-address" usage:"listen for browsers and the HTTP API on this host:port"`
-	BasePath     string `flag:"base-path" usage:"what the path of every URL begins with, where a proxy has nsqadmin below a path of its own"`
-	DevStaticDir string `flag:"dev-static-dir" usage:"directory from which script and style sheet are read anew for each request, to work on them; empty for those in the program"`
+	HTTPAddress  string `section:"Listener" flag:"http-address" usage:"listen for browsers and the HTTP API on this host:port"`
+	BasePath     string `flag:"base-path" usage:"what the path of every URL begins with, where a proxy has nsqadmin below a path of its own" more:"As \"/nsqadmin\"."`
+	DevStaticDir string `flag:"dev-static-dir" words:"directory" usage:"directory from which script and style sheet are read anew for each request, to work on them; empty for those in the program"`
 
-	LookupdHTTPAddresses []string `flag:"lookupd-http-address" cfg:"nsqlookupd_http_addresses" usage:"host:port of an nsqlookupd that knows the nsqds; may be given several times"`
-	NSQDHTTPAddresses    []string `flag:"nsqd-http-address" cfg:"nsqd_http_addresses" usage:"host:port of an nsqd, where there is no nsqlookupd; may be given several times"`
+	LookupdHTTPAddresses []string `section:"Daemons: one of these two must be set, and not both" flag:"lookupd-http-address" cfg:"nsqlookupd_http_addresses" usage:"host:port of an nsqlookupd that knows the nsqds" more:"Each nsqd must be reached at its broadcast address from where nsqadmin runs." example:"127.0.0.1:4161" change:"PUT /config/nsqlookupd_http_addresses"`
+	NSQDHTTPAddresses    []string `flag:"nsqd-http-address" cfg:"nsqd_http_addresses" usage:"host:port of an nsqd, where there is no nsqlookupd"`
 
-	GraphiteURL         string        `flag:"graphite-url" usage:"URL of a graphite that has the statistics of nsqd, for graphs of more than an hour; empty for none"`
+	GraphiteURL         string        `section:"Graphs of more than the last hour, from graphite" flag:"graphite-url" usage:"URL of a graphite that has the statistics of nsqd, for graphs of more than an hour; empty for none"`
 	ProxyGraphite       bool          `flag:"proxy-graphite" usage:"fetch those graphs for the browsers, which need not reach graphite then"`
 	StatsdPrefix        string        `flag:"statsd-prefix" usage:"start of every name in graphite, as nsqd has it; %s is for the host"`
 	StatsdCounterFormat string        `flag:"statsd-counter-format" usage:"what statsd makes of the name of a counter; empty for nothing"`
 	StatsdGaugeFormat   string        `flag:"statsd-gauge-format" usage:"what statsd makes of the name of a gauge; empty for nothing"`
 	StatsdInterval      time.Duration `flag:"statsd-interval" usage:"time between two values in graphite, as nsqd has it"`
 
-	NotificationHTTPEndpoint string `flag:"notification-http-endpoint" usage:"URL that is told of every action by POST; empty for none"`
+	NotificationHTTPEndpoint string `section:"Notifications" flag:"notification-http-endpoint" usage:"URL that is told of every action, who did it and from where, by POST; empty for none"`
 
-	HTTPClientConnectTimeout        time.Duration `flag:"http-client-connect-timeout" usage:"time in which a daemon must accept a connection"`
+	HTTPClientConnectTimeout        time.Duration `section:"How daemons are asked" flag:"http-client-connect-timeout" usage:"time in which a daemon must accept a connection"`
 	HTTPClientRequestTimeout        time.Duration `flag:"http-client-request-timeout" usage:"time in which a daemon must answer"`
 	HTTPClientTLSInsecureSkipVerify bool          `flag:"http-client-tls-insecure-skip-verify" usage:"accept every certificate of an nsqd"`
-	HTTPClientTLSRootCAFile         string        `flag:"http-client-tls-root-ca-file" usage:"PEM file of the authorities that certificates of nsqds are checked against; empty for those of the system"`
-	HTTPClientTLSCert               string        `flag:"http-client-tls-cert" usage:"PEM file of the certificate (chain) that is shown to nsqds"`
-	HTTPClientTLSKey                string        `flag:"http-client-tls-key" usage:"PEM file of the certificate's key"`
+	HTTPClientTLSRootCAFile         string        `flag:"http-client-tls-root-ca-file" words:"file" usage:"PEM file of the authorities that certificates of nsqds are checked against; empty for those of the system" more:"The options of TLS are for nsqds that answer over TLS only."`
+	HTTPClientTLSCert               string        `flag:"http-client-tls-cert" words:"file" usage:"PEM file of the certificate (chain) that is shown to nsqds" more:"It comes with --http-client-tls-key or not at all."`
+	HTTPClientTLSKey                string        `flag:"http-client-tls-key" words:"file" usage:"PEM file of the certificate's key" more:"See --http-client-tls-cert."`
 
-	AllowConfigFromCIDR string   `flag:"allow-config-from-cidr" usage:"network from which /config may be used; empty for everywhere"`
-	ACLHTTPHeader       string   `flag:"acl-http-header" usage:"header in which a proxy says who the user is"`
-	AdminUsers          []string `flag:"admin-user" usage:"user who may change things, where not everybody may; may be given several times" cfg:"admin_users"`
-	TrustedOrigins      []string `flag:"trusted-origin" cfg:"trusted_origins" usage:"scheme://host[:port] of pages that may change things though their host is not the one asked for, as behind a proxy that changes Host; may be given several times"`
+	AllowConfigFromCIDR string   `section:"Who may change things" flag:"allow-config-from-cidr" usage:"network from which /config may be used; empty for everywhere" more:"Behind a proxy it is the address of the proxy that counts. To change something there the user must also be an admin, where there are any."`
+	ACLHTTPHeader       string   `flag:"acl-http-header" usage:"header in which a proxy says who the user is" more:"The proxy must not let it through from outside. Looking needs nobody's leave."`
+	AdminUsers          []string `flag:"admin-user" cfg:"admin_users" usage:"user who may change things, where not everybody may"`
+	TrustedOrigins      []string `flag:"trusted-origin" cfg:"trusted_origins" usage:"scheme://host[:port] of pages that may change things though their host is not the one asked for, as behind a proxy that changes Host" more:"Where a proxy changes the Host header, and browsers use it without TLS, nsqadmin cannot tell its own pages from those of others: list them here, as http://nsqadmin.example.com."`
 }
 
 // NewOptions returns the defaults.

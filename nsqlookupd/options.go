@@ -14,17 +14,17 @@ import (
 // before anything starts, and nothing changes them afterwards. The tags are
 // those of package config; the usage texts say what an option means.
 type Options struct {
-	LogLevel  logging.Level  `flag:"log-level" usage:"least level that is logged: debug, info, warn, error or fatal"`
-	LogFormat logging.Format `flag:"log-format" usage:"how log lines look: text, or json for one object a line"`
-	LogPrefix string         `flag:"log-prefix" usage:"text at the start of every log line of text"`
+	LogLevel  logging.Level  `section:"Log" flag:"log-level" words:"debug info warn error fatal" usage:"least level that is logged: debug, info, warn, error or fatal"`
+	LogFormat logging.Format `flag:"log-format" words:"text json" usage:"how log lines look: text, or json for one object a line"`
+	LogPrefix string         `flag:"log-prefix" usage:"start of every log line in format text"`
 	Logger    *slog.Logger   // where logs go; nil discards them
 
-	TCPAddress       string `flag:"tcp-address" usage:"listen for nsqd on this host:port"`
-	HTTPAddress      string `flag:"http-address" usage:"listen for HTTP on this host:port"`
-	BroadcastAddress string `flag:"broadcast-address" usage:"host under which every nsqd reaches this node; empty for the hostname"`
+	TCPAddress       string `section:"Addresses" flag:"tcp-address" usage:"listen for nsqd on this host:port"`
+	HTTPAddress      string `flag:"http-address" usage:"listen for HTTP on this host:port: for consumers, nsqadmin and everybody else who looks up"`
+	BroadcastAddress string `flag:"broadcast-address" usage:"host under which every nsqd reaches --http-address; empty for the hostname" more:"An nsqd asks there for the channels of a new topic. In a container the hostname is a name that nobody else can resolve." example:"nsqlookupd-1.example.com"`
 
-	InactiveProducerTimeout time.Duration `flag:"inactive-producer-timeout" usage:"time without a ping after which an nsqd is not listed any more"`
-	TombstoneLifetime       time.Duration `flag:"tombstone-lifetime" usage:"time for which a tombstone hides an nsqd as producer of a topic"`
+	InactiveProducerTimeout time.Duration `section:"Who is listed" flag:"inactive-producer-timeout" usage:"time without a ping after which an nsqd is not listed any more" more:"Each sends one every 15s, and one that closes its connection goes at once: this is for machines and networks that are cut off."`
+	TombstoneLifetime       time.Duration `flag:"tombstone-lifetime" usage:"time for which a tombstone hides an nsqd as producer of a topic" more:"So consumers let go of it before the topic is deleted there (POST /topic/tombstone)."`
 }
 
 // NewOptions returns the defaults.

@@ -5,7 +5,7 @@
 //
 // The flag tag names the flag, the cfg tag the key in the file where that is
 // not the flag with '_' for '-', and the field's value before is the default.
-// Fields may be bool, int, int64, string, time.Duration, []string, []float64
+// Further tags are for documentation alone; see Option. Fields may be bool, int, int64, string, time.Duration, []string, []float64
 // or a type whose pointer is a flag.Value. A flag goes before the file, the
 // file before the default, and a list is never mixed from two of them.
 //
@@ -46,6 +46,7 @@ func Resolve(opts any, fs *flag.FlagSet, file File) (origins *Origins, warnings 
 type field struct {
 	flag, key, usage string
 	value            reflect.Value // in the options struct
+	tag              reflect.StructTag
 }
 
 func fieldsOf(opts any) []field {
@@ -61,7 +62,7 @@ func fieldsOf(opts any) []field {
 		if key == "" {
 			key = keyOf(name)
 		}
-		fields = append(fields, field{name, key, tag.Get("usage"), v.Field(i)})
+		fields = append(fields, field{name, key, tag.Get("usage"), v.Field(i), tag})
 	}
 	return fields
 }

@@ -87,9 +87,9 @@ func Register(fs *flag.FlagSet, opts any) {
 		case time.Duration:
 			fs.Duration(f.flag, def, f.usage)
 		case []string:
-			fs.Var(&listFlag[string]{list: def, parse: parseStrings}, f.flag, f.usage)
+			fs.Var(&listFlag[string]{list: def, parse: parseStrings}, f.flag, f.usage+"; may be given several times")
 		case []float64:
-			fs.Var(&listFlag[float64]{list: def, parse: parseFloats}, f.flag, f.usage)
+			fs.Var(&listFlag[float64]{list: def, parse: parseFloats}, f.flag, f.usage+", with commas or given several times")
 		default:
 			fs.Var(wordFlag{newWord(f.value)}, f.flag, f.usage)
 		}

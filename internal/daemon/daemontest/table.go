@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/config"
 	"github.com/seed893f581e/nsq/internal/daemon"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
@@ -50,6 +51,7 @@ func (tb *Table) with(o Option) []string {
 func (tb *Table) Run(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"the table is complete":    tb.isComplete,
+		"every option is told of":  tb.isToldOf,
 		"every flag":               tb.everyFlag,
 		"every key":                tb.everyKey,
 		"flag before file":         tb.flagBeforeFile,
@@ -100,6 +102,29 @@ func (tb *Table) isComplete(t *testing.T) {
 	want = append(want, programFlags(p)...)
 	if slices.Sort(want); !slices.Equal(got, want) {
 		t.Errorf("flags are %q, want %q", got, want)
+	}
+}
+
+// What documents are made of: a section, words that can be chosen, and texts that
+// can be put together.
+func (tb *Table) isToldOf(t *testing.T) {
+	table := map[string]Option{}
+	for _, o := range tb.Options {
+		table[o.Flag] = o
+	}
+	sentences := regexp.MustCompile(`^([A-Z0-9].*\.)?$`)
+	for _, o := range config.Describe(tb.Program().Options) {
+		if o.Section == "" || strings.HasSuffix(o.Usage, ".") || !sentences.MatchString(o.More) {
+			t.Errorf("--%s: section %q, usage %q, more %q", o.Flag, o.Section, o.Usage, o.More)
+		}
+		for _, word := range o.Words {
+			if word == "file" || word == "directory" {
+				continue
+			}
+			if err := FromFlags(t, tb.Program(), append(tb.with(table[o.Flag]), "--"+o.Flag+"="+word)...); err != nil {
+				t.Errorf("--%s %s, which can be chosen: %v", o.Flag, word, err)
+			}
+		}
 	}
 }
 
