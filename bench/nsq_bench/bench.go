@@ -137,7 +137,7 @@ func (b *bench) measure(ctx context.Context, w workload, r *round, profile strin
 
 func (b *bench) start(ctx context.Context, w workload, r *round, side int, dataPath string) (*process.Server, error) {
 	if w.relay {
-		return startRelay(ctx, r.size)
+		return startRelay(ctx)
 	}
 	var flags []string
 	if w.flags != nil {

@@ -16,8 +16,8 @@ import (
 )
 
 func main() {
-	if block, ok := os.LookupEnv(relayVariable); ok {
-		if err := serveRelay(block, os.Stdin, os.Stderr); err != nil {
+	if _, ok := os.LookupEnv(relayVariable); ok {
+		if err := serveRelay(os.Stdin, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, "nsq_bench:", err)
 			os.Exit(1)
 		}

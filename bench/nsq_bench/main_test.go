@@ -18,8 +18,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if block, ok := os.LookupEnv(relayVariable); ok { // this program, started again
-		if err := serveRelay(block, os.Stdin, os.Stderr); err != nil {
+	if _, ok := os.LookupEnv(relayVariable); ok { // this program, started again
+		if err := serveRelay(os.Stdin, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

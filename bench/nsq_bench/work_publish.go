@@ -13,7 +13,7 @@ import (
 // that keeps all in memory. Messages count when they are confirmed, and nsqd must
 // say that it has them. A round ends early when 400 MiB or 2,000,000 messages are there.
 var publishing = []workload{
-	publishes("pub1", "16 producers of single PUBs, each of which waits for its OK", 16, 1, singleOf),
+	publishes("pub1", "16 producers of single PUBs, each of which waits for its OK", pub1Producers, 1, singleOf),
 	publishes("pubpipe", "2 producers of single PUBs, which write 200 at a time and have at most 800 without OK", 2, 4, pipelineOf),
 	publishes("mpub", "2 producers of MPUB with 200 messages, with at most 4 without OK", 2, 4, batchOf),
 	sized(1000, publishes("mpub1k", "mpub with messages of 1,000 bytes", 2, 4, batchOf)),
@@ -34,6 +34,8 @@ var publishing = []workload{
 		},
 	},
 }
+
+const pub1Producers = 16
 
 func publishes(name, about string, producers, window int, batch func(size int) *load.Batch) workload {
 	return workload{

@@ -53,6 +53,11 @@ var workloads = slices.Concat(
 		about: "what the network alone costs: the bytes of pubsub pass through a relay that reads and writes them and does nothing else, over as many connections",
 		relay: true,
 		run:   runLimit,
+	}, {
+		name:  "limit1",
+		about: "what the network alone costs pub1: a relay reads its PUBs and answers them, and does nothing else",
+		relay: true,
+		run:   runLimit1,
 	}},
 	publishing,
 	[]workload{{
