@@ -37,7 +37,7 @@ sources = $(shell find $(wildcard apps/ bench/ internal/ nsq/ nsqd/ nsqlookupd/ 
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all install clean run demo bench bench-guard soak test test-386 interop check gofmt vet staticcheck fuzz tidy cross
+.PHONY: all install clean run demo bench bench-guard soak test test-386 interop check gofmt vet staticcheck fuzz tidy cross deploy
 
 all: $(programs)
 
@@ -95,7 +95,7 @@ interop:
 	cd bench/interop && $(GO) test -count=1 -bench=. -benchtime=1x ./...
 
 # Each of these says nothing when all is well.
-check: gofmt vet staticcheck tidy cross fuzz
+check: gofmt vet staticcheck tidy cross deploy fuzz
 
 gofmt:
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
@@ -104,15 +104,18 @@ gofmt:
 vet:
 	@$(GO) vet ./...
 	@cd bench/interop && $(GO) vet ./...
+	@cd contrib/deploy && $(GO) vet ./...
 
 staticcheck:
 	@$(GO) tool -modfile=contrib/tools/go.mod staticcheck ./...
 	@cd bench/interop && $(GO) tool -modfile=../../contrib/tools/go.mod staticcheck ./...
+	@cd contrib/deploy && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
 
 tidy:
 	@$(GO) mod tidy -diff
 	@cd contrib/tools && $(GO) mod tidy -diff
 	@cd bench/interop && $(GO) mod tidy -diff
+	@cd contrib/deploy && $(GO) mod tidy -diff
 
 platforms = windows/amd64 darwin/arm64 linux/arm64 linux/386
 cross: $(addprefix cross/,$(platforms))
@@ -120,6 +123,10 @@ cross: $(addprefix cross/,$(platforms))
 .PHONY: $(addprefix cross/,$(platforms))
 $(addprefix cross/,$(platforms)): cross/%:
 	@export CGO_ENABLED=0 GOOS=$(*D) GOARCH=$(*F); $(GO) build ./... && $(GO) vet ./...
+
+# The Dockerfile's steps and what stands beside it, without an engine or a cluster.
+deploy:
+	@out=$$(cd contrib/deploy && $(GO) test -count=1 ./... 2>&1) || { echo "$$out"; exit 1; } >&2
 
 # A short run of every fuzz function there is; what fails is shown whole.
 fuzz:
