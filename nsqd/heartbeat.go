@@ -10,9 +10,10 @@ import (
 
 var heartbeatFrame = wire.AppendFrame(nil, wire.FrameResponse, wire.Heartbeat)
 
-// heartbeatSlots is at how many times within an interval heartbeats are sent, so
-// that one wake-up serves all clients whose time is nearly the same.
-const heartbeatSlots = 2048
+// heartbeatGrid returns the distance of the times at which heartbeats of an interval
+// are sent, so that one wake-up serves all clients whose time is nearly the same. A
+// first heartbeat is late by so much at most.
+func heartbeatGrid(interval int64) int64 { return min(interval/128, int64(40*time.Millisecond)) }
 
 // A heartbeat is when a client is to be sent one. The queue scan, which knows the
 // next time of all, wakes the pump then: no connection has a timer of its own.
@@ -41,7 +42,8 @@ func (c *client) setHeartbeat(interval time.Duration) {
 	h.next = 0
 	if interval > 0 {
 		h.next = c.env.now() + h.interval
-		h.next += h.interval/heartbeatSlots - h.next%(h.interval/heartbeatSlots)
+		grid := heartbeatGrid(h.interval)
+		h.next += grid - h.next%grid
 	}
 	next := h.next
 	h.mu.Unlock()

@@ -8,7 +8,11 @@ import (
 	"github.com/seed893f581e/nsq/internal/load"
 )
 
-// runIdle measures what connections cost that do nothing.
+// heartbeats is how often nsqd sends each connection a heartbeat by default.
+const heartbeats = 30 * time.Second
+
+// runIdle measures what connections cost that do nothing: memory, and the CPU for
+// one heartbeat each, which at the default is all that happens in 30 s.
 func runIdle(ctx context.Context, r *round) error {
 	if err := r.createChannel(ctx, topic, channel); err != nil {
 		return err
@@ -19,10 +23,13 @@ func runIdle(ctx context.Context, r *round) error {
 	}
 	g := load.NewGroup(ctx)
 	defer g.Stop()
+	interval := max(r.time, time.Second) // nsqd's least
 	for range r.connections {
-		if _, err := load.Subscribe(g.Context(), r.server.TCP, load.Settings{Small: true}, topic, channel, 1); err != nil {
+		c, err := load.Subscribe(g.Context(), r.server.TCP, load.Settings{Small: true, Heartbeat: interval}, topic, channel, 1)
+		if err != nil {
 			return err
 		}
+		g.Run(func(context.Context) error { return c.Run() })
 	}
 	connected := func() (bool, error) {
 		t, err := r.stats(ctx, topic)
@@ -43,14 +50,14 @@ func runIdle(ctx context.Context, r *round) error {
 		return err
 	}
 	r.begin(0)
-	if err := load.Sleep(ctx, r.time); err != nil {
+	if err := load.Sleep(ctx, interval); err != nil {
 		return err
 	}
 	r.end(0)
 	r.extra = append(r.extra, figure{kibPerConnection, float64(after-before) / 1024 / float64(r.connections)})
 	if r.before.server != unknown {
-		busy := (r.after.server - r.before.server).Seconds() / r.after.at.Sub(r.before.at).Seconds()
-		r.extra = append(r.extra, figure{cpuPerSecond, busy * 1e3})
+		busy := r.after.server - r.before.server
+		r.extra = append(r.extra, figure{cpuPerSecond, busy.Seconds() * 1e3 / heartbeats.Seconds()})
 	}
 	ok, err := connected()
 	if !ok {

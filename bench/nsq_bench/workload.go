@@ -97,7 +97,7 @@ var workloads = slices.Concat(
 		run:   func(ctx context.Context, r *round) error { return runDefer(ctx, r, 0) },
 	}, {
 		name:  "idle",
-		about: "5,000 connections (-connections) that subscribed to one channel on which nothing happens: memory for each, and CPU per second for all; heartbeats, due every 30 s, do not fall into a short round",
+		about: "5,000 connections (-connections) that subscribed to one channel on which nothing happens: memory for each, and CPU per second for all, with the heartbeats that are due every 30 s: a round is as long as one heartbeat for each takes",
 		run:   runIdle,
 	}, {
 		name:  "memory",

@@ -28,6 +28,8 @@ type Settings struct {
 	Snappy  bool
 	Deflate int  // level, 0 for none
 	Small   bool // the connection will see little traffic: its buffer is small
+
+	Heartbeat time.Duration // how often nsqd sends one, 0 for its default
 }
 
 // A Conn is a connection to nsqd. One goroutine reads; any may write.
@@ -75,6 +77,7 @@ func (c *Conn) negotiate(ctx context.Context, s Settings) error {
 	request, err := json.Marshal(map[string]any{
 		"client_id": "bench", "user_agent": "nsq_bench", "feature_negotiation": true,
 		"tls_v1": s.TLS != nil, "snappy": s.Snappy, "deflate": s.Deflate > 0, "deflate_level": s.Deflate,
+		"heartbeat_interval": s.Heartbeat.Milliseconds(),
 	})
 	if err != nil {
 		return err
