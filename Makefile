@@ -5,6 +5,8 @@
 # make test-386   runs the tests where an int has 32 bits
 # make interop    runs clients that others wrote against our daemons (needs Node.js)
 # make check      runs everything else that must hold before a change goes in
+# make generate   writes what tells of the options anew: example configs, docs/configuration.md,
+#                 manual pages, completion for shells
 # make bench      measures what messages cost (BENCHFLAGS=-run=sub for some; docs/performance.md)
 # make bench-guard BASE=revision   fails if nsqd of HEAD costs more than that of the revision
 # make soak       loads an nsqd with everything at once for 10 minutes and accounts for every message
@@ -37,7 +39,7 @@ sources = $(shell find $(wildcard apps/ bench/ internal/ nsq/ nsqd/ nsqlookupd/ 
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all install clean run demo bench bench-guard soak test test-386 interop check gofmt vet staticcheck fuzz tidy cross deploy
+.PHONY: all install clean run demo bench bench-guard soak generate generated test test-386 interop check gofmt vet staticcheck fuzz tidy cross deploy
 
 all: $(programs)
 
@@ -80,6 +82,9 @@ bench-guard: $(filter $(BLDDIR)/nsq_bench$(EXE),$(programs))
 soak: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsq_soak),$(programs))
 	@$(BLDDIR)/nsq_soak$(EXE) $(SOAKFLAGS)
 
+generate: $(installed)
+	@$(GO) run ./contrib/generate -bin=$(BLDDIR)
+
 test:
 	@contrib/setup.sh
 	NSQ_BROWSER=must CGO_ENABLED=1 $(GO) test -race ./...
@@ -95,7 +100,7 @@ interop:
 	cd bench/interop && $(GO) test -count=1 -bench=. -benchtime=1x ./...
 
 # Each of these says nothing when all is well.
-check: gofmt vet staticcheck tidy cross deploy fuzz
+check: gofmt vet staticcheck tidy cross generated deploy fuzz
 
 gofmt:
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
@@ -123,6 +128,9 @@ cross: $(addprefix cross/,$(platforms))
 .PHONY: $(addprefix cross/,$(platforms))
 $(addprefix cross/,$(platforms)): cross/%:
 	@export CGO_ENABLED=0 GOOS=$(*D) GOARCH=$(*F); $(GO) build ./... && $(GO) vet ./...
+
+generated: $(installed)
+	@$(GO) run ./contrib/generate -bin=$(BLDDIR) -check
 
 # The Dockerfile's steps and what stands beside it, without an engine or a cluster.
 deploy:

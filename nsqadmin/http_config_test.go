@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/config"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
 
@@ -84,6 +85,23 @@ func TestPutConfig(t *testing.T) {
 	}
 	if got := opts.LevelVar.Level(); got != slog.LevelWarn {
 		t.Errorf("the level is %v", got)
+	}
+}
+
+// What the documents say of an option can be changed, and nothing else can.
+func TestPutChangesWhatIsDocumented(t *testing.T) {
+	opts := testOptions(t)
+	opts.LookupdHTTPAddresses = []string{"127.0.0.1:1"}
+	opts.LevelVar = new(slog.LevelVar)
+	a := start(t, opts)
+	for _, o := range config.Describe(opts) {
+		want := "INVALID_OPTION"
+		if o.Change == "PUT /config/"+o.Key {
+			want = "INVALID_VALUE"
+		} else if o.Change != "" {
+			t.Errorf("%s is said to be changed by %s", o.Key, o.Change)
+		}
+		a.want(400, `{"message":"`+want+`"}`, "PUT", "/config/"+o.Key, "{")
 	}
 }
 

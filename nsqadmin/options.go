@@ -28,10 +28,10 @@ type Options struct {
 	LevelVar  *slog.LevelVar // the Logger's level, which PUT /config/log_level changes; nil where it cannot be changed
 
 	HTTPAddress  string `section:"Listener" flag:"http-address" usage:"listen for browsers and the HTTP API on this host:port"`
-	BasePath     string `flag:"base-path" usage:"what the path of every URL begins with, where a proxy has nsqadmin below a path of its own" more:"As \"/nsqadmin\"."`
+	BasePath     string `flag:"base-path" usage:"what the path of every URL begins with, where a proxy has nsqadmin below a path of its own, as /nsqadmin"`
 	DevStaticDir string `flag:"dev-static-dir" words:"directory" usage:"directory from which script and style sheet are read anew for each request, to work on them; empty for those in the program"`
 
-	LookupdHTTPAddresses []string `section:"Daemons: one of these two must be set, and not both" flag:"lookupd-http-address" cfg:"nsqlookupd_http_addresses" usage:"host:port of an nsqlookupd that knows the nsqds" more:"Each nsqd must be reached at its broadcast address from where nsqadmin runs." example:"127.0.0.1:4161" change:"PUT /config/nsqlookupd_http_addresses"`
+	LookupdHTTPAddresses []string `section:"Daemons (one of the two lists must be set, and not both)" flag:"lookupd-http-address" cfg:"nsqlookupd_http_addresses" usage:"host:port of an nsqlookupd that knows the nsqds" more:"Each nsqd must be reached at its broadcast address from where nsqadmin runs." example:"127.0.0.1:4161" change:"PUT /config/nsqlookupd_http_addresses"`
 	NSQDHTTPAddresses    []string `flag:"nsqd-http-address" cfg:"nsqd_http_addresses" usage:"host:port of an nsqd, where there is no nsqlookupd"`
 
 	GraphiteURL         string        `section:"Graphs of more than the last hour, from graphite" flag:"graphite-url" usage:"URL of a graphite that has the statistics of nsqd, for graphs of more than an hour; empty for none"`

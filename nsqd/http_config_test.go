@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/config"
 	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/nsqd"
@@ -106,6 +107,22 @@ func TestHTTPConfigLogLevel(t *testing.T) {
 	fixed := newAPI(t, nsqtest.Start(t, nil))
 	fixed.want(400, `{"message":"INVALID_OPTION"}`, "PUT", "/config/log_level", "debug")
 	fixed.want(200, "2", "GET", "/config/log_level", "")
+}
+
+// What the documents say of an option can be changed, and nothing else can.
+func TestHTTPConfigChangesWhatIsDocumented(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.LevelVar = new(slog.LevelVar)
+	a := newAPI(t, nsqtest.Start(t, opts))
+	for _, o := range config.Describe(opts) {
+		want := "INVALID_OPTION"
+		if o.Change == "PUT /config/"+o.Key {
+			want = "INVALID_VALUE"
+		} else if o.Change != "" {
+			t.Errorf("%s is said to be changed by %s", o.Key, o.Change)
+		}
+		a.want(400, `{"message":"`+want+`"}`, "PUT", "/config/"+o.Key, "{")
+	}
 }
 
 // Values that change are whole for everybody who reads them.

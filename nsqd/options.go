@@ -62,7 +62,7 @@ type Options struct {
 	Snappy              bool        `flag:"snappy" usage:"offer snappy compression to clients"`
 
 	DataPath        string        `section:"Queues" flag:"data-path" words:"directory" usage:"existing directory for queues and metadata; empty for the current directory"`
-	MemQueueSize    int64         `flag:"mem-queue-size" usage:"messages that each topic and each channel keeps in memory before it uses the disk; 0 for all on disk" more:"0 writes every message to disk first, but does not wait until it is safe there: it does not make messages durable."`
+	MemQueueSize    int64         `flag:"mem-queue-size" usage:"messages that each topic and each channel keeps in memory before it uses the disk; 0 for all on disk" more:"Even then nothing waits until a message is safe there: it does not make messages durable."`
 	MaxBytesPerFile int64         `flag:"max-bytes-per-file" usage:"size in bytes at which a disk queue begins a new file"`
 	SyncEvery       int64         `flag:"sync-every" usage:"reads and writes of a disk queue between two fsyncs"`
 	SyncTimeout     time.Duration `flag:"sync-timeout" usage:"longest time between two fsyncs of a disk queue that is in use"`

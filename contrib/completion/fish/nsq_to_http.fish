@@ -1,0 +1,20 @@
+# Completion of nsq_to_http for fish. Written by "make generate" from the flags of nsq_to_http.
+
+complete -c nsq_to_http -f
+complete -c nsq_to_http -l channel -o channel -x -d 'channel to subscribe to'
+complete -c nsq_to_http -l consumer-opt -o consumer-opt -x -d 'option,value of the client library'
+complete -c nsq_to_http -l content-type -o content-type -x -d 'the Content-Type of POST requests'
+complete -c nsq_to_http -l get -o get -x -d 'URL to send GET requests to, with one %s that stands for the message'
+complete -c nsq_to_http -l header -o header -x -d '\'Name: value\' of a header that every request has'
+complete -c nsq_to_http -l http-client-connect-timeout -o http-client-connect-timeout -x -d 'how long connecting over HTTP may take'
+complete -c nsq_to_http -l http-client-request-timeout -o http-client-request-timeout -x -d 'how long an HTTP request may take'
+complete -c nsq_to_http -l lookupd-http-address -o lookupd-http-address -x -d 'host:port or URL of an nsqlookupd that knows the nsqds'
+complete -c nsq_to_http -l max-in-flight -o max-in-flight -x -d 'how many messages nsqd may send ahead'
+complete -c nsq_to_http -l mode -o mode -x -a 'round-robin hostpool epsilon-greedy all' -d 'which of several URLs gets a message: round-robin (in turn), hostpool (in turn, without those that failed lately), epsilon-greedy (the faster ones more often) or all (every URL gets every message)'
+complete -c nsq_to_http -l n -o n -x -d 'number of messages that are sent at a time'
+complete -c nsq_to_http -l nsqd-tcp-address -o nsqd-tcp-address -x -d 'host:port of an nsqd'
+complete -c nsq_to_http -l post -o post -x -d 'URL to send POST requests to, whose body is the message'
+complete -c nsq_to_http -l sample -o sample -x -d 'share of the messages to send, 0.0 to 1.0'
+complete -c nsq_to_http -l status-every -o status-every -x -d 'number of requests after which to log how long they took, 0 for never'
+complete -c nsq_to_http -l topic -o topic -x -d 'topic to send the messages of'
+complete -c nsq_to_http -l version -o version -d 'print the version and exit'
