@@ -33,13 +33,13 @@ func TestHealthCheckAsksTheDaemon(t *testing.T) {
 			return []string{"nsqd", "--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:1", "--http-address=" + address}
 		},
 		"config file": func(dir, address string) []string {
-			return []string{"nsqd", "--tcp-address=127.0.0.1:0", "--config=" + config(t, dir, address)}
+			return []string{"nsqd", "--tcp-address=127.0.0.1:0", "--config=" + configFile(t, dir, address)}
 		},
 		"config file in the working directory": func(dir, address string) []string {
-			return []string{"nsqd", "--tcp-address=127.0.0.1:0", "-config", filepath.Base(config(t, dir, address))}
+			return []string{"nsqd", "--tcp-address=127.0.0.1:0", "-config", filepath.Base(configFile(t, dir, address))}
 		},
 		"a flag before the config file": func(dir, address string) []string {
-			return []string{"nsqd", "--tcp-address=127.0.0.1:0", "--config=" + config(t, dir, "127.0.0.1:1"), "--http-address=" + address}
+			return []string{"nsqd", "--tcp-address=127.0.0.1:0", "--config=" + configFile(t, dir, "127.0.0.1:1"), "--http-address=" + address}
 		},
 		"HTTP refused without TLS": func(_, address string) []string {
 			return []string{"nsqd", "--tcp-address=127.0.0.1:0", "--http-address=" + address, "--https-address=127.0.0.1:0",
@@ -64,8 +64,8 @@ func TestHealthCheckAsksTheDaemon(t *testing.T) {
 	}
 }
 
-// config writes a config file and returns its path.
-func config(t *testing.T, dir, address string) string {
+// configFile writes a config file and returns its path.
+func configFile(t *testing.T, dir, address string) string {
 	file := filepath.Join(dir, "nsqd.cfg")
 	text := fmt.Sprintf("# http_address = \"127.0.0.1:2\"\nlog_level = \"info\"\n http_address = %q # here\n", address)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
