@@ -29,6 +29,7 @@ type service struct {
 	level  slog.LevelVar // of the log
 	log    *slog.Logger
 	daemon Service
+	super  *supervisor
 
 	ctx  context.Context // done when it is time to stop
 	stop context.CancelFunc
@@ -96,6 +97,8 @@ func (s *service) Init(svc.Environment) error {
 	if err != nil {
 		return err
 	}
+	s.super = newSupervisor(s.log)
+	s.super.loading()
 	p := s.cmd.program
 	s.daemon, err = p.New(s.log, &s.level)
 	if p.ErrFull != nil && errors.Is(err, p.ErrFull) {
@@ -110,6 +113,7 @@ func (s *service) Start() error {
 		defer s.stop()
 		s.mainErr = s.daemon.Main()
 	})
+	s.super.serving(s.daemon)
 	s.watching.Go(s.watchSignals)
 	return nil
 }
@@ -126,9 +130,10 @@ func (s *service) watchSignals() {
 			}
 			stopping = true
 			s.log.Info("stopping", "signal", sig)
+			s.super.stops()
 			s.stop()
 		case <-s.hangup:
-			s.hangUp()
+			s.super.reload(s.hangUp)
 		case <-s.stopped:
 			return
 		}
@@ -148,8 +153,10 @@ func (s *service) hangUp() {
 // Stop stops the daemon and returns its first failure. Signals that come after
 // it change nothing any more.
 func (s *service) Stop() error {
+	s.super.stops()
 	err := s.daemon.Exit()
 	s.running.Wait()
+	s.super.ended()
 	close(s.stopped)
 	s.watching.Wait()
 	return cmp.Or(s.mainErr, err)

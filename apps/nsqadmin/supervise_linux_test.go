@@ -1,0 +1,5 @@
+package main
+
+import "testing"
+
+func TestServiceManager(t *testing.T) { process.CheckServiceManager(t) }
