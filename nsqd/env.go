@@ -27,7 +27,8 @@ type env struct {
 	auth      *auth.Client // nil without auth servers
 	health    health
 	panics    atomic.Uint64
-	stopping  atomic.Bool // connections are about to be closed: nothing is delivered any more
+	flushed   atomic.Int64 // writes to disk that a stop has made
+	stopping  atomic.Bool  // connections are about to be closed: nothing is delivered any more
 }
 
 // now returns the daemon's monotonic clock in nanoseconds; it never is 0.

@@ -285,8 +285,10 @@ func (q *queue) flush(spans ...span) (lost int, err error) {
 			errs = append(errs[:min(len(errs), 1)], err)
 		}
 		u = next
+		q.env.flushed.Add(1)
 	}
 	errs = append(errs, q.disk.Close())
+	q.env.flushed.Add(1)
 	return lost, errors.Join(errs...)
 }
 

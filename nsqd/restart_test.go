@@ -265,7 +265,14 @@ func TestStopKeepsTheBacklogOfATopic(t *testing.T) {
 		p.mpub("t", list...)
 	}
 	dialRaw(t, n).sub("t", "c") // the pump begins
+	stopped := n.NSQD
+	if steps := stopped.StopSteps(); steps != 0 {
+		t.Errorf("%d steps of a stop that has not begun", steps)
+	}
 	n = n.Restart()
+	if steps := stopped.StopSteps(); steps < 3 { // the messages are some MiB, in two queues
+		t.Errorf("%d steps of the stop, want some", steps)
+	}
 	nsqtest.Eventually(t, "the channel has everything", func() bool {
 		counts, _ := n.ChannelCounts("t", "c")
 		return counts.Depth == 50*4000

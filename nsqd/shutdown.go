@@ -82,6 +82,10 @@ func (n *NSQD) closeDisk() error {
 // the disk to confirm.
 const flushWorkers = 16
 
+// StopSteps counts what Exit writes to disk: while it grows, a stop that takes long
+// gets on.
+func (n *NSQD) StopSteps() int64 { return n.env.flushed.Load() }
+
 // flush writes what topics and channels hold in memory to disk.
 func (n *NSQD) flush() error {
 	if n.env.disk != nil {
