@@ -129,7 +129,9 @@ cross: $(addprefix cross/,$(platforms))
 $(addprefix cross/,$(platforms)): cross/%:
 	@export CGO_ENABLED=0 GOOS=$(*D) GOARCH=$(*F); $(GO) build ./... && $(GO) vet ./...
 
-generated: $(installed)
+# The programs are made in silence.
+generated:
+	@$(MAKE) -s $(installed) >/dev/null
 	@$(GO) run ./contrib/generate -bin=$(BLDDIR) -check
 
 # The Dockerfile's steps and what stands beside it, without an engine or a cluster.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 )
 
 // NewJSONHandler returns a handler that writes every record as a JSON object on a
@@ -18,26 +19,24 @@ func NewJSONHandler(w io.Writer, program string, level slog.Leveler) slog.Handle
 	return h.WithAttrs([]slog.Attr{slog.String("program", program)})
 }
 
+// jsonTime has all nanoseconds, so that lines can be sorted by it as text.
+const jsonTime = "2006-01-02T15:04:05.000000000Z07:00"
+
 // jsonAttr changes what slog would show in another way than the text form does.
 func jsonAttr(groups []string, a slog.Attr) slog.Attr {
 	a.Key = strings.ReplaceAll(a.Key, " ", "_")
-	switch a.Value.Kind() {
-	case slog.KindDuration:
-		a.Value = slog.StringValue(a.Value.Duration().String())
-	case slog.KindAny:
-		a.Value = jsonValue(a.Value, len(groups) == 0 && a.Key == slog.LevelKey)
+	ofRecord := func(key string) bool { return len(groups) == 0 && a.Key == key }
+	switch v := a.Value.Any().(type) {
+	case time.Time:
+		if ofRecord(slog.TimeKey) {
+			a.Value = slog.StringValue(v.Format(jsonTime))
+		}
+	case slog.Level:
+		if ofRecord(slog.LevelKey) {
+			a.Value = slog.StringValue(printed(v))
+		}
+	case []byte, encoding.TextMarshaler, error, fmt.Stringer: // durations, too
+		a.Value = slog.StringValue(anyText(v))
 	}
 	return a
-}
-
-func jsonValue(value slog.Value, isLevel bool) slog.Value {
-	switch v := value.Any().(type) {
-	case slog.Level:
-		if isLevel {
-			return slog.StringValue(printed(v))
-		}
-	case []byte, encoding.TextMarshaler, error, fmt.Stringer:
-		return slog.StringValue(anyText(v))
-	}
-	return value
 }

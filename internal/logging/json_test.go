@@ -7,10 +7,12 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/slogtest"
@@ -41,6 +43,9 @@ func TestJSONHasTheKnownFields(t *testing.T) {
 		r := at(level, "TCP: \"new\"\nclient")
 		got := object(t, r)
 		logged, err := time.Parse(time.RFC3339Nano, got["time"].(string))
+		if !regexp.MustCompile(`T19:33:05\.464851999(Z|[+-]\d\d:\d\d)$`).MatchString(got["time"].(string)) {
+			t.Errorf("time is %v", got["time"])
+		}
 		if err != nil || !logged.Equal(r.Time) {
 			t.Errorf("time is %v, %v, want %v", got["time"], err, r.Time)
 		}
@@ -73,6 +78,8 @@ func TestJSONValues(t *testing.T) {
 		{secret{}, "resolved"},
 		{[]string{"a", "b"}, []any{"a", "b"}},
 		{slog.GroupValue(slog.Duration("after", time.Second)), map[string]any{"after": "1s"}},
+		{math.NaN(), "!ERROR:json: unsupported value: NaN"},
+		{make(chan int), "!ERROR:json: unsupported type: chan int"}, // as a panic may have
 		{nil, nil},
 		{nilError, "<nil>"},
 	} {
