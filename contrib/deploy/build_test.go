@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -271,27 +272,38 @@ func copyFile(dest, source string, mode fs.FileMode) error {
 	return os.WriteFile(dest, data, mode.Perm())
 }
 
-// TestMain builds the image once for all tests.
-func TestMain(m *testing.M) { os.Exit(withImage(m.Run)) }
+// scratch is where the tests build.
+var scratch string
 
-// built is the project's image.
-var built *image
-
-func withImage(run func() int) int {
-	scratch, err := os.MkdirTemp("", "nsq-image")
-	if err != nil {
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "nsq-image"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	defer os.RemoveAll(scratch)
+	code := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(code)
+}
+
+// theImage is the project's image, which is built once.
+func theImage(t *testing.T) *image {
+	t.Helper()
+	i, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+var buildOnce = sync.OnceValues(func() (*image, error) {
 	context := filepath.Join(scratch, "context")
 	if err := copyContext(context); err != nil {
-		fmt.Fprintln(os.Stderr, "build context:", err)
-		return 1
+		return nil, fmt.Errorf("build context: %w", err)
 	}
-	if built, err = build(scratch, filepath.Join(root, "Dockerfile"), context); err != nil {
-		fmt.Fprintln(os.Stderr, "Dockerfile:", err)
-		return 1
+	i, err := build(scratch, filepath.Join(root, "Dockerfile"), context)
+	if err != nil {
+		return nil, fmt.Errorf("Dockerfile: %w", err)
 	}
-	return run()
-}
+	return i, nil
+})

@@ -145,6 +145,11 @@ func (r *release) checkMonitors(t *testing.T) {
 			t.Errorf("monitor %s finds %d services, want 1", name, len(found))
 			continue
 		}
+		for _, w := range r.selected(found[0].Spec.Selector) {
+			if w.set != nil && !found[0].Spec.PublishNotReadyAddresses {
+				t.Errorf("monitor %s: loses sight of a pod of %s that is not ready", name, w.name)
+			}
+		}
 		for _, e := range m.Spec.Endpoints {
 			if !slices.ContainsFunc(found[0].Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == e.Port }) {
 				t.Errorf("monitor %s: service %s has no port %q", name, found[0].Name, e.Port)

@@ -143,14 +143,14 @@ func healthCheck(t *testing.T, processes ...string) (output string, err error) {
 			t.Fatal(err)
 		}
 	}
-	check := built.health.Health
+	check := theImage(t).health.Health
 	if check.Test[0] != "CMD" || len(check.Test) != 2 {
 		t.Fatalf("HEALTHCHECK %q, want a program without arguments", check.Test)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), check.Timeout)
 	defer cancel()
 	shell, path := applets(t)
-	cmd := exec.CommandContext(ctx, shell, built.path(check.Test[1]), proc)
+	cmd := exec.CommandContext(ctx, shell, theImage(t).path(check.Test[1]), proc)
 	cmd.Env = append(os.Environ(), "PATH="+path, "http_proxy=http://127.0.0.1:1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -178,7 +178,7 @@ func applets(t *testing.T) (shell, path string) {
 // run starts a program of the image in a directory and returns what /proc has of it.
 func run(t *testing.T, dir string, args ...string) (process string) {
 	t.Helper()
-	cmd := exec.Command(built.path(args[0]), args[1:]...)
+	cmd := exec.Command(theImage(t).path(args[0]), args[1:]...)
 	cmd.Dir = dir
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {

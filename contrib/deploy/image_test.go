@@ -19,14 +19,14 @@ import (
 var programs = []string{"nsq_stat", "nsq_tail", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsqadmin", "nsqd", "nsqlookupd", "to_nsq"}
 
 func TestImageHasTheProgramsWhereCommandsExpectThem(t *testing.T) {
-	if got := names(t, built.path("usr/local/bin")); !slices.Equal(got, programs) {
+	if got := names(t, theImage(t).path("usr/local/bin")); !slices.Equal(got, programs) {
 		t.Errorf("/usr/local/bin has %q, want %q", got, programs)
 	}
 	for _, dir := range []string{"", "bin", "usr/local/bin"} {
 		for _, program := range programs {
-			file := built.path(filepath.Join(dir, program))
+			file := theImage(t).path(filepath.Join(dir, program))
 			target, err := filepath.EvalSymlinks(file)
-			if err != nil || target != built.path("usr/local/bin/"+program) {
+			if err != nil || target != theImage(t).path("usr/local/bin/"+program) {
 				t.Errorf("/%s/%s is %s, %v", dir, program, target, err)
 				continue
 			}
@@ -54,7 +54,7 @@ func TestProgramsOfTheImageAreStatic(t *testing.T) {
 		t.Skip("what is built here is for another system than the image's")
 	}
 	for _, program := range programs {
-		f, err := elf.Open(built.path("usr/local/bin/" + program))
+		f, err := elf.Open(theImage(t).path("usr/local/bin/" + program))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,26 +66,26 @@ func TestProgramsOfTheImageAreStatic(t *testing.T) {
 }
 
 func TestImageKeepsItsConventions(t *testing.T) {
-	if want := []string{"4150", "4151", "4160", "4161", "4170", "4171"}; !slices.Equal(built.ports, want) {
-		t.Errorf("EXPOSE %q, want %q", built.ports, want)
+	if want := []string{"4150", "4151", "4160", "4161", "4170", "4171"}; !slices.Equal(theImage(t).ports, want) {
+		t.Errorf("EXPOSE %q, want %q", theImage(t).ports, want)
 	}
-	if built.work != "/data" {
-		t.Errorf("programs start in %s, want /data", built.work)
+	if theImage(t).work != "/data" {
+		t.Errorf("programs start in %s, want /data", theImage(t).work)
 	}
-	if !strings.HasPrefix(built.base, "alpine:") { // has a shell, wget and the links for CA bundles
-		t.Errorf("the image stands on %s, not on Alpine", built.base)
+	if !strings.HasPrefix(theImage(t).base, "alpine:") { // has a shell, wget and the links for CA bundles
+		t.Errorf("the image stands on %s, not on Alpine", theImage(t).base)
 	}
-	if !slices.Contains(built.packages, "ca-certificates") {
-		t.Errorf("packages %q have no CA bundle", built.packages)
+	if !slices.Contains(theImage(t).packages, "ca-certificates") {
+		t.Errorf("packages %q have no CA bundle", theImage(t).packages)
 	}
-	if len(built.others) > 0 { // ENTRYPOINT, CMD, USER and VOLUME above all
-		t.Errorf("the image has %q, which the known one has not", built.others)
+	if len(theImage(t).others) > 0 { // ENTRYPOINT, CMD, USER and VOLUME above all
+		t.Errorf("the image has %q, which the known one has not", theImage(t).others)
 	}
 }
 
 // A user that is given without a group is in group 0; nobody else needs to write.
 func TestDataDirectoryIsOfGroup0(t *testing.T) {
-	info, err := os.Stat(built.path("data"))
+	info, err := os.Stat(theImage(t).path("data"))
 	if err != nil || info.Mode() != fs.ModeDir|0o775 {
 		t.Errorf("/data: mode %v, want drwxrwxr-x (%v)", info.Mode(), err)
 	}
@@ -94,7 +94,7 @@ func TestDataDirectoryIsOfGroup0(t *testing.T) {
 func TestLabels(t *testing.T) {
 	const prefix = "org.opencontainers.image."
 	for key, want := range map[string]string{"version": version.Binary, "licenses": "MIT", "title": "nsq", "revision": "", "created": ""} {
-		if got, ok := built.labels[prefix+key]; got != want || !ok {
+		if got, ok := theImage(t).labels[prefix+key]; got != want || !ok {
 			t.Errorf("label %s: %q, want %q", key, got, want)
 		}
 	}
