@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/seed893f581e/nsq/internal/httpapi"
+	"github.com/seed893f581e/nsq/internal/metrics"
 	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/nsqadmin/internal/settings"
@@ -24,6 +25,7 @@ type httpServer struct {
 	settings settings.Cache // of nsqds whose pages were looked at
 	pages    pages
 	assets   *assets
+	metrics  *metricsPage
 }
 
 // safeHeader is that of every answer: nothing on a page comes from elsewhere,
@@ -57,7 +59,7 @@ func (s *httpServer) init(n *NSQAdmin, listener net.Listener) {
 	s.initPages(n.opts)
 	s.server = httpapi.NewServer(httpapi.Config{
 		Log:      n.log,
-		Quiet:    isLive,
+		Quiet:    func(r *http.Request) bool { return isLive(r) || r.URL.Path == n.opts.basePath()+metrics.Path },
 		OnPanic:  func() { n.panics.Add(1) },
 		BasePath: n.opts.basePath(),
 		Header:   safeHeader,
@@ -65,15 +67,17 @@ func (s *httpServer) init(n *NSQAdmin, listener net.Listener) {
 		Check:    s.access.checkOrigin,
 		Refuse:   s.refuse,
 	})
+	s.metrics = newMetricsPage(n, s.server)
 	s.routes()
 }
 
-// isLive picks the requests that are not logged: those by which the script keeps a
+// isLive picks requests that are not logged, as scrapes are not: those by which the script keeps a
 // page live, one every two seconds for each that is open.
 func isLive(r *http.Request) bool { return r.Method == http.MethodGet && r.Header.Get("X-Live") != "" }
 
 func (s *httpServer) routes() {
 	s.server.Plain("GET", "/ping", func(*http.Request) (any, error) { return "OK", nil })
+	s.server.V1("GET", metrics.Path, s.metrics.metrics)
 	s.server.V1("GET", "/config/:opt", s.fromCIDR(s.getConfig))
 	s.server.V1("PUT", "/config/:opt", s.fromCIDR(s.adminOnly(s.putConfig)))
 	s.apiRoutes()

@@ -66,7 +66,7 @@ func TestPathsAndMethods(t *testing.T) {
 				}
 			}
 		}
-		for _, unknown := range []string{"/info", "/stats", "/debug/pprof/", "/metrics", "/render", "/topics/a/b/c"} {
+		for _, unknown := range []string{"/info", "/stats", "/debug/pprof/", "/render", "/topics/a/b/c"} {
 			a.want(404, `{"message":"NOT_FOUND"}`, "GET", base+unknown, "")
 		}
 		a.want(404, "NOT_FOUND", "GET", base+"/fonts/x.woff", "")

@@ -9,7 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/histogram"
 	"github.com/seed893f581e/nsq/internal/latency"
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -28,12 +30,14 @@ type channel struct {
 	fromMemory [localities]atomic.Uint64 // given to consumers from memory
 	requeues   atomic.Uint64
 	timeouts   atomic.Uint64
-	latency    atomic.Pointer[latency.Window] // nil before the first FIN whose latency is recorded
+	latency    atomic.Pointer[latency.Window]      // nil before the first FIN whose latency is recorded
+	e2e        atomic.Pointer[histogram.Histogram] // nil before the first FIN
 
-	mu       sync.Mutex // clients, finished, exiting
-	clients  map[*client]struct{}
-	finished uint64 // by consumers that have left
-	exiting  bool
+	mu        sync.Mutex // clients, delivered, finished, exiting
+	clients   map[*client]struct{}
+	delivered uint64 // to consumers that have left
+	finished  uint64 // by them
+	exiting   bool
 
 	gone chan struct{} // closed once a deletion is complete
 }
@@ -227,6 +231,7 @@ func (ch *channel) removeClient(c *client) (unused bool) {
 	defer ch.mu.Unlock()
 	if _, ok := ch.clients[c]; ok {
 		delete(ch.clients, c)
+		ch.delivered += c.messages.Load()
 		ch.finished += c.finished.Load()
 	}
 	return ch.ephemeral && len(ch.clients) == 0 && !ch.exiting
@@ -258,17 +263,28 @@ func (ch *channel) consumers() []*client {
 	return slices.Collect(maps.Keys(ch.clients))
 }
 
-// finishes returns the clients of this moment and how many messages they and
-// those that have left finished.
-func (ch *channel) finishes() (consumers []*client, finished uint64) {
+// work returns the clients of this moment and how many messages they and those that
+// have left were sent, and finished.
+func (ch *channel) work() (consumers []*client, delivered, finished uint64) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	finished = ch.finished
+	delivered, finished = ch.delivered, ch.finished
 	for c := range ch.clients {
+		delivered += c.messages.Load()
 		finished += c.finished.Load()
 		consumers = append(consumers, c)
 	}
-	return consumers, finished
+	return consumers, delivered, finished
+}
+
+// totals returns what the channel has counted.
+func (ch *channel) totals() *stats.Totals {
+	s := &stats.Totals{Received: ch.messages.Load(), Requeues: ch.requeues.Load(), Timeouts: ch.timeouts.Load()}
+	_, s.Delivered, s.Finished = ch.work()
+	if h := ch.e2e.Load(); h != nil {
+		h.MergeInto(&s.E2E)
+	}
+	return s
 }
 
 // owner returns the consumer that has the message in flight, or nil.

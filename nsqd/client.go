@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/histogram"
 	"github.com/seed893f581e/nsq/internal/latency"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -47,7 +48,8 @@ type client struct {
 	inBody  bool          // of a command whose line was read
 	endless bool          // no deadline is set, as nothing of a command has come
 	freed   bool          // messages were finished since the pump was last told
-	done    latency.Batch // messages finished since their latency was last recorded
+	done    latency.Batch // messages finished since their latency was last recorded, by Unix time
+	stored  latency.Batch // publishes whose OK is not written, by the daemon's clock
 
 	settings  atomic.Pointer[settings]
 	state     atomic.Int32
@@ -59,6 +61,8 @@ type client struct {
 	inflight  inflight
 	expiry    scanItem
 	heartbeat heartbeat
+
+	publishLatency *histogram.Histogram // that it shares with some others
 
 	quiet        chan struct{} // made by CLS; closed by the pump when it has sent its last message
 	wake         chan struct{} // a token: RDY or channel have changed, there is room, a heartbeat is due, or it is the end
@@ -108,6 +112,7 @@ func newClient(e *env, conn net.Conn) *client {
 	}
 	c.ctx, c.stop = context.WithCancelCause(context.Background())
 	c.br = newReadBuffer(connReader{c})
+	c.publishLatency = e.publishLatency.Stripe(e.accepted.Add(1))
 	c.expiry.fire = func(now int64) int64 { return c.channel.Load().timeOut(c, now) }
 	c.heartbeat.item = scanItem{fire: c.heartbeatDue, brief: true}
 	host := remoteIP(conn.RemoteAddr().String())
@@ -162,11 +167,17 @@ func (c *client) prepareRead() error {
 		c.out = nil // what many replies needed goes when a large read buffer does
 	}
 	begun := c.inBody || c.br.Buffered() > 0
-	if !c.newLine && !(c.endless && begun) {
+	needsDeadline := c.newLine || c.endless && begun
+	if !needsDeadline && !c.hasLatencies() {
+		return nil
+	}
+	now := time.Now() // once for both
+	c.recordLatencies(now)
+	if !needsDeadline {
 		return nil
 	}
 	c.newLine = false
-	deadline := c.readDeadline(begun)
+	deadline := c.readDeadline(now, begun)
 	c.endless = deadline.IsZero()
 	return c.conn.SetReadDeadline(deadline)
 }
@@ -174,7 +185,7 @@ func (c *client) prepareRead() error {
 // readDeadline is two heartbeats from now. Where heartbeats are off a client
 // may be silent for ever, but not in the middle of a command: what has begun
 // must come within two of the longest heartbeats.
-func (c *client) readDeadline(begun bool) time.Time {
+func (c *client) readDeadline(now time.Time, begun bool) time.Time {
 	hb := c.settings.Load().heartbeat
 	if hb == 0 {
 		if !begun {
@@ -182,7 +193,7 @@ func (c *client) readDeadline(begun bool) time.Time {
 		}
 		hb = c.env.opts.MaxHeartbeatInterval
 	}
-	return time.Now().Add(2 * hb)
+	return now.Add(2 * hb)
 }
 
 // settle completes all commands so far: it publishes what is pending, writes
@@ -192,7 +203,6 @@ func (c *client) settle() error {
 	if c.freed {
 		c.freed = false
 		c.roomChanged()
-		c.recordLatency()
 	}
 	if err != nil {
 		return err
@@ -304,6 +314,13 @@ func (c *client) wakePump() {
 	case c.wake <- struct{}{}:
 	default:
 	}
+}
+
+// hasPublished reports whether the client has published anything.
+func (c *client) hasPublished() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pubCounts) > 0
 }
 
 // countPublished counts messages that the client published, by topic.

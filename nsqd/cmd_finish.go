@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/seed893f581e/nsq/internal/latency"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -12,20 +11,16 @@ import (
 // What it leaves to fin is the first one that a read brings, and whatever is unusual
 // or an error.
 func (p *protocolV2) finishArrived(c *client) {
-	var done *latency.Batch
-	if p.env.recordsLatency() {
-		done = &c.done
-	}
 	for c.pending.count == 0 && c.br.Buffered() >= wire.FinLen {
 		arrived, _ := c.br.Peek(c.br.Buffered()) // cannot fail: the bytes are buffered
-		n, full := c.inflight.finish(arrived, done)
+		n, full := c.inflight.finish(arrived, &c.done)
 		c.br.Discard(n * wire.FinLen)
 		c.finished.Add(uint64(n))
 		c.freed = c.freed || n > 0
 		if !full {
 			return
 		}
-		c.recordLatency()
+		c.recordLatencies(time.Now())
 	}
 }
 
@@ -44,7 +39,7 @@ func (p *protocolV2) fin(c *client, l *wire.Line) ([]byte, error) {
 	}
 	c.finished.Add(1)
 	c.freed = true
-	c.countLatency(&s)
+	c.countFinished(&s)
 	return nil, nil
 }
 

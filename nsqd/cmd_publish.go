@@ -42,9 +42,11 @@ func (p *protocolV2) commit(c *client) error {
 
 // publishPubs publishes the messages of count PUBs to the pending topic.
 func (p *protocolV2) publishPubs(c *client, payload []byte, count int) error {
+	began := p.env.now()
 	if err := p.topics.publish(c.pending.name(), payload, count, 0); err != nil {
-		return errPublish(wire.PubFailed, "PUB", err)
+		return p.errPublish(wire.PubFailed, "PUB", err)
 	}
+	c.countStored(began, count)
 	c.countPublished(c.pending.name(), count)
 	for range count {
 		c.out = wire.AppendFrame(c.out, wire.FrameResponse, wire.OK)
@@ -52,8 +54,9 @@ func (p *protocolV2) publishPubs(c *client, payload []byte, count int) error {
 	return nil
 }
 
-// errPublish says why messages could not be kept, in one line.
-func errPublish(code, command string, err error) error {
+// errPublish says why messages could not be kept, in one line, and counts that.
+func (p *protocolV2) errPublish(code, command string, err error) error {
+	p.env.publishFailures.Add(1)
 	reason := strings.ReplaceAll(err.Error(), "\n", "; ")
 	return wire.NewError(code, command+" failed "+reason, err)
 }
@@ -131,9 +134,11 @@ func (p *protocolV2) dpub(c *client, l *wire.Line) ([]byte, error) {
 	if err != nil {
 		return nil, wire.NewError(wire.BadMessage, "DPUB failed to read message body", err)
 	}
+	began := p.env.now()
 	if err := p.topics.publish(topic, payload, 1, time.Duration(ms)*time.Millisecond); err != nil {
-		return nil, errPublish(wire.DPubFailed, "DPUB", err)
+		return nil, p.errPublish(wire.DPubFailed, "DPUB", err)
 	}
+	c.countStored(began, 1)
 	c.countPublished(topic, 1)
 	return okResponse, nil
 }
@@ -177,9 +182,11 @@ func (p *protocolV2) mpub(c *client, l *wire.Line) ([]byte, error) {
 	case len(rest) > 0:
 		return nil, wire.NewError(wire.BadBody, fmt.Sprintf("MPUB body has %d bytes after its last message", len(rest)), nil)
 	}
+	began := p.env.now()
 	if err := p.topics.publish(topic, payload, count, 0); err != nil {
-		return nil, errPublish(wire.MPubFailed, "MPUB", err)
+		return nil, p.errPublish(wire.MPubFailed, "MPUB", err)
 	}
+	c.countStored(began, 1)
 	c.countPublished(topic, count)
 	return okResponse, nil
 }

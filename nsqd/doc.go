@@ -147,8 +147,8 @@
 // nearestFirst.mu with queue.mu.
 // staleFiles.mu may be taken with any of the first two held, lookupChannels.mu
 // with topics.mu. The TCP server's, clients.mu, client.mu, metadata.mu,
-// lookupConn.mu, refusals.mu and that of a latency.Window are taken
-// alone. metadata.writing serializes writers of nsqd.dat, staleFiles.removing the
+// lookupConn.mu, refusals.mu, metricsPage.mu and that of a latency.Window are taken
+// alone; that of a histogram.Histogram is also taken with the first two held. metadata.writing serializes writers of nsqd.dat, staleFiles.removing the
 // removal of what failed deletions left, both with the disk working; nothing else
 // waits for them.
 //

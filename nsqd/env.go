@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/auth"
 	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/histogram"
 )
 
 // env is what topics, channels and connections need of the daemon around them.
@@ -27,8 +28,12 @@ type env struct {
 	auth      *auth.Client // nil without auth servers
 	health    health
 	panics    atomic.Uint64
-	flushed   atomic.Int64 // writes to disk that a stop has made
-	stopping  atomic.Bool  // connections are about to be closed: nothing is delivered any more
+	flushed   atomic.Int64  // writes to disk that a stop has made
+	accepted  atomic.Uint64 // connections that speak the protocol, since the start
+	stopping  atomic.Bool   // connections are about to be closed: nothing is delivered any more
+
+	publishLatency  *histogram.Striped
+	publishFailures atomic.Uint64 // PUBs, MPUBs, DPUBs and requests that could not be kept
 }
 
 // now returns the daemon's monotonic clock in nanoseconds; it never is 0.

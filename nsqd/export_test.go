@@ -64,6 +64,22 @@ func (n *NSQD) DeleteTopics() error {
 // Panics returns how many panics were survived.
 func (n *NSQD) Panics() uint64 { return n.env.panics.Load() }
 
+// LimitMetrics makes another number of topics and channels the most that have metrics of
+// their own.
+func (n *NSQD) LimitMetrics(limit int) { n.http.metrics.limit = limit }
+
+// MaxLabelled is that number otherwise.
+const MaxLabelled = maxLabelled
+
+// MakeChannel makes a topic and a channel of it, as far as they are missing.
+func (n *NSQD) MakeChannel(topic, channel string) error {
+	t, err := n.topics.topic([]byte(topic))
+	if err == nil {
+		_, err = t.channel(channel)
+	}
+	return err
+}
+
 // Stats returns a snapshot of everything.
 func (n *NSQD) Stats() stats.Stats { return n.stats(statsFilter{clients: true, memory: true}) }
 

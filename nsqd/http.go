@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/seed893f581e/nsq/internal/httpapi"
+	"github.com/seed893f581e/nsq/internal/metrics"
 	"github.com/seed893f581e/nsq/internal/netlimit"
 	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/stats"
@@ -24,6 +25,7 @@ type httpServer struct {
 	tlsConfig *tls.Config  // of secure
 	server    *httpapi.Server
 	auth      *httpAuth // nil where publishing needs no secret
+	metrics   *metricsPage
 }
 
 // listen opens the listeners that the options ask for; connections count in g.
@@ -59,21 +61,23 @@ func (s *httpServer) init(n *NSQD) {
 		c.NeedsTLS = fmt.Sprintf(`{"message": "TLS_REQUIRED", "https_port": %d}`, max(0, port(n.RealHTTPSAddr())))
 	}
 	s.server = httpapi.NewServer(c)
+	s.metrics = newMetricsPage(n, s.server)
 	s.routes()
 	s.debugRoutes()
 }
 
-// isQuiet picks the requests that are not logged: publishing, of which there
-// are too many, and profiles.
+// isQuiet picks the requests that are not logged: publishing and scraping, of which
+// there are too many, and profiles.
 func isQuiet(r *http.Request) bool {
 	path := r.URL.Path
-	return r.Method == http.MethodPost && (path == "/pub" || path == "/mpub") || strings.HasPrefix(path, httpapi.ProfilesPath)
+	return r.Method == http.MethodPost && (path == "/pub" || path == "/mpub") || path == metrics.Path || strings.HasPrefix(path, httpapi.ProfilesPath)
 }
 
 func (s *httpServer) routes() {
 	s.server.Plain("GET", "/ping", s.ping)
 	s.server.V1("GET", "/info", s.info)
 	s.server.V1("GET", "/stats", s.stats)
+	s.server.V1("GET", metrics.Path, s.metrics.metrics)
 
 	s.server.V1Direct("/pub", s.pub)
 	s.server.V1Direct("/mpub", s.mpub)

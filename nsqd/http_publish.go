@@ -80,9 +80,14 @@ func (s *httpServer) mpub(r *http.Request) (any, error) {
 }
 
 func (s *httpServer) publish(topic string, payload []byte, count int, deferral time.Duration) (any, error) {
+	e := s.n.env
+	began := e.now()
 	if err := s.n.topics.publish([]byte(topic), payload, count, deferral); err != nil {
+		e.publishFailures.Add(1)
 		return nil, diskError(err)
 	}
+	ended := e.now()
+	e.publishLatency.Stripe(uint64(ended)).Observe(time.Duration(ended-began), 1)
 	return wire.OK, nil
 }
 

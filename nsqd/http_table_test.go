@@ -22,6 +22,7 @@ var endpoints = []struct{ path, methods string }{
 	{"/pub", "POST"},
 	{"/mpub", "POST"},
 	{"/stats", "GET"},
+	{"/metrics", "GET"},
 	{"/topic/create", "POST"},
 	{"/topic/delete", "POST"},
 	{"/topic/empty", "POST"},

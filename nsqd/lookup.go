@@ -191,6 +191,19 @@ func (l *lookups) connected() (found []lookupHTTP, complete bool) {
 	return l.reachableLocked(), complete
 }
 
+// count returns how many addresses are configured, and of how many everybody is
+// connected to whom they lead.
+func (l *lookups) count() (configured, connected int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range l.names {
+		if name.isCompleteLocked() {
+			connected++
+		}
+	}
+	return len(l.names), connected
+}
+
 func (l *lookups) reachableLocked() []lookupHTTP {
 	var found []lookupHTTP
 	for c := range l.conns {

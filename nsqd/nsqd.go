@@ -57,7 +57,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	n := &NSQD{opts: own, log: own.Logger, started: time.Now(), broadcastGiven: opts.BroadcastAddress != ""}
 	n.life = lifecycle.New(n.log, "NSQ", n.stop)
 	n.ctx, n.stopLoops = context.WithCancel(context.Background())
-	n.env = &env{opts: n.opts, log: n.log, start: n.started}
+	n.env = &env{opts: n.opts, log: n.log, start: n.started, publishLatency: newPublishLatency()}
 	n.env.scan = newQueueScan(n.env)
 	n.lookups.init(n)
 	n.env.lookups = &n.lookups

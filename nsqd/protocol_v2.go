@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -191,7 +192,7 @@ func (p *protocolV2) leave(c *client) {
 	c.rechecks.Wait() // a query has been cut off
 	c.stopHeartbeat()
 	p.clients.remove(c)
-	c.recordLatency()
+	c.recordLatencies(time.Now())
 	if ch := c.channel.Load(); ch != nil {
 		if err := p.topics.unsubscribe(ch, c); err != nil {
 			p.env.log.Error(fmt.Sprintf("CHANNEL(%s): deletion failed", ch.name), "error", err)

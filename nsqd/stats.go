@@ -21,6 +21,7 @@ type statsFilter struct {
 	channel string // only this channel, and topics that have it; "" for all
 	clients bool   // consumers and producers, one by one
 	memory  bool
+	metrics *metricsFilter // not nil for what is at /metrics only
 }
 
 // stats takes a snapshot. It blocks no message for longer than a copy takes.
@@ -37,7 +38,7 @@ func (n *NSQD) stats(filter statsFilter) stats.Stats {
 	if filter.memory {
 		s.Memory = memoryStats()
 	}
-	topics := n.topics.all()
+	topics, deleted := n.topics.allAndDeleted()
 	if filter.topic != "" {
 		topics = slices.DeleteFunc(topics, func(t *topic) bool { return t.name != filter.topic })
 	}
@@ -46,6 +47,10 @@ func (n *NSQD) stats(filter statsFilter) stats.Stats {
 		if filter.channel == "" || len(ts.Channels) > 0 {
 			s.Topics = append(s.Topics, ts)
 		}
+	}
+	if filter.metrics != nil {
+		s.Metrics = n.metricsStats(filter.metrics, deleted)
+		s.Metrics.Totals.AddTopics(s.Topics)
 	}
 	if filter.clients && (filter.topic == "" || len(topics) > 0) {
 		s.Producers = clientStats(n.clients.all(), filter.topic)
@@ -64,8 +69,13 @@ func (t *topic) stats(filter statsFilter) stats.Topic {
 	}
 	s.Depth, s.BackendDepth = t.queue.depth()
 	s.Damage = t.queue.damage()
+	chans := t.allChannels()
+	if filter.metrics != nil {
+		chans, s.Deleted = t.channelsAndDeleted()
+		s.Waiting = filter.metrics.waiting(t.queue)
+	}
 	var all latency.Distribution // of all channels, also of those that are left out
-	for _, ch := range t.allChannels() {
+	for _, ch := range chans {
 		d := ch.latencies()
 		all.Merge(&d)
 		if filter.channel == "" || filter.channel == ch.name {
@@ -77,7 +87,7 @@ func (t *topic) stats(filter statsFilter) stats.Topic {
 }
 
 func (ch *channel) stats(filter statsFilter, d *latency.Distribution) stats.Channel {
-	consumers, finished := ch.finishes()
+	consumers, delivered, finished := ch.work()
 	s := stats.Channel{
 		Name:        ch.name,
 		Deferred:    ch.deferred.len(),
@@ -85,6 +95,7 @@ func (ch *channel) stats(filter statsFilter, d *latency.Distribution) stats.Chan
 		ZoneLocal:   ch.fromMemory[zoneLocal].Load(),
 		RegionLocal: ch.fromMemory[regionLocal].Load(),
 		Global:      ch.fromMemory[global].Load(),
+		Delivered:   delivered,
 		Finished:    &finished,
 		Requeues:    ch.requeues.Load(),
 		Timeouts:    ch.timeouts.Load(),
@@ -95,6 +106,12 @@ func (ch *channel) stats(filter statsFilter, d *latency.Distribution) stats.Chan
 	}
 	s.Depth, s.BackendDepth = ch.queue.depth()
 	s.Damage = ch.queue.damage()
+	if filter.metrics != nil {
+		s.Waiting = filter.metrics.waiting(ch.queue)
+		if h := ch.e2e.Load(); h != nil {
+			h.MergeInto(&s.Latencies)
+		}
+	}
 	for _, c := range consumers {
 		s.InFlight += c.inflight.len()
 	}

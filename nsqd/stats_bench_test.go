@@ -30,8 +30,8 @@ func manyTopics(b *testing.B, count int, percentiles ...float64) *NSQD {
 			c := &client{env: n.env}
 			c.channel.Store(ch)
 			published := batch{time: time.Now().Add(-time.Duration(m*m) * time.Microsecond).UnixNano()}
-			c.countLatency(&span{b: &published})
-			c.recordLatency()
+			c.countFinished(&span{b: &published})
+			c.recordLatencies(time.Now())
 		}
 	}
 	return n

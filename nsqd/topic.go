@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -31,8 +32,9 @@ type topic struct {
 	mu       sync.Mutex // what follows; and that fanout and the queue's pause follow it
 	channels map[string]*channel
 	paused   bool
-	holds    int         // reasons why it is held: channels are to come that there are elsewhere
-	exiting  atomic.Bool // also read without mu
+	holds    int           // reasons why it is held: channels are to come that there are elsewhere
+	exiting  atomic.Bool   // also read without mu
+	deleted  *stats.Totals // what channels counted that are no more; nil for nothing
 
 	edits      atomic.Uint64 // changes of what nsqd.dat says of the topic, each counted after it is made
 	entry      []byte        // that, as of entryEdits; they belong to metadata.writing
@@ -176,6 +178,30 @@ func (t *topic) allChannels() []*channel {
 	return chans
 }
 
+// channelsAndDeleted returns the channels by name, and at the same moment what those
+// counted that are no more, nil for nothing.
+func (t *topic) channelsAndDeleted() (chans []*channel, deleted *stats.Totals) {
+	t.mu.Lock()
+	chans = slices.Collect(maps.Values(t.channels))
+	if t.deleted != nil {
+		deleted = new(stats.Totals)
+		deleted.Merge(t.deleted)
+	}
+	t.mu.Unlock()
+	slices.SortFunc(chans, func(a, b *channel) int { return strings.Compare(a.name, b.name) })
+	return chans, deleted
+}
+
+// totals returns what the topic, which has no channels any more, and those that it
+// had have counted.
+func (t *topic) totals() stats.Totals {
+	s := stats.Totals{Published: t.messages.Load(), PublishedBytes: t.bytes.Load()}
+	if _, deleted := t.channelsAndDeleted(); deleted != nil {
+		s.Merge(deleted)
+	}
+	return s
+}
+
 // updateLocked makes the pump follow channels, paused and held: from its return
 // on no message leaves the queue that should wait in it.
 func (t *topic) updateLocked() {
@@ -233,6 +259,10 @@ func (t *topic) deleteChannel(ch *channel) (unused bool, err error) {
 	t.mu.Lock()
 	if t.channels[ch.name] == ch {
 		delete(t.channels, ch.name)
+		if t.deleted == nil {
+			t.deleted = new(stats.Totals)
+		}
+		t.deleted.Merge(ch.totals())
 		t.env.lookups.deleted(t.name, ch.name)
 		t.updateLocked()
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/stats"
 )
 
 // topics is the set of topics by name. It is safe for concurrent use.
@@ -15,9 +17,10 @@ type topics struct {
 	env       *env
 	elsewhere *lookupChannels // whose channels new topics get; nil while old ones are loaded
 
-	mu     sync.RWMutex // byName, closed
-	byName map[string]*topic
-	closed bool
+	mu      sync.RWMutex // what follows
+	byName  map[string]*topic
+	closed  bool
+	deleted stats.Totals // what topics counted that are no more
 }
 
 func (ts *topics) init(e *env) {
@@ -95,6 +98,17 @@ func (ts *topics) all() []*topic {
 	return list
 }
 
+// allAndDeleted returns the topics by name, and at the same moment what those counted
+// that are no more.
+func (ts *topics) allAndDeleted() (list []*topic, deleted stats.Totals) {
+	ts.mu.RLock()
+	list = slices.Collect(maps.Values(ts.byName))
+	deleted.Merge(&ts.deleted)
+	ts.mu.RUnlock()
+	slices.SortFunc(list, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
+	return list, deleted
+}
+
 // close refuses new topics and returns those that are there.
 func (ts *topics) close() []*topic {
 	ts.mu.Lock()
@@ -165,6 +179,8 @@ func (ts *topics) drop(t *topic) error {
 	err := t.delete()
 	ts.mu.Lock()
 	delete(ts.byName, t.name)
+	counted := t.totals()
+	ts.deleted.Merge(&counted)
 	ts.env.lookups.deleted(t.name, "") // before another topic of that name is announced
 	ts.mu.Unlock()
 	t.changed()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/httpapi"
+	"github.com/seed893f581e/nsq/internal/metrics"
 	"github.com/seed893f581e/nsq/internal/sockets"
 	"github.com/seed893f581e/nsq/internal/version"
 )
@@ -20,6 +21,7 @@ type httpServer struct {
 	log      *slog.Logger
 	listener net.Listener
 	server   *httpapi.Server
+	metrics  *metricsPage
 }
 
 // stopTimeout is for requests that run at a stop. None takes long by itself, but
@@ -29,11 +31,14 @@ const stopTimeout = 500 * time.Millisecond
 func (s *httpServer) init(l *NSQLookupd, listener net.Listener) {
 	s.db, s.log, s.listener = l.db, l.log, listener
 	s.server = httpapi.NewServer(httpapi.Config{
-		Log:         l.log,
-		Quiet:       func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, httpapi.ProfilesPath) },
+		Log: l.log,
+		Quiet: func(r *http.Request) bool {
+			return r.URL.Path == metrics.Path || strings.HasPrefix(r.URL.Path, httpapi.ProfilesPath)
+		},
 		OnPanic:     func() { l.panics.Add(1) },
 		StopTimeout: stopTimeout,
 	})
+	s.metrics = newMetricsPage(l, s.server)
 	s.routes()
 	s.server.Profiles("heap", "goroutine", "block", "threadcreate")
 	s.server.Page("GET", strings.TrimSuffix(httpapi.ProfilesPath, "/"), pprof.Index) // where it has always been
@@ -42,6 +47,7 @@ func (s *httpServer) init(l *NSQLookupd, listener net.Listener) {
 func (s *httpServer) routes() {
 	s.server.Plain("GET", "/ping", func(*http.Request) (any, error) { return "OK", nil })
 	s.server.V1("GET", "/info", s.info)
+	s.server.V1("GET", metrics.Path, s.metrics.metrics)
 
 	s.server.V1("GET", "/topics", s.topics)
 	s.server.V1("GET", "/channels", s.channels)

@@ -40,9 +40,10 @@ type registry struct {
 	byProducer    *btree.BTreeG[registration] // the same ones
 	tombstones    *btree.BTreeG[tombstone]
 
-	version uint64 // how many changes a snapshot could show
-	serial  uint64 // of the latest producer
-	limits  limits
+	topicKeys int    // those of the keys that are topics
+	version   uint64 // how many changes a snapshot could show
+	serial    uint64 // of the latest producer
+	limits    limits
 
 	// changed is called when /lookup shows something else of a topic: of its
 	// producers, or of its channels only.
@@ -188,7 +189,9 @@ func (r *registry) remove(p *producer, k *key) {
 
 // forget removes a key without registrations.
 func (r *registry) forget(k *key) {
-	r.keys.Delete(k)
+	if _, had := r.keys.Delete(k); had && k.channel == "" {
+		r.topicKeys--
+	}
 	r.version++
 	r.changed(k.topic, k.channel == "")
 }
@@ -217,6 +220,9 @@ func (r *registry) create(topic, channel string) error {
 	}
 	for _, k := range missing {
 		r.keys.Set(k)
+		if k.channel == "" {
+			r.topicKeys++
+		}
 		r.version++
 		r.changed(k.topic, k.channel == "")
 	}
@@ -251,5 +257,6 @@ func (r *registry) snapshot() *snapshot {
 		registrations: r.registrations.Copy(),
 		byProducer:    r.byProducer.Copy(),
 		tombstones:    r.tombstones.Copy(),
+		topicKeys:     r.topicKeys,
 	}
 }

@@ -18,6 +18,7 @@ type snapshot struct {
 	registrations *btree.BTreeG[registration]
 	byProducer    *btree.BTreeG[registration]
 	tombstones    *btree.BTreeG[tombstone]
+	topicKeys     int // those of the keys that are topics
 }
 
 // A view says which producers are shown: those that were heard of, and have no

@@ -145,6 +145,9 @@ func (s *Store) Close() {
 // UseKept lets Put use what was kept free, too: the daemon stops.
 func (s *Store) UseKept() { s.space.used.Store(true) }
 
+// KeptFree returns how many bytes Put leaves free on the disk.
+func (s *Store) KeptFree() int64 { return s.opts.KeepFree }
+
 // Damage returns what was found in all queues since the start.
 func (s *Store) Damage() Damage { return s.damage.get() }
 

@@ -31,6 +31,10 @@ type JSON []byte
 // error is one of w.
 type Stream func(w io.Writer) error
 
+// Written is a value that writes the answer by itself, its type and length too. It is
+// for V1.
+type Written func(w http.ResponseWriter)
+
 // Tagged is a value that is sent with an ETag, and an error likewise when it is
 // returned beside one. It is for V1.
 type Tagged struct {

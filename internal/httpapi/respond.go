@@ -35,6 +35,10 @@ func (s *Server) respondV1(w http.ResponseWriter, r *http.Request, value any, er
 		stream(w) // a peer that went away is no matter of ours
 		return
 	}
+	if written, ok := value.(Written); ok && err == nil {
+		written(w)
+		return
+	}
 	contentType, body := "", []byte(nil)
 	if err == nil {
 		contentType, body, err = encode(value)

@@ -6,10 +6,26 @@ import (
 	"time"
 )
 
-// A response notes the status.
+// A response notes the status, and which route the request took.
 type response struct {
 	http.ResponseWriter
-	status int // 0 until one was sent
+	status int    // 0 until one was sent
+	route  string // the path of it, "" for none
+}
+
+// noteRoute notes the route with the response below w.
+func noteRoute(w http.ResponseWriter, path string) {
+	for {
+		switch inner := w.(type) {
+		case *response:
+			inner.route = path
+			return
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = inner.Unwrap()
+		default:
+			return
+		}
+	}
 }
 
 // guard returns what a handler gets in place of w and r. Reads of the body have

@@ -63,6 +63,7 @@ type Server struct {
 	secure *http.Server // with TLS
 
 	failures failures
+	requests requests
 
 	stopping context.Context // done when Close begins
 	stop     context.CancelFunc
@@ -123,7 +124,10 @@ func (s *Server) wholePath(path string) string {
 }
 
 func (s *Server) handle(method, path string, h http.HandlerFunc) {
-	s.routes.HandlerFunc(method, s.wholePath(path), h)
+	s.routes.HandlerFunc(method, s.wholePath(path), func(w http.ResponseWriter, r *http.Request) {
+		noteRoute(w, path)
+		h(w, r)
+	})
 }
 
 // V1 adds a route that answers in the form of "nsq; version=1.0": every answer
@@ -304,6 +308,7 @@ func (s *Server) answer(resp *response, r *http.Request) {
 	start := time.Now()
 	maps.Copy(resp.Header(), s.config.Header)
 	defer s.logAccess(resp, r, start)
+	defer s.requests.count(resp)
 	defer s.recoverPanic(resp, r)
 	if !s.enter() {
 		s.respondV1(resp, r, nil, Exiting)

@@ -1,6 +1,7 @@
 package latency
 
 import (
+	"iter"
 	"sync"
 	"time"
 )
@@ -30,7 +31,7 @@ func (w *Window) Record(b *Batch, now time.Time) {
 	for _, r := range b.runs {
 		w.current.Add(end-r.time, r.count)
 	}
-	b.runs = b.runs[:0]
+	b.Clear()
 }
 
 // MergeInto adds what the window covers to d, which is the caller's.
@@ -73,16 +74,34 @@ type run struct {
 const maxRuns = 64
 
 // Add adds a message that was published at that time, in nanoseconds since the
-// Unix epoch. It reports whether b is full and must be recorded before the next
-// Add.
-func (b *Batch) Add(published int64) (full bool) {
+// Unix epoch. It reports whether b is full and must be recorded, or cleared, before
+// the next Add.
+func (b *Batch) Add(published int64) (full bool) { return b.AddMany(published, 1) }
+
+// AddMany adds so many of the same time.
+func (b *Batch) AddMany(published int64, n int) (full bool) {
 	if last := len(b.runs) - 1; last >= 0 && b.runs[last].time == published {
-		b.runs[last].count++
+		b.runs[last].count += uint64(n)
 		return false
 	}
-	b.runs = append(b.runs, run{published, 1})
+	b.runs = append(b.runs, run{published, uint64(n)})
 	return len(b.runs) == maxRuns
 }
+
+// Until iterates over the times that have passed until end, each with the number
+// of messages.
+func (b *Batch) Until(end int64) iter.Seq2[time.Duration, uint64] {
+	return func(yield func(time.Duration, uint64) bool) {
+		for _, r := range b.runs {
+			if !yield(time.Duration(end-r.time), r.count) {
+				return
+			}
+		}
+	}
+}
+
+// Clear empties b.
+func (b *Batch) Clear() { b.runs = b.runs[:0] }
 
 // IsEmpty reports whether there is nothing to record.
 func (b *Batch) IsEmpty() bool { return len(b.runs) == 0 }

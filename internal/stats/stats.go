@@ -2,9 +2,15 @@
 // alone, which nsqd fills and everybody who reads them decodes.
 package stats
 
+import (
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/histogram"
+)
+
 // Stats is what the broker knows of itself at one moment: the one snapshot for
 // everybody who shows or sends statistics. Its JSON form is that of
-// /stats?format=json. Lists are never nil. It shares nothing with the broker.
+// /stats?format=json; what is not in that is for /metrics. Lists are never nil. It shares nothing with the broker.
 //
 // Counters count since the start of the process. Each topic, channel and
 // connection is consistent in itself, but not with the others: they go on
@@ -18,6 +24,7 @@ type Stats struct {
 	Memory    *Memory  `json:"memory,omitempty"`
 	Producers []Client `json:"producers"`        // connections that have published, the oldest first
 	Panics    uint64   `json:"panics,omitempty"` // of connections, each of which ended one
+	Metrics   *Metrics `json:"-"`                // nil where it is not asked for
 }
 
 // Topic is one topic.
@@ -31,6 +38,8 @@ type Topic struct {
 	Paused       bool      `json:"paused"`
 	E2E          Latency   `json:"e2e_processing_latency"`
 	Damage       *Damage   `json:"damage,omitempty"`
+	Waiting      Waiting   `json:"-"`
+	Deleted      *Totals   `json:"-"` // what its channels counted that are no more; nil for nothing
 }
 
 // Channel is one channel.
@@ -44,6 +53,7 @@ type Channel struct {
 	ZoneLocal    uint64   `json:"zone_local_msg_count,omitempty"`
 	RegionLocal  uint64   `json:"region_local_msg_count,omitempty"`
 	Global       uint64   `json:"global_msg_count,omitempty"` // the three: given to consumers from memory
+	Delivered    uint64   `json:"-"`                          // to consumers, each time that a message was
 	Finished     *uint64  `json:"finish_count,omitempty"`     // by FIN; nil from an nsqd that does not tell
 	Requeues     uint64   `json:"requeue_count"`              // by REQ
 	Timeouts     uint64   `json:"timeout_count"`
@@ -52,6 +62,15 @@ type Channel struct {
 	Paused       bool     `json:"paused"`
 	E2E          Latency  `json:"e2e_processing_latency"`
 	Damage       *Damage  `json:"damage,omitempty"`
+	Waiting      Waiting  `json:"-"`
+
+	Latencies histogram.Counts `json:"-"` // from publish to FIN, since the start
+}
+
+// Waiting is more about the messages that wait, where it is asked for.
+type Waiting struct {
+	Age   time.Duration // how long ago the message that is next was published; 0 if none waits, negative if it is not known
+	Bytes int64         // on disk
 }
 
 // Client is one connection.

@@ -96,6 +96,13 @@ func (s *Server) end(conn net.Conn) {
 	s.mu.Unlock()
 }
 
+// Conns returns how many connections there are.
+func (s *Server) Conns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 // Close closes the listener; connections that are served stay.
 func (s *Server) Close() error { return sockets.CloseListener(s.listener) }
 

@@ -58,6 +58,8 @@ type Poller struct {
 	slots   chan struct{} // holds one for each answer that is being read
 	workers sync.WaitGroup
 
+	counts pollCounts
+
 	pollState
 }
 
@@ -89,6 +91,7 @@ func NewPoller(client *cluster.Client, log *slog.Logger, nsqds []string, lookupd
 		results:  make(chan result),
 		stopped:  make(chan struct{}),
 		slots:    make(chan struct{}, atOnce),
+		counts:   newPollCounts(),
 		pollState: pollState{
 			nodes:       make(map[string]*daemon),
 			lookupNodes: make(map[string]*daemon),
@@ -283,6 +286,7 @@ func (p *Poller) take(ctx context.Context, r result) {
 		p.latest = r.at
 	}
 	d.idle, d.awaited = true, false
+	p.counts.note(r)
 	p.report(d, r.err)
 	d.note(r)
 	answered := d.asking
