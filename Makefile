@@ -11,6 +11,8 @@
 # make bench-guard BASE=revision   fails if nsqd of HEAD costs more than that of the revision
 # make soak       loads an nsqd with everything at once for 10 minutes and accounts for every message
 #                 (SOAKFLAGS=-for=1m; docs/performance.md)
+# make dist       makes the release archives of all platforms in build/, and their checksums
+# make packages   makes deb and rpm, for amd64 and arm64, in build/ (contrib/packages/README.md)
 # make install    installs the programs below $(DESTDIR)$(PREFIX)
 
 PREFIX   ?= /usr/local
@@ -39,7 +41,7 @@ sources = $(shell find $(wildcard apps/ bench/ internal/ nsq/ nsqd/ nsqlookupd/ 
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all install clean run demo bench bench-guard soak generate generated test test-386 interop check gofmt vet staticcheck fuzz tidy cross deploy
+.PHONY: all install clean run demo bench bench-guard soak generate generated test test-386 interop check gofmt vet staticcheck fuzz tidy cross deploy packaged
 
 all: $(programs)
 
@@ -99,8 +101,40 @@ interop:
 	NSQ_INTEROP=1 $(GO) test -count=1 -v ./contrib/interop/...
 	cd bench/interop && $(GO) test -count=1 -bench=. -benchtime=1x ./...
 
+# Archives and packages are built with -trimpath and without dates, so that the same source
+# and Go give the same bytes everywhere.
+VERSION          := $(shell sed -n 's/^const Binary = "\(.*\)"/\1/p' internal/version/version.go)
+release           = nsq-$(VERSION).$(1).$(shell $(GO) env GOVERSION)
+dist_platforms   ?= linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 freebsd-amd64 windows-amd64
+package_archs    ?= amd64 arm64
+package_formats  ?= deb rpm
+
+# The programs of one platform, alone in a directory: build/linux-amd64. The go command knows
+# what is up to date.
+.PHONY: dist packages $(addprefix dist/,$(dist_platforms)) $(addprefix programs/,$(dist_platforms)) $(addprefix packages/,$(package_archs))
+$(addprefix programs/,$(dist_platforms)): programs/%:
+	@rm -rf $(BLDDIR)/$* && mkdir -p $(BLDDIR)/$*
+	@CGO_ENABLED=0 GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
+	  $(GO) build -trimpath -ldflags='-s -w' -o $(BLDDIR)/$*/ $(addprefix ./,$(call mains,apps))
+
+$(addprefix dist/,$(dist_platforms)): dist/%: programs/%
+	@cd contrib/packages && $(GO) run ./archive -bin=$(abspath $(BLDDIR))/$* -license=$(CURDIR)/LICENSE \
+	  -out=$(abspath $(BLDDIR))/$(call release,$*).tar.gz
+
+dist: $(addprefix dist/,$(dist_platforms))
+	@cd $(BLDDIR) && $$(command -v sha256sum || echo shasum -a 256) $(foreach p,$(dist_platforms),$(call release,$(p)).tar.gz) \
+	  >nsq-$(VERSION).sha256 && cat nsq-$(VERSION).sha256
+
+$(addprefix packages/,$(package_archs)): packages/%: programs/linux-%
+	@for format in $(package_formats); do \
+	  ARCH=$* BIN=$(BLDDIR)/linux-$* VERSION=$(VERSION) $(GO) tool -modfile=contrib/packages/go.mod nfpm package \
+	    --config=contrib/packages/nfpm.yaml --packager=$$format --target=$(BLDDIR)/ || exit 1; \
+	done
+
+packages: $(addprefix packages/,$(package_archs))
+
 # Each of these says nothing when all is well.
-check: gofmt vet staticcheck tidy cross generated deploy fuzz
+check: gofmt vet staticcheck tidy cross generated deploy packaged fuzz
 
 gofmt:
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
@@ -110,17 +144,20 @@ vet:
 	@$(GO) vet ./...
 	@cd bench/interop && $(GO) vet ./...
 	@cd contrib/deploy && $(GO) vet ./...
+	@cd contrib/packages && $(GO) vet ./...
 
 staticcheck:
 	@$(GO) tool -modfile=contrib/tools/go.mod staticcheck ./...
 	@cd bench/interop && $(GO) tool -modfile=../../contrib/tools/go.mod staticcheck ./...
 	@cd contrib/deploy && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
+	@cd contrib/packages && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
 
 tidy:
 	@$(GO) mod tidy -diff
 	@cd contrib/tools && $(GO) mod tidy -diff
 	@cd bench/interop && $(GO) mod tidy -diff
 	@cd contrib/deploy && $(GO) mod tidy -diff
+	@cd contrib/packages && $(GO) mod tidy -diff
 
 platforms = windows/amd64 darwin/arm64 linux/arm64 linux/386
 cross: $(addprefix cross/,$(platforms))
@@ -137,6 +174,10 @@ generated:
 # The Dockerfile's steps and what stands beside it, without an engine or a cluster.
 deploy:
 	@out=$$(cd contrib/deploy && $(GO) test -count=1 ./... 2>&1) || { echo "$$out"; exit 1; } >&2
+
+# Archive, deb and rpm for this machine; the deb is installed and removed where it may be.
+packaged:
+	@out=$$(cd contrib/packages && $(GO) test -count=1 ./... 2>&1) || { echo "$$out"; exit 1; } >&2
 
 # A short run of every fuzz function there is; what fails is shown whole.
 fuzz:
