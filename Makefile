@@ -41,7 +41,7 @@ sources = $(shell find $(wildcard apps/ bench/ internal/ nsq/ nsqd/ nsqlookupd/ 
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all install clean run demo bench bench-guard soak generate generated test test-386 interop check gofmt vet staticcheck fuzz tidy cross deploy packaged
+.PHONY: all install clean run demo bench bench-guard soak generate generated test test-386 interop check gofmt vet staticcheck fuzz tidy cross deploy packaged prometheus
 
 all: $(programs)
 
@@ -134,7 +134,7 @@ $(addprefix packages/,$(package_archs)): packages/%: programs/linux-%
 packages: $(addprefix packages/,$(package_archs))
 
 # Each of these says nothing when all is well.
-check: gofmt vet staticcheck tidy cross generated deploy packaged fuzz
+check: gofmt vet staticcheck tidy cross generated deploy prometheus packaged fuzz
 
 gofmt:
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
