@@ -2,6 +2,7 @@ module github.com/seed893f581e/nsq/contrib/packages
 
 go 1.26.0
 
+// v2.45.0: later ones import modules that proxy.golang.org does not serve everywhere.
 tool github.com/goreleaser/nfpm/v2/cmd/nfpm
 
 require github.com/sassoftware/go-rpmutils v0.4.0
