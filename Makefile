@@ -145,12 +145,14 @@ vet:
 	@cd bench/interop && $(GO) vet ./...
 	@cd contrib/deploy && $(GO) vet ./...
 	@cd contrib/packages && $(GO) vet ./...
+	@cd contrib/prometheus && $(GO) vet ./...
 
 staticcheck:
 	@$(GO) tool -modfile=contrib/tools/go.mod staticcheck ./...
 	@cd bench/interop && $(GO) tool -modfile=../../contrib/tools/go.mod staticcheck ./...
 	@cd contrib/deploy && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
 	@cd contrib/packages && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
+	@cd contrib/prometheus && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
 
 tidy:
 	@$(GO) mod tidy -diff
@@ -158,6 +160,7 @@ tidy:
 	@cd bench/interop && $(GO) mod tidy -diff
 	@cd contrib/deploy && $(GO) mod tidy -diff
 	@cd contrib/packages && $(GO) mod tidy -diff
+	@cd contrib/prometheus && $(GO) mod tidy -diff
 
 platforms = windows/amd64 darwin/arm64 linux/arm64 linux/386
 cross: $(addprefix cross/,$(platforms))
@@ -178,6 +181,10 @@ deploy:
 # Archive, deb and rpm for this machine; the deb is installed and removed where it may be.
 packaged:
 	@out=$$(cd contrib/packages && $(GO) test -count=1 ./... 2>&1) || { echo "$$out"; exit 1; } >&2
+
+# The queries of dashboard and alert rules.
+prometheus:
+	@out=$$(cd contrib/prometheus && $(GO) test -count=1 ./... 2>&1) || { echo "$$out"; exit 1; } >&2
 
 # A short run of every fuzz function there is; what fails is shown whole.
 fuzz:
