@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need besides Go and make, where it is missing: a C compiler, for
-# the race detector, and Chromium, for nsqadmin's pages. Where it may not, it says how.
+# the race detector, Chromium, for nsqadmin's pages, and curl and openssl, which the documentation
+# uses. Where it may not, it says how.
 # CHROMIUM names a browser that is not found by itself.
 set -eu
 
@@ -13,6 +14,8 @@ cc=$(go env CC)
 has "${cc%% *}" || missing='gcc libc6-dev'
 has "${CHROMIUM:-chromium}" || has chromium-browser || has google-chrome || has google-chrome-stable ||
 	[ -d /Applications/Chromium.app ] || [ -d '/Applications/Google Chrome.app' ] || missing="${missing:+$missing }chromium"
+has curl || missing="${missing:+$missing }curl"
+has openssl || missing="${missing:+$missing }openssl"
 [ -n "$missing" ] || exit 0
 
 sudo=
