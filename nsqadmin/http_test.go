@@ -16,6 +16,24 @@ func TestPing(t *testing.T) {
 	a.want(200, "OK", "GET", "/ping", "")
 }
 
+// What cannot be reached is for the console to show, no reason to hide that.
+func TestHealthIsNotThatOfDaemons(t *testing.T) {
+	l := nsqtest.StartLookupd(t, nil)
+	opts := testOptions(t, l)
+	l.Stop()
+	a := start(t, opts)
+	nsqtest.Eventually(t, "it has tried", a.poller.HasAsked)
+	for _, path := range []string{"/health/live", "/health/ready"} {
+		a.want(200, "OK\n", "GET", path, "")
+	}
+	if err := a.Exit(); err != nil {
+		t.Error(err)
+	}
+	if a.poller.IsAlive() || a.live() == nil || a.ready() == nil {
+		t.Errorf("after the stop it is live: %v, ready: %v", a.live(), a.ready())
+	}
+}
+
 // endpoints are all paths with their methods. Of some every other spelling is
 // redirected; where a part of the path is a name, it is as it is.
 var endpoints = []struct {
@@ -23,6 +41,8 @@ var endpoints = []struct {
 	folds         bool
 }{
 	{"/ping", "GET", true},
+	{"/health/live", "GET HEAD", true},
+	{"/health/ready", "GET HEAD", true},
 	{"/topics", "GET", true},
 	{"/topics/t", "GET", false},
 	{"/topics/t/c", "GET", false},
@@ -72,6 +92,7 @@ func TestPathsAndMethods(t *testing.T) {
 		a.want(404, "NOT_FOUND", "GET", base+"/fonts/x.woff", "")
 		a.want(404, "NOT_FOUND", "GET", base+"/static/x.js", "")
 		a.want(200, "OK", "GET", base+"/ping", "")
+		a.want(200, "OK\n", "GET", base+"/health/live", "")
 	}
 }
 

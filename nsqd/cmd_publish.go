@@ -44,7 +44,7 @@ func (p *protocolV2) commit(c *client) error {
 func (p *protocolV2) publishPubs(c *client, payload []byte, count int) error {
 	began := p.env.now()
 	if err := p.topics.publish(c.pending.name(), payload, count, 0); err != nil {
-		return p.errPublish(wire.PubFailed, "PUB", err)
+		return p.errPublish("PUB", err)
 	}
 	c.countStored(began, count)
 	c.countPublished(c.pending.name(), count)
@@ -55,10 +55,9 @@ func (p *protocolV2) publishPubs(c *client, payload []byte, count int) error {
 }
 
 // errPublish says why messages could not be kept, in one line, and counts that.
-func (p *protocolV2) errPublish(code, command string, err error) error {
-	p.env.publishFailures.Add(1)
-	reason := strings.ReplaceAll(err.Error(), "\n", "; ")
-	return wire.NewError(code, command+" failed "+reason, err)
+func (p *protocolV2) errPublish(command string, err error) error {
+	p.env.publishFailed(err)
+	return wire.PublishFailed(command, strings.ReplaceAll(err.Error(), "\n", "; "), err)
 }
 
 // gatherPub takes PUB: if its message has arrived whole, it joins those that
@@ -136,7 +135,7 @@ func (p *protocolV2) dpub(c *client, l *wire.Line) ([]byte, error) {
 	}
 	began := p.env.now()
 	if err := p.topics.publish(topic, payload, 1, time.Duration(ms)*time.Millisecond); err != nil {
-		return nil, p.errPublish(wire.DPubFailed, "DPUB", err)
+		return nil, p.errPublish("DPUB", err)
 	}
 	c.countStored(began, 1)
 	c.countPublished(topic, 1)
@@ -184,7 +183,7 @@ func (p *protocolV2) mpub(c *client, l *wire.Line) ([]byte, error) {
 	}
 	began := p.env.now()
 	if err := p.topics.publish(topic, payload, count, 0); err != nil {
-		return nil, p.errPublish(wire.MPubFailed, "MPUB", err)
+		return nil, p.errPublish("MPUB", err)
 	}
 	c.countStored(began, 1)
 	c.countPublished(topic, count)

@@ -74,6 +74,14 @@ func (d *deferred) close() *dueheap.Heap[span] {
 	return &h
 }
 
+// until returns how many messages there are, and how many of them are due at a time
+// or before.
+func (d *deferred) until(end int64) (all, due int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return int64(d.heap.Len()), int64(d.heap.CountDue(end))
+}
+
 func (d *deferred) len() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

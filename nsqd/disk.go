@@ -25,6 +25,7 @@ func (e *env) openDisk() error {
 	if err != nil {
 		return err
 	}
+	e.reserve = e.keepFree()
 	e.disk, err = diskq.OpenStore(diskq.Options{
 		Dir:             e.opts.DataPath,
 		MaxBytesPerFile: e.opts.MaxBytesPerFile,
@@ -33,7 +34,7 @@ func (e *env) openDisk() error {
 		SyncEvery:       e.opts.SyncEvery,
 		SyncTimeout:     e.opts.SyncTimeout,
 		OpenFiles:       min(files-otherFiles, maxDiskFiles),
-		KeepFree:        e.keepFree(),
+		KeepFree:        e.reserve,
 		Logger:          e.log,
 		Health:          e.health.set,
 	})

@@ -66,6 +66,13 @@
 // to a connection holds its token (client.lockWrites) and leaves nothing behind
 // in a layer.
 //
+// HTTP is served before the data path is loaded, and while a stop is prepared:
+// /health/ready says whether messages should be published here, and why not
+// (health_ready.go). A drain (drain.go) is asked for by POST /drain, SIGUSR1 or, with
+// --drain-on-term, SIGTERM. The node is not ready any more, nsqlookupds are told of
+// none of its topics, and topics.publish refuses (env.phase); consumers get what
+// they can get (drain_left.go), until there is no more, or the time is over.
+//
 // # Goroutines, and who stops them
 //
 //	goroutine                      started by          ends when
@@ -77,13 +84,16 @@
 //	  protocolV2.messagePump       IOLoop              its client is closed; IOLoop waits for it
 //	  subscription.recheckLoop     SUB, with auth servers; ends with its client's context, or when they
 //	                               refuse the client: then IOLoop, which waits for it, tells that
-//	httpServer.serve, serveTLS,    Main                Exit closes listeners and server, and waits for
+//	httpServer.serve, serveTLS,    New                 Exit closes listeners and server, and waits for
 //	  connections                                      requests; profiles that are being taken are cut
 //	queueScan.queueScanLoop        Main                Exit ends its context
 //	  its workers                  queueScanLoop       it returns
 //	metadata.metadataLoop          Main                Exit ends its context
 //	certs.Store.Watch              Main                Exit ends its context
 //	statsdPusher.statsdLoop        Main                Exit ends its context
+//	diskReserve.watch              Main                Exit ends its context
+//	drain.watch                    POST /drain, a signal; ends when nsqd is drained, the drain is asked for
+//	                                                   anew or cancelled, or Exit begins, which waits for it
 //	lookups.lookupLoop             Main                Exit, which cuts all connections before anything else
 //	  lookupName.run               lookupLoop, for each configured address; ends when that is removed, or with it
 //	  lookupPeer.run               lookupName.run, for each address a name leads to; ends when the name leads
@@ -131,6 +141,7 @@
 //
 // # Locks, in the order in which they may be taken
 //
+//	drain.mu       the drain that was asked for, and that phase and nsqlookupds follow it
 //	topics.mu      the set of topics
 //	topic.mu       its channels, and whether it is paused or being deleted
 //	channel.mu     its consumers, and whether it is being deleted
@@ -140,7 +151,7 @@
 //	nearestFirst.mu  which consumers wait, where near ones come first
 //	heartbeat.mu   when one connection is sent the next heartbeat
 //	queueScan.mu   the next deadline of each table and heap
-//	lookups.mu     addresses, names, peers and connections of nsqlookupds, and what each has to be told
+//	lookups.mu     addresses, names, peers and connections of nsqlookupds, and what each has to be told, or not
 //
 // Each guards what its declaration names. None is held over disk or network,
 // and none of the last seven is held while another of them is taken, but for

@@ -22,6 +22,7 @@ func (n *NSQD) ListenOn(tcp, http net.Listener) {
 	n.tcp.init(n, tcp)
 	n.http.listener.Close()
 	n.http.listener = http
+	n.http.begin()
 }
 
 // AskAuthServersBy has connections to auth servers opened by dial. It must be

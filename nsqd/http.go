@@ -24,7 +24,9 @@ type httpServer struct {
 	secure    net.Listener // HTTPS
 	tlsConfig *tls.Config  // of secure
 	server    *httpapi.Server
-	auth      *httpAuth // nil where publishing needs no secret
+	serve     func() error // answers requests until close, as has been done since begin; nil where HTTP is off
+	serveTLS  func() error // over TLS
+	auth      *httpAuth    // nil where publishing needs no secret
 	metrics   *metricsPage
 }
 
@@ -56,6 +58,7 @@ func (s *httpServer) init(n *NSQD) {
 		Log:     n.log,
 		Quiet:   isQuiet,
 		OnPanic: func() { n.env.panics.Add(1) },
+		Check:   s.checkPhase,
 	}
 	if n.opts.TLSRequired == TLSRequiredAlways {
 		c.NeedsTLS = fmt.Sprintf(`{"message": "TLS_REQUIRED", "https_port": %d}`, max(0, port(n.RealHTTPSAddr())))
@@ -69,12 +72,16 @@ func (s *httpServer) init(n *NSQD) {
 // isQuiet picks the requests that are not logged: publishing and scraping, of which
 // there are too many, and profiles.
 func isQuiet(r *http.Request) bool {
-	path := r.URL.Path
-	return r.Method == http.MethodPost && (path == "/pub" || path == "/mpub") || path == metrics.Path || strings.HasPrefix(path, httpapi.ProfilesPath)
+	return isPublish(r) || r.URL.Path == metrics.Path || strings.HasPrefix(r.URL.Path, httpapi.ProfilesPath)
+}
+
+func isPublish(r *http.Request) bool {
+	return r.Method == http.MethodPost && (r.URL.Path == "/pub" || r.URL.Path == "/mpub")
 }
 
 func (s *httpServer) routes() {
 	s.server.Plain("GET", "/ping", s.ping)
+	s.server.Health(s.n.Live, s.n.Ready)
 	s.server.V1("GET", "/info", s.info)
 	s.server.V1("GET", "/stats", s.stats)
 	s.server.V1("GET", metrics.Path, s.metrics.metrics)
@@ -94,15 +101,33 @@ func (s *httpServer) routes() {
 	s.server.V1("POST", "/channel/pause", s.onChannel(s.pauseChannel))
 	s.server.V1("POST", "/channel/unpause", s.onChannel(s.unpauseChannel))
 
+	s.server.V1("GET", "/drain", s.drainState)
+	s.server.V1("POST", "/drain", s.beginDrain)
+	s.server.V1("DELETE", "/drain", s.cancelDrain)
+
 	s.server.V1("GET", "/config/:opt", s.getConfig)
 	s.server.V1("PUT", "/config/:opt", s.putConfig)
 }
 
-// serve answers requests until close.
-func (s *httpServer) serve() error { return s.server.Serve(s.listener) }
+// begin answers requests from now on, though none but those for the health before
+// the data path is loaded.
+func (s *httpServer) begin() {
+	if s.listener != nil {
+		s.serve = s.server.Begin(s.listener)
+	}
+	if s.secure != nil {
+		s.serveTLS = s.server.BeginTLS(s.secure, s.tlsConfig)
+	}
+}
 
-// serveTLS answers requests over TLS until close.
-func (s *httpServer) serveTLS() error { return s.server.ServeTLS(s.secure, s.tlsConfig) }
+// checkPhase refuses requests while the data path is loaded. Those that publish
+// find out for themselves.
+func (s *httpServer) checkPhase(r *http.Request) error {
+	if isPublish(r) || s.n.env.phaseNow() != phaseLoading || s.server.IsHealth(r) {
+		return nil
+	}
+	return errLoadingHTTP
+}
 
 // close stops listening and returns when no request runs any more.
 func (s *httpServer) close() error {

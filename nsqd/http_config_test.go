@@ -57,6 +57,8 @@ func TestHTTPConfigShowsEveryOption(t *testing.T) {
 		"min_output_buffer_timeout": "25000000", "output_buffer_timeout": "250000000",
 		"max_channel_consumers": "0",
 
+		"drain_on_term": "0",
+
 		"statsd_address": "", "statsd_prefix": fmt.Sprintf("nsq.my_host_%d.", httpPort),
 		"statsd_interval": "60000000000", "statsd_mem_stats": "true",
 		"statsd_udp_packet_size": "508", "statsd_exclude_ephemeral": "false",

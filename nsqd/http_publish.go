@@ -83,7 +83,7 @@ func (s *httpServer) publish(topic string, payload []byte, count int, deferral t
 	e := s.n.env
 	began := e.now()
 	if err := s.n.topics.publish([]byte(topic), payload, count, deferral); err != nil {
-		e.publishFailures.Add(1)
+		e.publishFailed(err)
 		return nil, diskError(err)
 	}
 	ended := e.now()
@@ -98,6 +98,10 @@ func diskError(err error) error {
 	switch {
 	case errors.Is(err, errExiting):
 		return httpapi.Exiting
+	case errors.Is(err, errDraining):
+		return httpapi.Error{Status: http.StatusServiceUnavailable, Code: "DRAINING"}
+	case errors.Is(err, errLoading):
+		return errLoadingHTTP
 	case errors.Is(err, errNameTaken):
 		return httpapi.Error{Status: http.StatusConflict, Code: "NAME_TAKEN_IN_OTHER_CASE", Err: err}
 	case diskspace.IsFull(err):
@@ -108,6 +112,9 @@ func diskError(err error) error {
 		return httpapi.Error{Status: http.StatusServiceUnavailable, Code: "DISK_ERROR", Err: err}
 	}
 }
+
+// errLoadingHTTP is the answer to requests that come too early.
+var errLoadingHTTP = httpapi.Error{Status: http.StatusServiceUnavailable, Code: "LOADING"}
 
 // errCutBody is for a body that ended early or stalled, mostly because the
 // client went away: no matter for the log.

@@ -18,6 +18,9 @@ type exchange httpapitest.Exchange
 // endpoints are all paths with their methods.
 var endpoints = []struct{ path, methods string }{
 	{"/ping", "GET"},
+	{"/health/live", "GET HEAD"},
+	{"/health/ready", "GET HEAD"},
+	{"/drain", "DELETE GET POST"},
 	{"/info", "GET"},
 	{"/pub", "POST"},
 	{"/mpub", "POST"},
@@ -89,6 +92,20 @@ var exchanges = []exchange{
 
 	{"GET", "/ping", "", 200, "OK"},
 	{"GET", "/ping?topic=&%zz", huge, 200, "OK"},
+	{"GET", "/health/live?%zz", huge, 200, "OK\n"},
+	{"HEAD", "/health/live", "", 200, "OK\n"},
+	{"GET", "/health/ready", "", 200, "OK\n"},
+	{"HEAD", "/health/ready", "", 200, "OK\n"},
+	{"GET", "/health", "", 404, "NOT_FOUND"},
+	{"GET", "/drain", "", 200, `{"state":"serving","waiting":0,"depth":...`},
+	{"DELETE", "/drain", "", 200, `{"state":"serving","waiting":0,"depth":...`},
+	{"POST", "/drain?timeout=", "", 400, "INVALID_TIMEOUT"},
+	{"POST", "/drain?timeout=5", "", 400, "INVALID_TIMEOUT"},
+	{"POST", "/drain?timeout=-5s", "", 400, "INVALID_TIMEOUT"},
+	{"POST", "/drain?timeout=0s", "", 400, "INVALID_TIMEOUT"},
+	{"POST", "/drain?timeout=1000000h", "", 400, "INVALID_TIMEOUT"},
+	{"POST", "/drain?%zz", "", 400, "INVALID_REQUEST"},
+
 	{"GET", "/info?%zz", huge, 200, `{"version":"...`},
 	{"GET", "/stats", "", 200, statsPage},
 	{"GET", "/stats?format=", "", 200, statsPage},
@@ -303,7 +320,7 @@ func TestHTTPTable(t *testing.T) {
 func (x exchange) want(got string) string {
 	path, _, _ := strings.Cut(x.Target, "?")
 	return httpapitest.Exchange(x).Want(httpapitest.Form{
-		Plain:   path == "/ping" || path == "/debug/setblockrate" || path == "/debug/freememory",
+		Plain:   path == "/ping" || x.Answer == "OK\n" || path == "/debug/setblockrate" || path == "/debug/freememory",
 		IsValue: strings.HasPrefix(x.Answer, "{") || strings.HasPrefix(path, "/config/") && x.Answer != "get",
 	}, got)
 }

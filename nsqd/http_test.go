@@ -32,15 +32,22 @@ type api struct {
 }
 
 func newAPI(tb testing.TB, n *nsqtest.NSQD) *api {
-	a := &api{tb: tb, base: n.HTTPURL()}
-	transport := &http.Transport{}
 	if addr := n.RealHTTPAddr(); addr.Network() == "unix" {
-		a.base = "http://unix.socket"
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", addr.String())
-		}
+		return newSocketAPI(tb, addr.String())
 	}
-	a.useTransport(transport)
+	a := &api{tb: tb, base: n.HTTPURL()}
+	a.useTransport(&http.Transport{})
+	return a
+}
+
+// newSocketAPI is the API on a unix socket.
+func newSocketAPI(tb testing.TB, path string) *api {
+	a := &api{tb: tb, base: "http://unix.socket"}
+	a.useTransport(&http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+	})
 	return a
 }
 
@@ -197,7 +204,7 @@ func TestHTTPInfo(t *testing.T) {
 func TestHTTPOddTargets(t *testing.T) {
 	n := nsqtest.Start(t, nil)
 	for request, want := range map[string]string{
-		"OPTIONS * HTTP/1.1\r\nHost: h":                                      "HTTP/1.1 200 OK\r\nAllow: GET, OPTIONS, POST, PUT\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: h":                                      "HTTP/1.1 200 OK\r\nAllow: DELETE, GET, HEAD, OPTIONS, POST, PUT\r\n",
 		"GET * HTTP/1.1\r\nHost: h":                                          "HTTP/1.1 405 Method Not Allowed\r\n",
 		"GET http://h HTTP/1.1\r\nHost: h":                                   "HTTP/1.1 404 Not Found\r\n",
 		"GET http://h/ping HTTP/1.1\r\nHost: other":                          "HTTP/1.1 200 OK\r\n",

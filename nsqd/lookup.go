@@ -31,6 +31,7 @@ type lookups struct {
 	names     map[string]*lookupName   // one for each of the addresses
 	fresh     []*lookupName            // those that lookupLoop has not started
 	conns     map[*lookupConn]struct{} // those that have answered IDENTIFY
+	hidden    bool                     // nobody is to be told of any topic
 	outer     netip.Addr               // that was announced last in place of a host name, and is no loopback one
 	settling  chan struct{}            // closed, and replaced, when a name or a peer is settled
 }
@@ -147,6 +148,17 @@ func (l *lookups) notify(r registration, gone bool) {
 	defer l.mu.Unlock()
 	for c := range l.conns {
 		c.changed[r] = c.changed[r] || gone
+		giveToken(c.wake)
+	}
+}
+
+// hide has the nsqlookupds told of no topic any more, or with false of all again.
+// The node stays connected, and known to them.
+func (l *lookups) hide(hidden bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hidden = hidden
+	for c := range l.conns {
 		giveToken(c.wake)
 	}
 }

@@ -45,7 +45,8 @@ type lookupConn struct {
 	forLoopback netip.Addr // announced in place of a loopback address, or one itself; zero if there was none to announce
 
 	changed changes       // what is to be told; guarded by lookups.mu
-	wake    chan struct{} // a token while changed has something
+	wake    chan struct{} // a token while changed has something, or lookups.hidden has changed
+	told    bool          // of all there is, but for what is in changed
 
 	batch    []lookupCommand // not written yet, or not answered
 	out      []byte          // their bytes
@@ -170,8 +171,7 @@ func (c *lookupConn) serve() error {
 }
 
 func (c *lookupConn) tell() error {
-	topics := &c.peer.name.l.n.topics
-	if err := c.send(registrations(topics, &c.peer.refused)); err != nil {
+	if err := c.catchUp(); err != nil {
 		return err
 	}
 	ticker := time.NewTicker(lookupPingInterval)
@@ -180,7 +180,7 @@ func (c *lookupConn) tell() error {
 		var err error
 		select {
 		case <-c.wake:
-			err = c.send(c.takeChanged().commands(topics, &c.peer.refused))
+			err = c.catchUp()
 		case <-ticker.C:
 			err = c.send(slices.Values([]lookupCommand{{verb: ping}}))
 		case <-c.ctx.Done():
@@ -192,13 +192,34 @@ func (c *lookupConn) tell() error {
 	}
 }
 
-func (c *lookupConn) takeChanged() changes {
+// catchUp tells what is not told yet: everything where there was nothing to tell
+// before, that all is gone where there is nothing to tell any more.
+func (c *lookupConn) catchUp() error {
+	topics, refused := &c.peer.name.l.n.topics, &c.peer.refused
+	changed, hidden := c.takeChanged()
+	wasTold := c.told
+	c.told = !hidden
+	switch {
+	case !hidden && wasTold:
+		return c.send(changed.commands(topics, refused))
+	case !hidden:
+		return c.send(registrations(topics, refused))
+	}
+	err := c.send(withdrawals(changed.commands(topics, refused)))
+	if err == nil && wasTold {
+		err = c.send(unregistrations(topics))
+	}
+	return err
+}
+
+// takeChanged returns what has changed, and whether that is for nobody to know.
+func (c *lookupConn) takeChanged() (taken changes, hidden bool) {
 	l := c.peer.name.l
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	taken := c.changed
+	taken = c.changed
 	c.changed = make(changes)
-	return taken
+	return taken, l.hidden
 }
 
 // send writes commands, as many at once as lookupBatchSize allows, and returns

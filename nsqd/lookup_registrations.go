@@ -80,6 +80,34 @@ func topicRegistrations(t *topic, refused *refusals) iter.Seq[lookupCommand] {
 	}
 }
 
+// unregistrations yields what takes everything back that there is, channels before
+// their topic.
+func unregistrations(ts *topics) iter.Seq[lookupCommand] {
+	return func(yield func(lookupCommand) bool) {
+		for _, t := range ts.all() {
+			for _, ch := range t.allChannels() {
+				if !yield(lookupCommand{unregister, registration{t.name, ch.name}}) {
+					return
+				}
+			}
+			if !yield(lookupCommand{unregister, registration{topic: t.name}}) {
+				return
+			}
+		}
+	}
+}
+
+// withdrawals yields those of the commands that register nothing.
+func withdrawals(commands iter.Seq[lookupCommand]) iter.Seq[lookupCommand] {
+	return func(yield func(lookupCommand) bool) {
+		for command := range commands {
+			if command.verb != register && !yield(command) {
+				return
+			}
+		}
+	}
+}
+
 // changes are the names that appeared or went since an nsqlookupd was told, so
 // there are never more than names. The value says whether the thing has been
 // gone, even if another of that name is there by now.

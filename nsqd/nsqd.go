@@ -37,13 +37,17 @@ type NSQD struct {
 
 	broadcastGiven bool // --broadcast-address; else it is the hostname, or what lookups make of it
 
+	drain drain
+	space diskReserve
+
 	life      *lifecycle.Lifecycle
 	ctx       context.Context // of the loops that Main starts
 	stopLoops context.CancelFunc
 }
 
 // New checks the options, locks the data path, binds the listeners and loads
-// what an earlier run left. Nothing is served before Main. Whoever calls New
+// what an earlier run left. Nothing is served before Main but HTTP, which while
+// that lasts says so to everybody. Whoever calls New
 // calls Exit in the end, also without Main. The options must not be changed
 // afterwards.
 func New(opts *Options) (_ *NSQD, err error) {
@@ -58,6 +62,8 @@ func New(opts *Options) (_ *NSQD, err error) {
 	n.life = lifecycle.New(n.log, "NSQ", n.stop)
 	n.ctx, n.stopLoops = context.WithCancel(context.Background())
 	n.env = &env{opts: n.opts, log: n.log, start: n.started, publishLatency: newPublishLatency()}
+	n.env.setPhase(phaseLoading)
+	n.drain.init(n)
 	n.env.scan = newQueueScan(n.env)
 	n.lookups.init(n)
 	n.env.lookups = &n.lookups
@@ -99,6 +105,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 		return nil, err
 	}
 	n.http.init(n)
+	n.http.begin()
 	if err = n.load(); err != nil {
 		return nil, err
 	}
@@ -111,6 +118,8 @@ func New(opts *Options) (_ *NSQD, err error) {
 		return nil, fmt.Errorf("failed to persist metadata: %w", err)
 	}
 	n.env.foldsCase.Store(foldsCase(n.opts.DataPath)) // again: nsqd.dat is there now
+	n.space.init(n.opts.DataPath, n.env.reserve)
+	n.env.setPhase(phaseServing)
 	return n, nil
 }
 
@@ -131,12 +140,13 @@ func (n *NSQD) Main() error { return n.life.Main(n.start) }
 // start runs everything that Exit ends.
 func (n *NSQD) start(run lifecycle.Run) {
 	run("TCP", n.tcp.Serve)
-	if n.http.listener != nil {
+	if n.http.serve != nil {
 		run("HTTP", n.http.serve)
 	}
-	if n.http.secure != nil {
+	if n.http.serveTLS != nil {
 		run("HTTPS", n.http.serveTLS)
 	}
+	run("DISKSPACE", func() error { n.space.watch(n.ctx); return nil })
 	run("QUEUESCAN", func() error { return n.env.scan.queueScanLoop(n.ctx) })
 	run("TLS", func() error { n.certs.Watch(n.ctx); return nil })
 	run("METADATA", func() error { return n.metadata.metadataLoop(n.ctx) })

@@ -61,6 +61,8 @@ type Options struct {
 	MaxDeflateLevel     int         `flag:"max-deflate-level" usage:"highest deflate level that a client may ask for, [1,9]"`
 	Snappy              bool        `flag:"snappy" usage:"offer snappy compression to clients"`
 
+	DrainOnTerm time.Duration `section:"Stopping" flag:"drain-on-term" usage:"longest time in which SIGTERM lets consumers empty the queues, while publishing is refused, before it stops nsqd; 0 to stop at once" more:"A second SIGTERM, or SIGINT, stops at once. What consumers cannot get is not waited for."`
+
 	DataPath        string        `section:"Queues" flag:"data-path" words:"directory" usage:"existing directory for queues and metadata; empty for the current directory"`
 	MemQueueSize    int64         `flag:"mem-queue-size" usage:"messages that each topic and each channel keeps in memory before it uses the disk; 0 for all on disk" more:"Even then nothing waits until a message is safe there: it does not make messages durable."`
 	MaxBytesPerFile int64         `flag:"max-bytes-per-file" usage:"size in bytes at which a disk queue begins a new file"`

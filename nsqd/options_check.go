@@ -91,6 +91,7 @@ func (c *optionChecks) messages(o *Options) {
 	c.That(o.MaxMsgSize > 0 && o.MaxMsgSize <= maxMsgSizeLimit, "max-msg-size", "must be [1,%d], is %d", maxMsgSizeLimit, o.MaxMsgSize)
 	c.That(o.MaxBodySize > wire.SizeLen && o.MaxBodySize <= maxMsgSizeLimit, "max-body-size", "must be [%d,%d], is %d", wire.SizeLen+1, maxMsgSizeLimit, o.MaxBodySize)
 	c.Duration(o.MaxReqTimeout, 0, "max-req-timeout")
+	c.Duration(o.DrainOnTerm, 0, "drain-on-term")
 }
 
 func (c *optionChecks) clients(o *Options) {

@@ -167,7 +167,7 @@ func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 	if e.Err != nil && !strings.Contains(e.Desc, e.Err.Error()) { // some frames say the cause
 		line += " - " + logging.Printable(e.Err.Error())
 	}
-	p.env.log.Log(context.Background(), severity(e.Code), line)
+	p.env.log.Log(context.Background(), severity(e), line)
 	c.out = wire.AppendError(c.out, e)
 	if c.flush() == nil {
 		c.lingerClose()
@@ -176,9 +176,13 @@ func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 }
 
 // severity is the level at which an error that ends a connection is logged:
-// mistakes of clients are routine, what the broker could not do is not.
-func severity(code string) slog.Level {
-	switch code {
+// mistakes of clients are routine, what the broker could not do is not, unless it
+// was told to.
+func severity(e *wire.Error) slog.Level {
+	if errors.Is(e, errDraining) {
+		return slog.LevelInfo
+	}
+	switch e.Code {
 	case wire.PubFailed, wire.MPubFailed, wire.DPubFailed, wire.AuthError:
 		return slog.LevelError
 	}

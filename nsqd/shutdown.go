@@ -16,12 +16,13 @@ func (n *NSQD) Exit() error { return n.life.Exit() }
 // stop is what Exit does, once.
 func (n *NSQD) stop() error {
 	n.env.stopping.Store(true)
+	n.drain.close()
 	return errors.Join(
 		n.closeQueries(),    // 0. nobody waits for an auth server or nsqlookupd
 		n.lookups.close(),   //    and no consumer finds this node any more
 		n.tcp.close(),       // 1. no new clients
 		n.http.close(),      //    no new HTTP requests, those that run have ended
-		n.drain(),           //    no answer of a consumer that is on its way
+		n.awaitAnswers(),    //    no answer of a consumer that is on its way
 		n.tcp.stop(),        // 2. every IOLoop has returned: nothing moves any more
 		n.endLoops(),        // 3. queueScanLoop, metadataLoop, lookupLoop, statsdLoop
 		n.metadata.write(),  // 4. the topics and channels to come back with
@@ -42,15 +43,15 @@ func (n *NSQD) closeQueries() error {
 	return nil
 }
 
-// drainTime is how long a stop waits for the answers of consumers to what they
+// answerTime is how long a stop waits for the answers of consumers to what they
 // have in flight: for those on their way, and of handlers that are quick. What
 // is not answered by then comes again after the restart.
-const drainTime = 500 * time.Millisecond
+const answerTime = 500 * time.Millisecond
 
-// drain returns when nothing is in flight any more, or drainTime is over.
+// awaitAnswers returns when nothing is in flight any more, or answerTime is over.
 // Consumers are sent nothing new by now.
-func (n *NSQD) drain() error {
-	end := time.NewTimer(drainTime)
+func (n *NSQD) awaitAnswers() error {
+	end := time.NewTimer(answerTime)
 	defer end.Stop()
 	for _, c := range n.clients.all() {
 		empty := c.inflight.whenEmpty()

@@ -87,8 +87,10 @@ func single(spans []span) []span {
 // for its own last attempt to write them down: given back to the topic they would
 // go to the others twice.
 func (t *topic) deliverLate(ctx context.Context, failing []undelivered) {
+	defer t.late.Store(0)
 	quiet := deliverReminder // until failures are logged again
 	for wait := 50 * time.Millisecond; len(failing) > 0; wait = min(2*wait, 2*time.Second) {
+		t.late.Store(held(failing))
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -115,6 +117,13 @@ func (t *topic) deliverLate(ctx context.Context, failing []undelivered) {
 			quiet = deliverReminder
 		}
 	}
+}
+
+func held(failing []undelivered) (n int64) {
+	for _, u := range failing {
+		n += int64(messagesOf(u.spans))
+	}
+	return n
 }
 
 func (t *topic) logFailing(ch *channel, err error) {

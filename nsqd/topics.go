@@ -119,8 +119,11 @@ func (ts *topics) close() []*topic {
 
 // publish accepts count messages for the topic of that name, which it creates
 // if needed; see topic.publish. A topic that is deleted meanwhile is created
-// again.
+// again. The error is errDraining while nothing is to come in any more.
 func (ts *topics) publish(name, payload []byte, count int, deferral time.Duration) error {
+	if p := ts.env.phaseNow(); p != phaseServing {
+		return p.refusal()
+	}
 	for {
 		t, err := ts.topic(name)
 		if err != nil {

@@ -39,13 +39,14 @@ func (s *httpServer) init(l *NSQLookupd, listener net.Listener) {
 		StopTimeout: stopTimeout,
 	})
 	s.metrics = newMetricsPage(l, s.server)
-	s.routes()
+	s.routes(l)
 	s.server.Profiles("heap", "goroutine", "block", "threadcreate")
 	s.server.Page("GET", strings.TrimSuffix(httpapi.ProfilesPath, "/"), pprof.Index) // where it has always been
 }
 
-func (s *httpServer) routes() {
+func (s *httpServer) routes(l *NSQLookupd) {
 	s.server.Plain("GET", "/ping", func(*http.Request) (any, error) { return "OK", nil })
+	s.server.Health(l.life.Live, l.life.Ready)
 	s.server.V1("GET", "/info", s.info)
 	s.server.V1("GET", metrics.Path, s.metrics.metrics)
 

@@ -18,6 +18,8 @@ type exchange httpapitest.Exchange
 // endpoints are all paths with their methods.
 var endpoints = []struct{ path, methods string }{
 	{"/ping", "GET"},
+	{"/health/live", "GET HEAD"},
+	{"/health/ready", "GET HEAD"},
 	{"/info", "GET"},
 	{"/topics", "GET"},
 	{"/channels", "GET"},
@@ -147,6 +149,11 @@ var exchanges = []exchange{
 	{"POST", "/channel/delete?topic=t&channel=c", "", 404, "CHANNEL_NOT_FOUND"},
 	{"GET", "/topics", "", 200, `{"topics":[]}`},
 
+	{"GET", "/health/live?%zz", huge, 200, "OK\n"},
+	{"HEAD", "/health/live", "", 200, "OK\n"},
+	{"GET", "/health/ready", "", 200, "OK\n"},
+	{"HEAD", "/health/ready", "", 200, "OK\n"},
+
 	{"POST", "/topic/create?topic=t", "", 200, ""},
 	{"POST", "/topic/create?topic=t", huge, 200, ""},
 	{"POST", "/topic/create?topic=a&topic=%20", "", 200, ""},
@@ -216,7 +223,7 @@ func (x exchange) want() string {
 	path, _, _ := strings.Cut(x.Target, "?")
 	isAnswer := x.Status == 200 && x.Method != "OPTIONS" || x.Answer == "TOPIC_NOT_FOUND"
 	return httpapitest.Exchange(x).Want(httpapitest.Form{
-		Plain:   path == "/ping",
+		Plain:   path == "/ping" || x.Answer == "OK\n",
 		IsValue: true,
 		Tagged:  isAnswer && (path == "/lookup" || path == "/watch"),
 	}, "")

@@ -18,7 +18,8 @@ All but -config, -strict-config, -verbose, -version and -worker-id can also be s
 config file, whose keys are the flags with "_" for "-", except id (-node-id),
 nsqlookupd_tcp_addresses (-lookupd-tcp-address), auth_http_addresses (-auth-http-address)
 and e2e_processing_latency_percentiles (-e2e-processing-latency-percentile).
-SIGTERM and SIGINT stop nsqd, SIGHUP reloads its certificates.
+SIGTERM and SIGINT stop nsqd, SIGHUP reloads its certificates, SIGUSR1 drains it: publishing
+is refused while consumers go on.
 `
 
 // program is nsqd with these options as defaults, which it changes to what flags

@@ -113,6 +113,8 @@ var optionTable = []daemontest.Option{
 	{Flag: "max-deflate-level", Kind: daemontest.Ints, Good: []string{"1", "9"}, Bad: daemontest.Mistakes{"0": "must be [1,9], is 0", "10": "must be [1,9], is 10"}, With: []string{"--deflate=false"}},
 	{Flag: "snappy", Kind: daemontest.Bools, Good: []string{"false", "true"}},
 
+	{Flag: "drain-on-term", Kind: daemontest.Durations, Good: []string{"0", "30s", "876000h"}, Bad: daemontest.Mistakes{"-1s": "must not be negative, is -1s", "876001h": "must not be more than 876000h0m0s, is 876001h0m0s"}},
+
 	{Flag: "data-path", Kind: daemontest.Texts, Good: []string{"", "/var/lib/nsq"}},
 	{Flag: "mem-queue-size", Kind: daemontest.Ints, Good: []string{"0", "1000000"}, Bad: daemontest.Mistakes{"-1": "must not be negative, is -1"}},
 	{Flag: "max-bytes-per-file", Kind: daemontest.Ints, Good: []string{"1", "1099511627776"}, Bad: daemontest.Mistakes{"0": "must be positive, is 0"}},

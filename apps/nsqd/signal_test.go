@@ -4,15 +4,21 @@ package main
 
 import (
 	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	nethttp "net/http"
 	"os"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/certs/certstest"
 	"github.com/seed893f581e/nsq/internal/daemon/daemontest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 func TestRunsUntilASignal(t *testing.T) {
@@ -105,4 +111,72 @@ func TestJSONLog(t *testing.T) {
 		daemontest.Say(t, http, "POST /pub?topic=%22t HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
 		daemontest.Say(t, http, "no HTTP\r\n\r\n")
 	})
+}
+
+// With --drain-on-term, SIGTERM waits for consumers, and SIGUSR1 drains without
+// stopping.
+func TestDrainBySignals(t *testing.T) {
+	for name, end := range map[string]func(d *tooltest.Process, consumer net.Conn, id string){
+		"a consumer finishes": func(_ *tooltest.Process, consumer net.Conn, id string) { fmt.Fprintf(consumer, "FIN %s\n", id) },
+		"another SIGTERM":     func(d *tooltest.Process, _ net.Conn, _ string) { d.Signal(syscall.SIGTERM) },
+		"an interrupt":        func(d *tooltest.Process, _ net.Conn, _ string) { d.Signal(os.Interrupt) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := start(t, "--drain-on-term=1h")
+			tcp := daemontest.WaitFor(t, d, ` INFO: TCP: listening on (.*)$`)[1]
+			http := "http://" + daemontest.WaitFor(t, d, ` INFO: HTTP: listening on (.*)$`)[1]
+			consumer, id := inFlight(t, tcp)
+
+			d.Signal(syscall.SIGUSR1)
+			daemontest.WaitFor(t, d, ` INFO: DRAIN: publishing is refused, consumers are waited for messages=1 stay=0 `)
+			d.Signal(syscall.SIGTERM)
+			daemontest.WaitFor(t, d, ` INFO: stopping signal=terminated$`)
+			resp, err := nethttp.Get(http + "/health/ready") // it is served on
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want := "draining: 1 messages are waited for\n"; resp.StatusCode != 503 || string(body) != want || err != nil {
+				t.Errorf("it is not ready because %d %q, %v, want %q", resp.StatusCode, body, err, want)
+			}
+			if strings.Contains(d.Errors.String(), "NSQ: stopping") {
+				t.Error("it stops before it is drained")
+			}
+
+			end(d, consumer, id)
+			r := d.End()
+			if r.Code != 0 {
+				t.Errorf("exit code %d, want 0", r.Code)
+			}
+			if drained := strings.Contains(r.Stderr, " INFO: DRAIN: drained after="); drained != (name == "a consumer finishes") {
+				t.Errorf("it was drained: %v", drained)
+			}
+		})
+	}
+}
+
+// inFlight returns a consumer with one message in flight, and its id.
+func inFlight(t *testing.T, tcp string) (consumer net.Conn, id string) {
+	t.Helper()
+	consumer, err := net.Dial("tcp", tcp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { consumer.Close() })
+	consumer.SetDeadline(time.Now().Add(30 * time.Second))
+	fmt.Fprintf(consumer, "  V2SUB t c\nRDY 1\nPUB t\n\x00\x00\x00\x01x")
+	for {
+		kind, data, err := wire.ReadFrame(consumer, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind == wire.FrameMessage {
+			m, err := wire.ParseMessage(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return consumer, string(m.ID[:])
+		}
+	}
 }

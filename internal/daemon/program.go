@@ -4,11 +4,13 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -61,6 +63,19 @@ type HangupHandler interface {
 	Hangup()
 }
 
+// A Drainer is a Service that has something to finish before it stops.
+type Drainer interface {
+	Service
+
+	// StartDrain begins with that, and does not wait. It is the answer to SIGUSR1,
+	// where there is such a signal.
+	StartDrain()
+
+	// Drain has that done, where it is to be done before SIGTERM stops the program,
+	// and returns when it is, or ctx ends. Exit follows.
+	Drain(ctx context.Context)
+}
+
 // heapFloor is how much memory a daemon may use before garbage is collected. On
 // nsqd that halves the CPU of a message where producers send batches and consumers
 // keep up; four times as much gains next to nothing.
@@ -86,7 +101,7 @@ func Run(p *Program, args []string, stdout, stderr io.Writer) int {
 	defer heapfloor.Keep(heapFloor)()
 	defer keepStandardLog()()
 	s := newService(cmd, stderr)
-	if err := svc.Run(s, stopSignals...); err != nil {
+	if err := svc.Run(s, os.Interrupt); err != nil {
 		s.fatal(err)
 		return 1
 	}

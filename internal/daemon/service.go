@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/judwhite/go-svc"
@@ -18,8 +19,9 @@ import (
 	"github.com/seed893f581e/nsq/internal/logging"
 )
 
-// stopSignals end the program. go-svc acts on them once it runs, and the
-// program itself on those that come earlier.
+// stopSignals end the program, which acts on them once it runs. go-svc does so on
+// an interrupt, too; of SIGTERM it is not told, as there may be more to do than to
+// stop.
 var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
 
 // service is the program as go-svc runs it: Init, Start, Stop.
@@ -36,6 +38,11 @@ type service struct {
 
 	interrupt chan os.Signal // stopSignals
 	hangup    chan os.Signal // SIGHUP
+	drain     chan os.Signal // drainSignals
+
+	drains   atomic.Bool     // SIGTERM was the first to stop it
+	patience context.Context // done when a stop waits for nothing any more
+	hurry    context.CancelFunc
 
 	running sync.WaitGroup // Main
 	mainErr error          // why Main returned; written before running is done
@@ -52,11 +59,16 @@ func newService(cmd *CommandLine, stderr io.Writer) *service {
 		stderr:    stderr,
 		interrupt: make(chan os.Signal, 1),
 		hangup:    make(chan os.Signal, 1),
+		drain:     make(chan os.Signal, 1),
 		stopped:   make(chan struct{}),
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.patience, s.hurry = context.WithCancel(context.Background())
 	signal.Notify(s.interrupt, stopSignals...)
 	signal.Notify(s.hangup, syscall.SIGHUP)
+	if len(drainSignals) > 0 { // none would be all
+		signal.Notify(s.drain, drainSignals...)
+	}
 	s.openLog()
 	return s
 }
@@ -111,6 +123,7 @@ func (s *service) Init(svc.Environment) error {
 func (s *service) Start() error {
 	s.running.Go(func() {
 		defer s.stop()
+		defer s.hurry()
 		s.mainErr = s.daemon.Main()
 	})
 	s.super.serving(s.daemon)
@@ -126,14 +139,18 @@ func (s *service) watchSignals() {
 		case sig := <-s.interrupt:
 			if stopping {
 				s.log.Info("already stopping", "signal", sig)
+				s.hurry()
 				continue
 			}
 			stopping = true
 			s.log.Info("stopping", "signal", sig)
 			s.super.stops()
+			s.drains.Store(sig == syscall.SIGTERM)
 			s.stop()
 		case <-s.hangup:
 			s.super.reload(s.hangUp)
+		case sig := <-s.drain:
+			s.startDrain(sig)
 		case <-s.stopped:
 			return
 		}
@@ -150,10 +167,28 @@ func (s *service) hangUp() {
 	s.log.Info("SIGHUP: nothing to reload")
 }
 
+// startDrain is the answer to one of drainSignals.
+func (s *service) startDrain(sig os.Signal) {
+	if d, ok := s.daemon.(Drainer); ok {
+		d.StartDrain()
+		return
+	}
+	s.log.Info("nothing to drain", "signal", sig)
+}
+
+// finishDrain has a daemon drained that SIGTERM stops, unless that fails meanwhile,
+// or the next signal comes.
+func (s *service) finishDrain() {
+	if d, ok := s.daemon.(Drainer); ok && s.drains.Load() {
+		d.Drain(s.patience)
+	}
+}
+
 // Stop stops the daemon and returns its first failure. Signals that come after
 // it change nothing any more.
 func (s *service) Stop() error {
 	s.super.stops()
+	s.finishDrain()
 	err := s.daemon.Exit()
 	s.running.Wait()
 	s.super.ended()

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"log"
 	"log/slog"
@@ -90,6 +91,7 @@ func startable(t *testing.T, d Service) (*service, *tooltest.Text) {
 	t.Cleanup(func() {
 		signal.Stop(s.interrupt)
 		signal.Stop(s.hangup)
+		signal.Stop(s.drain)
 	})
 	if err := s.Init(nil); err != nil {
 		t.Fatal(err)
@@ -226,5 +228,91 @@ func TestHangupsAreTheDaemonsToAnswer(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "SIGHUP") {
 		t.Errorf("logged %s", log.String())
+	}
+}
+
+// drainService takes its time to be drained.
+type drainService struct {
+	*slowService
+	started chan struct{} // gets one for each StartDrain
+	drained chan error    // gets why Drain returned
+	done    chan struct{} // closed when there is nothing more to drain
+}
+
+func newDrainService() drainService {
+	return drainService{newSlowService(), make(chan struct{}), make(chan error, 1), make(chan struct{})}
+}
+
+func (d drainService) StartDrain() { d.started <- struct{}{} }
+
+func (d drainService) Drain(ctx context.Context) {
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+	}
+	d.drained <- ctx.Err()
+}
+
+func TestSIGTERMDrainsBeforeTheStop(t *testing.T) {
+	for name, c := range map[string]struct {
+		first   os.Signal
+		end     func(s *service, d drainService)
+		drained bool
+		want    error
+	}{
+		"until it is drained":   {syscall.SIGTERM, func(_ *service, d drainService) { close(d.done) }, true, nil},
+		"until another SIGTERM": {syscall.SIGTERM, func(s *service, _ drainService) { s.interrupt <- syscall.SIGTERM }, true, context.Canceled},
+		"until an interrupt":    {syscall.SIGTERM, func(s *service, _ drainService) { s.interrupt <- os.Interrupt }, true, context.Canceled},
+		"until a failure":       {syscall.SIGTERM, func(_ *service, d drainService) { d.failed <- nil }, true, context.Canceled},
+		"not for an interrupt":  {os.Interrupt, func(*service, drainService) {}, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDrainService()
+			s, _ := startable(t, d)
+			close(d.finish)
+			if err := s.Start(); err != nil {
+				t.Fatal(err)
+			}
+			s.drain <- syscall.SIGHUP // of whatever kind
+			<-d.started
+			s.interrupt <- c.first
+			<-s.Context().Done()
+			stopped := make(chan error)
+			go func() { stopped <- s.Stop() }()
+			if c.drained {
+				select {
+				case <-d.exiting:
+					t.Error("stopped before it was drained")
+				case err := <-stopped:
+					t.Errorf("Stop returned %v before it was drained", err)
+				default:
+				}
+			}
+			c.end(s, d)
+			if err := <-stopped; err != nil {
+				t.Error(err)
+			}
+			if !c.drained {
+				if len(d.drained) > 0 {
+					t.Error("it was drained")
+				}
+			} else if err := <-d.drained; !errors.Is(err, c.want) {
+				t.Errorf("the drain ended with %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+func TestNothingToDrain(t *testing.T) {
+	d := newSlowService()
+	s, log := startable(t, d)
+	close(d.finish)
+	s.drain <- syscall.SIGHUP
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	logged(t, log, 1, " INFO: nothing to drain signal=")
+	if err := s.Stop(); err != nil {
+		t.Error(err)
 	}
 }

@@ -73,6 +73,17 @@ func (h *Heap[T]) PopDue(now int64) (value T, ok bool) {
 	return value, true
 }
 
+// CountDue returns how many values are due at the given time or before. It looks at
+// little more than these.
+func (h *Heap[T]) CountDue(now int64) int { return h.countDue(0, now) }
+
+func (h *Heap[T]) countDue(i int, now int64) int {
+	if i >= len(h.items) || h.items[i].due > now {
+		return 0
+	}
+	return 1 + h.countDue(2*i+1, now) + h.countDue(2*i+2, now)
+}
+
 // All calls yield with every time and value, in no particular order, until it
 // returns false. The heap must not change meanwhile.
 func (h *Heap[T]) All(yield func(due int64, value T) bool) {

@@ -59,11 +59,14 @@ type Server struct {
 	config Config
 	routes *httprouter.Router
 	direct map[string]bool // paths of V1Direct
+	health map[string]bool // paths of Health
 	plain  *http.Server
 	secure *http.Server // with TLS
 
 	failures failures
 	requests requests
+
+	accepting sync.WaitGroup // a goroutine for each listener
 
 	stopping context.Context // done when Close begins
 	stop     context.CancelFunc
@@ -191,14 +194,26 @@ func (s *Server) untilClose(r *http.Request) (_ *http.Request, cancel func()) {
 // Serve logs where l listens and answers the requests that come through it until
 // Close, and then returns nil. Several listeners may be served at once; it closes
 // its own at the end.
-func (s *Server) Serve(l net.Listener) error {
-	s.config.Log.Info("HTTP: listening on " + l.Addr().String())
-	return s.serveOn(l, func(known *listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.Begin(l)() }
+
+// Begin is the first half of Serve: requests are answered from now on. What it
+// returns is the other half, for when the daemon is up. Close waits for both.
+func (s *Server) Begin(l net.Listener) (serve func() error) {
+	return s.begin("HTTP: listening on ", l, func(known *listener) error {
 		if len(s.direct) == 0 {
 			return s.plain.Serve(known)
 		}
 		return s.serveBehindFront(known)
 	})
+}
+
+func (s *Server) begin(text string, l net.Listener, serve func(*listener) error) func() error {
+	ended := make(chan error, 1)
+	s.accepting.Go(func() { ended <- s.serveOn(l, serve) })
+	return func() error {
+		s.config.Log.Info(text + l.Addr().String())
+		return <-ended
+	}
 }
 
 // serveBehindFront has a front accept the connections.
@@ -215,9 +230,11 @@ func (s *Server) serveBehindFront(l *listener) error {
 }
 
 // ServeTLS is Serve for requests over TLS, with HTTP/1.1 only.
-func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
-	s.config.Log.Info("HTTPS: listening on " + l.Addr().String())
-	return s.serveOn(l, func(known *listener) error {
+func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error { return s.BeginTLS(l, config)() }
+
+// BeginTLS is to ServeTLS what Begin is to Serve.
+func (s *Server) BeginTLS(l net.Listener, config *tls.Config) (serve func() error) {
+	return s.begin("HTTPS: listening on ", l, func(known *listener) error {
 		return s.secure.Serve(tls.NewListener(known, config))
 	})
 }
@@ -247,6 +264,7 @@ func (s *Server) Close() error {
 
 	ctx, stop := context.WithTimeout(context.Background(), cmp.Or(s.config.StopTimeout, stopTimeout))
 	defer stop()
+	defer s.accepting.Wait()
 	defer waitFor(fronts)
 	defer s.abort() // what came in at the last moment, too
 	defer context.AfterFunc(ctx, s.abort)()
@@ -315,7 +333,7 @@ func (s *Server) answer(resp *response, r *http.Request) {
 		return
 	}
 	defer s.running.Done()
-	if r.TLS == nil && s.config.NeedsTLS != "" {
+	if r.TLS == nil && s.config.NeedsTLS != "" && !s.IsHealth(r) {
 		setVersion(resp.Header())
 		respond(resp, http.StatusForbidden, typeJSON, []byte(s.config.NeedsTLS))
 		return
@@ -341,7 +359,7 @@ func (s *Server) handleChecked(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) logAccess(w *response, r *http.Request, start time.Time) {
-	if s.config.Quiet != nil && s.config.Quiet(r) || !s.config.Log.Enabled(r.Context(), slog.LevelInfo) {
+	if s.IsHealth(r) || s.config.Quiet != nil && s.config.Quiet(r) || !s.config.Log.Enabled(r.Context(), slog.LevelInfo) {
 		return
 	}
 	status := cmp.Or(w.status, http.StatusOK)

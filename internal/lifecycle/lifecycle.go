@@ -4,6 +4,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,8 +19,10 @@ type Lifecycle struct {
 
 	running sync.WaitGroup // what Main started
 
-	mu      sync.Mutex // exiting; Main starts everything before Exit begins, or nothing after
+	mu      sync.Mutex // what follows; Main starts everything before Exit begins, or nothing after
+	started bool
 	exiting bool
+	failure error // of the first part that failed
 
 	exitErr error
 	exited  chan struct{} // closed when Exit is done
@@ -55,6 +58,7 @@ func (l *Lifecycle) startAll(start func(Run)) <-chan error {
 	if l.exiting {
 		return nil
 	}
+	l.started = true
 	failed := make(chan error, 1)
 	start(func(name string, part func() error) {
 		l.running.Go(func() {
@@ -62,13 +66,52 @@ func (l *Lifecycle) startAll(start func(Run)) <-chan error {
 			if err == nil {
 				return
 			}
+			err = fmt.Errorf("%s: %w", name, err)
+			l.fail(err)
 			select {
-			case failed <- fmt.Errorf("%s: %w", name, err):
+			case failed <- err:
 			default: // another was first
 			}
 		})
 	})
 	return failed
+}
+
+// fail keeps the first failure of a part.
+func (l *Lifecycle) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failure = cmp.Or(l.failure, err)
+}
+
+// What Ready answers before and after the daemon works.
+var (
+	ErrStarting = errors.New("starting")
+	ErrStopping = errors.New("stopping")
+)
+
+// Live returns the failure of a part, without which the daemon is of no use, nil
+// if there was none.
+func (l *Lifecycle) Live() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failure
+}
+
+// Ready returns nil while the daemon works: all parts are started, none has
+// failed, and Exit has not begun.
+func (l *Lifecycle) Ready() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.failure != nil:
+		return l.failure
+	case l.exiting:
+		return ErrStopping
+	case !l.started:
+		return ErrStarting
+	}
+	return nil
 }
 
 // Exit stops the daemon and returns when it has stopped. It may be called more

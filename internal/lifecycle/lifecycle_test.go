@@ -92,6 +92,40 @@ func TestExitOfManyIsOne(t *testing.T) {
 	})
 }
 
+// While it works a daemon is live and ready.
+func TestHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDaemon()
+		want := func(when string, live, ready error) {
+			t.Helper()
+			if err := d.Live(); !errors.Is(err, live) {
+				t.Errorf("%s: Live() = %v, want %v", when, err, live)
+			}
+			if err := d.Ready(); !errors.Is(err, ready) {
+				t.Errorf("%s: Ready() = %v, want %v", when, err, ready)
+			}
+		}
+		want("at first", nil, lifecycle.ErrStarting)
+		broken, fail := errors.New("broken"), make(chan struct{})
+		go d.Main(func(run lifecycle.Run) {
+			d.start(run)
+			run("LOOP", func() error { <-fail; return broken })
+		})
+		synctest.Wait()
+		want("while it runs", nil, nil)
+		close(fail)
+		synctest.Wait()
+		want("after a failure", broken, broken)
+		d.Exit()
+
+		d = newDaemon()
+		go d.Exit()
+		synctest.Wait()
+		want("while it stops", nil, lifecycle.ErrStopping)
+		d.Exit()
+	})
+}
+
 func TestNothingStartsAfterExit(t *testing.T) {
 	d := newDaemon()
 	if err := d.Exit(); err != nil {

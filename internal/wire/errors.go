@@ -23,6 +23,27 @@ const (
 	TouchFailed    = "E_TOUCH_FAILED"
 )
 
+// Draining is the reason for which an nsqd that is to stop refuses to publish. It
+// never changes, so that clients can go elsewhere without taking it for a fault.
+const Draining = "draining"
+
+// PublishFailed returns the error of a command that publishes, which all clients
+// know by its code.
+func PublishFailed(command, reason string, cause error) *Error {
+	code := map[string]string{"PUB": PubFailed, "MPUB": MPubFailed, "DPUB": DPubFailed}[command]
+	return NewError(code, command+" failed "+reason, cause)
+}
+
+// IsDraining reports whether the text of an error frame is the refusal of an nsqd
+// that drains.
+func IsDraining(text string) bool {
+	switch text {
+	case PubFailed + " PUB failed " + Draining, MPubFailed + " MPUB failed " + Draining, DPubFailed + " DPUB failed " + Draining:
+		return true
+	}
+	return false
+}
+
 // Fatal reports whether the server closes the connection after an error of
 // this code: all but the three that speak of one message do.
 func Fatal(code string) bool {

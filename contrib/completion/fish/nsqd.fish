@@ -29,6 +29,7 @@ complete -c nsqd -l tls-min-version -o tls-min-version -x -a 'tls1.0 tls1.1 tls1
 complete -c nsqd -l deflate -o deflate -d 'offer deflate compression to clients'
 complete -c nsqd -l max-deflate-level -o max-deflate-level -x -d 'highest deflate level that a client may ask for, [1,9]'
 complete -c nsqd -l snappy -o snappy -d 'offer snappy compression to clients'
+complete -c nsqd -l drain-on-term -o drain-on-term -x -d 'longest time in which SIGTERM lets consumers empty the queues, while publishing is refused, before it stops nsqd'
 complete -c nsqd -l data-path -o data-path -x -a '(__fish_complete_directories)' -d 'existing directory for queues and metadata'
 complete -c nsqd -l mem-queue-size -o mem-queue-size -x -d 'messages that each topic and each channel keeps in memory before it uses the disk'
 complete -c nsqd -l max-bytes-per-file -o max-bytes-per-file -x -d 'size in bytes at which a disk queue begins a new file'

@@ -74,6 +74,10 @@ func (x Exchange) Want(f Form, got string) string {
 			body = fmt.Sprintf("<a href=\"%s\">Moved Permanently</a>.\n\n", x.Answer)
 			header.Set("Content-Type", html)
 		}
+		if x.Method == "HEAD" { // its type, without its length
+			header.Set("Content-Type", html)
+			return Transcript(x.Status, header, "")
+		}
 	case x.Method == "OPTIONS" && x.Status == http.StatusOK:
 		header.Set("Allow", x.Answer)
 		body, f.Plain = "", true

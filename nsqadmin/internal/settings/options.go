@@ -27,11 +27,11 @@ var nsqdOptions = []optionGroup{
 	{"Node", []option{
 		{Key: "id"}, {Key: "broadcast_address", changes: true}, {Key: "broadcast_tcp_port"}, {Key: "broadcast_http_port"},
 		{Key: "tcp_address"}, {Key: "http_address"}, {Key: "https_address"},
-		{Key: "topology_region"}, {Key: "topology_zone"}, {Key: "max_connections"}, {Key: "enable_experiment"},
+		{Key: "topology_region"}, {Key: "topology_zone"}, {Key: "max_connections"}, {Key: "drain_on_term", show: nanoseconds}, {Key: "enable_experiment"},
 	}},
 	{"Discovery and log", []option{
 		{Key: "nsqlookupd_tcp_addresses", changes: true}, {Key: "http_client_connect_timeout", show: nanoseconds}, {Key: "http_client_request_timeout", show: nanoseconds},
-		{Key: "log_level", show: logLevel, changes: true}, {Key: "log_prefix"},
+		{Key: "log_level", show: logLevel, changes: true}, {Key: "log_format"}, {Key: "log_prefix"},
 	}},
 	{"Queues", []option{
 		{Key: "data_path"}, {Key: "mem_queue_size"}, {Key: "max_bytes_per_file", show: size}, {Key: "sync_every"}, {Key: "sync_timeout", show: nanoseconds},

@@ -50,6 +50,7 @@ type Poller struct {
 
 	view    atomic.Pointer[View]
 	ready   chan struct{} // closed when there is a view of a round
+	beat    atomic.Int64  // when run last went on, in nanoseconds from start
 	watched atomic.Int64  // when a view was last wanted, in nanoseconds from start
 	stirs   chan struct{} // has the next round begin as soon as it may
 	asks    chan *wish
@@ -133,6 +134,30 @@ func (p *Poller) Stir() {
 	}
 }
 
+// stillFor is for how long nothing happens in a Poller at most, but for one that
+// has come to a stop.
+const stillFor = time.Minute
+
+// IsAlive reports whether daemons are asked, or are about to be.
+func (p *Poller) IsAlive() bool {
+	select {
+	case <-p.stopped:
+		return false
+	default:
+		return time.Since(p.start)-time.Duration(p.beat.Load()) < stillFor
+	}
+}
+
+// HasAsked reports whether the first round is over, whatever was answered.
+func (p *Poller) HasAsked() bool {
+	select {
+	case <-p.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // pace returns the time between rounds.
 func (p *Poller) pace() time.Duration {
 	pace := idlePace
@@ -180,6 +205,7 @@ func (p *Poller) Run(ctx context.Context) {
 	p.next = time.NewTimer(0)
 	defer p.next.Stop()
 	for {
+		p.beat.Store(int64(time.Since(p.start)))
 		select {
 		case <-ctx.Done():
 			return
