@@ -22,6 +22,11 @@ var (
 	// ErrNoNSQD is what a MultiProducer answers when it was given no nsqd, and found
 	// none.
 	ErrNoNSQD = errors.New("no nsqd to publish to")
+	// ErrDraining says that an nsqd takes no messages any more, as it is about to stop,
+	// or was told so. It is an ErrProtocol of CodePubFailed, CodeMPubFailed or
+	// CodeDPubFailed, and the message was not taken: other nsqds may take it, which a
+	// MultiProducer finds out by itself.
+	ErrDraining = errors.New("nsqd is draining")
 	// ErrClosing says that a connection is being closed and takes no commands.
 	ErrClosing = errors.New("closing")
 	// ErrAlreadyConnected is returned by ConnectToNSQD for an address that is
@@ -124,8 +129,11 @@ func (e ErrProtocol) Code() ErrorCode {
 	return ErrorCode(code)
 }
 
-// Is reports whether target is the code of e.
+// Is reports whether target is the code of e, or the ErrDraining that e is.
 func (e ErrProtocol) Is(target error) bool {
+	if target == ErrDraining { //nolint:errorlint // it is what others are compared with
+		return wire.IsDraining(e.Reason)
+	}
 	code, ok := target.(ErrorCode)
 	return ok && code == e.Code()
 }

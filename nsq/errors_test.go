@@ -180,6 +180,10 @@ func TestErrors(t *testing.T) {
 			`E_BAD_TOPIC PUB topic name "bad$" is not valid`,
 			[]func(error) bool{bare(nsq.ErrProtocol{Reason: `E_BAD_TOPIC PUB topic name "bad$" is not valid`}), as[nsq.ErrProtocol], is(nsq.CodeBadTopic)}},
 		{"refused without a text", func() error { return fakeAnswer(t, nil, published("E_PUB_FAILED")) }, "E_PUB_FAILED", []func(error) bool{is(nsq.CodePubFailed)}},
+		{"draining", func() error { return fakeAnswer(t, nil, published("E_PUB_FAILED PUB failed draining")) }, "E_PUB_FAILED PUB failed draining",
+			[]func(error) bool{is(nsq.ErrDraining), is(nsq.CodePubFailed), as[nsq.ErrProtocol]}},
+		{"something like draining", func() error { return fakeAnswer(t, nil, published("E_PUB_FAILED PUB failed draining of the disk")) }, "",
+			[]func(error) bool{func(err error) bool { return !errors.Is(err, nsq.ErrDraining) }, is(nsq.CodePubFailed)}},
 
 		{"IDENTIFY refused", func() error {
 			return fakeAnswer(t, nil, func(c *nsqtest.FakeConn) { c.Fail("E_BAD_BODY IDENTIFY no") })

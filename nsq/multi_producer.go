@@ -13,8 +13,8 @@ import (
 //
 // A message goes to the connected nsqd with the fewest messages to answer, so that
 // equal ones get equal shares, a slow one gets less, and one that hangs gets no
-// more than it has. An nsqd that could not store a message is left alone for a
-// second unless there is no other.
+// more than it has. An nsqd that could not store a message, or drains
+// (ErrDraining), is left alone for a second unless there is no other.
 //
 // When an nsqd is lost before it answered, cannot be connected to or cannot store
 // the message (CodePubFailed, CodeMPubFailed, CodeDPubFailed), the message is

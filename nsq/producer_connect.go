@@ -211,10 +211,15 @@ func (p *Producer) router(c *producerConn) {
 	}
 	p.served(c)
 	p.reconnect()
-	if !errors.Is(err, errDrained) {
-		p.counters.losses.Add(1)
-		p.log(eventConnectionLost, err)
+	if errors.Is(err, errDrained) {
+		return
 	}
+	p.counters.losses.Add(1)
+	event := eventConnectionLost
+	if errors.Is(err, ErrDraining) {
+		event = event.at(LogLevelInfo) // that is how nsqd refuses, on purpose
+	}
+	p.log(event, err)
 }
 
 // forget makes the next call connect anew.
