@@ -7,8 +7,9 @@ var (
 	errFirstRound = errors.New("starting: the daemons have not been asked yet")
 )
 
-// live returns why the console is of no use any more, nil if it is.
-func (n *NSQAdmin) live() error {
+// Live returns why the console is of no use any more, nil if it still is.
+// It waits for nothing.
+func (n *NSQAdmin) Live() error {
 	if err := n.life.Live(); err != nil {
 		return err
 	}
@@ -18,14 +19,14 @@ func (n *NSQAdmin) live() error {
 	return nil
 }
 
-// ready returns why requests should go elsewhere, nil if they should not. Daemons
+// Ready returns why requests should go elsewhere, nil if they should not. Daemons
 // that cannot be reached are for the console to show, no reason to hide it.
-func (n *NSQAdmin) ready() error {
+func (n *NSQAdmin) Ready() error {
 	if err := n.life.Ready(); err != nil {
 		return err
 	}
 	if !n.poller.HasAsked() {
 		return errFirstRound
 	}
-	return n.live()
+	return n.Live()
 }

@@ -77,7 +77,7 @@ func isLive(r *http.Request) bool { return r.Method == http.MethodGet && r.Heade
 
 func (s *httpServer) routes() {
 	s.server.Plain("GET", "/ping", func(*http.Request) (any, error) { return "OK", nil })
-	s.server.Health(s.n.live, s.n.ready)
+	s.server.Health(s.n.Live, s.n.Ready)
 	s.server.V1("GET", metrics.Path, s.metrics.metrics)
 	s.server.V1("GET", "/config/:opt", s.fromCIDR(s.getConfig))
 	s.server.V1("PUT", "/config/:opt", s.fromCIDR(s.adminOnly(s.putConfig)))

@@ -29,8 +29,8 @@ func TestHealthIsNotThatOfDaemons(t *testing.T) {
 	if err := a.Exit(); err != nil {
 		t.Error(err)
 	}
-	if a.poller.IsAlive() || a.live() == nil || a.ready() == nil {
-		t.Errorf("after the stop it is live: %v, ready: %v", a.live(), a.ready())
+	if a.poller.IsAlive() || a.Live() == nil || a.Ready() == nil {
+		t.Errorf("after the stop it is live: %v, ready: %v", a.Live(), a.Ready())
 	}
 }
 

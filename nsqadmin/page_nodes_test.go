@@ -166,6 +166,10 @@ func TestNodePage(t *testing.T) {
 			t.Errorf("with filter %s there are %d tables", q, got)
 		}
 	}
+	c.nsqds[0].StartDrain()
+	c.eventually("it is shown that the node drains", path, func(d *document) bool {
+		return strings.HasPrefix(text(d.Find(".props dd .badge")), "drain")
+	})
 }
 
 // A node that hangs and one that is dead have pages that say so, at once.

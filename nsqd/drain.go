@@ -24,6 +24,7 @@ const defaultDrainTime = time.Minute
 // It is safe for concurrent use. Its zero value is of no use before init.
 type drain struct {
 	n        *NSQD
+	looks    atomic.Int64 // at what is left, of all drains
 	watchers sync.WaitGroup
 
 	mu     sync.Mutex // what follows; and that the phase and the nsqlookupds follow it
@@ -119,6 +120,7 @@ func (d *drain) watch(r *drainRun) {
 	for empty := 0; ; {
 		began := time.Now()
 		left := d.n.left(r.until)
+		d.looks.Add(1)
 		if r.waits.Swap(left.waits) < 0 {
 			d.n.log.Info("DRAIN: publishing is refused, consumers are waited for",
 				"messages", left.waits, "stay", left.stay(), "until", r.until.Format(time.RFC3339))

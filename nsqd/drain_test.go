@@ -97,10 +97,13 @@ func TestDrainRefusesPublishersAndServesConsumers(t *testing.T) {
 	if s := a.becomes("drained"); s.TimedOut || s.Waiting+s.Depth+s.InFlight+s.Deferred != 0 {
 		t.Errorf("at the end: %+v", s)
 	}
+	if got := a.stats("").Drain; got != "drained" {
+		t.Errorf("in the statistics it is %q", got)
+	}
 	a.want(503, "drained\n", "GET", "/health/ready", "")
 	a.want(503, `{"message":"DRAINING"}`, "POST", "/pub?topic=t", "x")
 
-	if s := a.drain("DELETE", "/drain"); s.State != "serving" {
+	if s := a.drain("DELETE", "/drain"); s.State != "serving" || a.stats("").Drain != "" {
 		t.Errorf("when it is cancelled: %+v", s)
 	}
 	a.want(200, "OK\n", "GET", "/health/ready", "")

@@ -83,9 +83,9 @@ func (n *NSQD) closeDisk() error {
 // the disk to confirm.
 const flushWorkers = 16
 
-// StopSteps counts what Exit writes to disk: while it grows, a stop that takes long
-// gets on.
-func (n *NSQD) StopSteps() int64 { return n.env.flushed.Load() }
+// StopSteps counts what Exit writes to disk, and how often a drain before it has
+// looked at what is left: while it grows, a stop that takes long gets on.
+func (n *NSQD) StopSteps() int64 { return n.env.flushed.Load() + n.drain.looks.Load() }
 
 // flush writes what topics and channels hold in memory to disk.
 func (n *NSQD) flush() error {

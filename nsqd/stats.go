@@ -29,6 +29,7 @@ func (n *NSQD) stats(filter statsFilter) stats.Stats {
 	s := stats.Stats{
 		Version:   version.Binary,
 		Health:    healthText(n.env.health.Err()),
+		Drain:     n.drain.current().state(),
 		StartTime: n.started.Unix(),
 		Damage:    damageStats(n.env.disk.Damage()),
 		Topics:    []stats.Topic{},

@@ -46,7 +46,7 @@ func (s *httpServer) init(l *NSQLookupd, listener net.Listener) {
 
 func (s *httpServer) routes(l *NSQLookupd) {
 	s.server.Plain("GET", "/ping", func(*http.Request) (any, error) { return "OK", nil })
-	s.server.Health(l.life.Live, l.life.Ready)
+	s.server.Health(l.Live, l.Ready)
 	s.server.V1("GET", "/info", s.info)
 	s.server.V1("GET", metrics.Path, s.metrics.metrics)
 

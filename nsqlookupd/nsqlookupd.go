@@ -142,6 +142,14 @@ func (l *NSQLookupd) stopServing() error {
 	return nil
 }
 
+// Live returns why the process must be started again, nil if it need not. It waits
+// for nothing.
+func (l *NSQLookupd) Live() error { return l.life.Live() }
+
+// Ready returns nil from when everything is started until Exit, and otherwise what
+// is in the way. It waits for nothing.
+func (l *NSQLookupd) Ready() error { return l.life.Ready() }
+
 // RealTCPAddr returns the address that the TCP listener is bound to.
 func (l *NSQLookupd) RealTCPAddr() net.Addr { return l.tcp.Addr() }
 

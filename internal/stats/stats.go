@@ -18,6 +18,7 @@ import (
 type Stats struct {
 	Version   string   `json:"version"`
 	Health    string   `json:"health"`           // OK, or NOK and the reason
+	Drain     string   `json:"drain,omitempty"`  // draining or drained
 	StartTime int64    `json:"start_time"`       // seconds since the Unix epoch
 	Damage    *Damage  `json:"damage,omitempty"` // since the start, also of what was deleted
 	Topics    []Topic  `json:"topics"`           // by name
