@@ -74,6 +74,20 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+var fileSpan = regexp.MustCompile("`((?:contrib|docs|bench|internal|nsq|nsqd|nsqadmin|nsqlookupd)/[^`\\s]*)`")
+
+// Every file of the repository that a page names is there.
+func TestFiles(t *testing.T) {
+	for _, p := range pages(t) {
+		for _, m := range fileSpan.FindAllStringSubmatch(p.prose(), -1) {
+			found, err := filepath.Glob(filepath.Join(nsqtest.Root(), filepath.FromSlash(m[1])))
+			if err != nil || len(found) == 0 {
+				t.Errorf("%s: `%s` is not there: %v", p.name, m[1], err)
+			}
+		}
+	}
+}
+
 // The index has every page.
 func TestIndex(t *testing.T) {
 	var index page
