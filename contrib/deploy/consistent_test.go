@@ -189,9 +189,6 @@ func parse(command string, args []string) (opts any, flags *flag.FlagSet, err er
 	flags = flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	config.Register(flags, own)
-	if command == "/nsqd" && flags.Lookup("drain-on-term") == nil { // which nsqd is about to have
-		flags.Duration("drain-on-term", 0, "")
-	}
 	if err := config.Parse(flags, args); err != nil {
 		return nil, nil, err
 	}
