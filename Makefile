@@ -75,11 +75,15 @@ run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsqlookupd nsqadmin to_nsq nsq
 demo: all
 	@$(BLDDIR)/nsq_demo$(EXE)
 
+# BENCHFLAGS as they were written, split at spaces alone: make and the shell would take
+# -run=^(sub|pubsub)$$ apart.
+bench_flags = set -f; flags='$(subst ','\'',$(value BENCHFLAGS))'
+
 bench: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsq_bench),$(programs))
-	@$(BLDDIR)/nsq_bench$(EXE) -json=$(BLDDIR)/bench.json -svg=$(BLDDIR)/bench.svg $(BENCHFLAGS)
+	@$(bench_flags); exec $(BLDDIR)/nsq_bench$(EXE) -json=$(BLDDIR)/bench.json -svg=$(BLDDIR)/bench.svg $$flags
 
 bench-guard: $(filter $(BLDDIR)/nsq_bench$(EXE),$(programs))
-	@GO=$(GO) contrib/bench-guard.sh $(BLDDIR)/nsq_bench$(EXE) "$(BASE)" $(BENCHFLAGS)
+	@$(bench_flags); GO=$(GO) contrib/bench-guard.sh $(BLDDIR)/nsq_bench$(EXE) "$(BASE)" $$flags
 
 soak: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsq_soak),$(programs))
 	@$(BLDDIR)/nsq_soak$(EXE) $(SOAKFLAGS)
