@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
@@ -56,7 +56,7 @@ func (k known) check(t *testing.T, where, query string) {
 		}
 		var names []string
 		for _, m := range v.LabelMatchers {
-			if m.Name == labels.MetricName {
+			if m.Name == model.MetricNameLabel {
 				names = strings.Split(m.Value, "|")
 			}
 		}
@@ -66,7 +66,7 @@ func (k known) check(t *testing.T, where, query string) {
 			}
 			maps.Copy(has, k[name])
 			for _, m := range v.LabelMatchers {
-				if m.Name != labels.MetricName && !k[name][m.Name] {
+				if m.Name != model.MetricNameLabel && !k[name][m.Name] {
 					t.Errorf("%s: %s has no label %s", where, name, m.Name)
 				}
 			}
