@@ -150,7 +150,7 @@
 //	queue.mu       one queue's memory, and whether it is paused or closed
 //	nearestFirst.mu  which consumers wait, where near ones come first
 //	heartbeat.mu   when one connection is sent the next heartbeat
-//	queueScan.mu   the next deadline of each table and heap
+//	queueScan.mu   the next deadline of each table and heap, and the next heartbeat of each connection
 //	lookups.mu     addresses, names, peers and connections of nsqlookupds, and what each has to be told, or not
 //
 // Each guards what its declaration names. None is held over disk or network,

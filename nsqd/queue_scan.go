@@ -85,7 +85,8 @@ func (q *queueScan) popDue(now int64) (it *scanItem, wait time.Duration) {
 const maxScanWorkers = 64
 
 // queueScanLoop fires what is due until ctx ends. Its workers keep one slow
-// disk from delaying the deadlines of everything else.
+// disk from delaying the deadlines of everything else; what is brief waits for none
+// of them.
 func (q *queueScan) queueScanLoop(ctx context.Context) error {
 	due := make(chan *scanItem)
 	var workers sync.WaitGroup
@@ -101,6 +102,7 @@ func (q *queueScan) queueScanLoop(ctx context.Context) error {
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var late []*scanItem // due, while no worker was free
 	for {
 		it, wait := q.popDue(q.env.now())
 		if it != nil && it.brief {
@@ -108,21 +110,39 @@ func (q *queueScan) queueScanLoop(ctx context.Context) error {
 			continue
 		}
 		if it != nil {
-			select {
-			case due <- it:
-				continue
-			case <-ctx.Done():
-				return nil
-			}
+			late = append(late, it)
+		}
+		if late = handOut(due, late); it != nil {
+			continue
+		}
+		var free chan<- *scanItem
+		var next *scanItem
+		if len(late) > 0 {
+			free, next = due, late[0]
 		}
 		timer.Reset(max(wait, scanPause))
 		select {
+		case free <- next:
+			late = late[1:]
 		case <-timer.C:
 		case <-q.wake:
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// handOut gives items to the workers that are free, and returns the others.
+func handOut(workers chan<- *scanItem, items []*scanItem) (late []*scanItem) {
+	for len(items) > 0 {
+		select {
+		case workers <- items[0]:
+			items = items[1:]
+		default:
+			return items
+		}
+	}
+	return nil
 }
 
 // scanPause is the shortest wait for a deadline: what is due within it is

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,6 +112,41 @@ func TestPanicInOneItemDoesNotStopTheScan(t *testing.T) {
 		defer mu.Unlock()
 		if want := []time.Duration{0, 500 * time.Millisecond, time.Second}; !slices.Equal(at, want) || e.panics.Load() != 1 {
 			t.Errorf("fired at %v, want %v; %d panics counted", at, want, e.panics.Load())
+		}
+	})
+}
+
+// Heartbeats wait for no disk: while every worker does, and more is due for them,
+// what is brief is on time.
+func TestBriefItemsWaitForNoWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, stop := startScan()
+		defer stop()
+		start := e.now()
+		hung := make(chan struct{})
+		var slow atomic.Int32
+		items := 3 * e.opts.QueueScanWorkerPoolMax
+		for range items {
+			e.scan.schedule(&scanItem{fire: func(int64) int64 {
+				<-hung
+				slow.Add(1)
+				return 0
+			}}, start)
+		}
+		var at time.Duration // written by the loop, before it waits
+		e.scan.schedule(&scanItem{brief: true, fire: func(now int64) int64 {
+			at = time.Duration(now - start)
+			return 0
+		}}, start+int64(time.Second))
+		<-time.After(10 * time.Second) // of the fake clock
+		synctest.Wait()
+		if at < time.Second || at > time.Second+2*scanPause {
+			t.Errorf("while the disk hung, what is brief fired after %v, want 1s", at)
+		}
+		close(hung)
+		synctest.Wait()
+		if n := slow.Load(); int(n) != items {
+			t.Errorf("%d of %d others fired in the end", n, items)
 		}
 	})
 }
