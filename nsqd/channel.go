@@ -87,11 +87,8 @@ func (ch *channel) put(spans []span) (taken int, err error) {
 		n := undeferred(spans[taken:])
 		if n > 0 {
 			n, err = ch.putQueue(spans[taken : taken+n])
-		} else {
-			s := spans[taken]
-			if err = ch.deferUntil(s, ch.env.now()+int64(s.b.deferral)); err == nil {
-				n = 1
-			}
+		} else if err = ch.putDeferred(spans[taken]); err == nil {
+			n = 1
 		}
 		ch.messages.Add(messagesOf(spans[taken : taken+n]))
 		taken += n
@@ -114,6 +111,11 @@ func (ch *channel) putQueue(spans []span) (put int, err error) {
 	return put, nil
 }
 
+// putDeferred puts a span that is deferred among what is not due yet.
+func (ch *channel) putDeferred(s span) error {
+	return ch.deferUntil(s, ch.env.now()+int64(s.b.deferral))
+}
+
 // undeferred returns how many spans there are before the first that is deferred.
 func undeferred(spans []span) int {
 	for i := range spans {
@@ -134,7 +136,11 @@ func messagesOf(spans []span) (n uint64) {
 // keep takes the messages of s into memory, where put has failed and cannot be
 // tried again. A channel that is being deleted drops them.
 func (ch *channel) keep(s span) {
-	if ch.queue.putMemory(s) == nil {
+	put := ch.queue.putMemory
+	if s.b.deferral > 0 {
+		put = ch.putDeferred
+	}
+	if put(s) == nil {
 		ch.messages.Add(uint64(s.count))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,6 +52,48 @@ func TestStoppedPumpLeavesEachMessageOnce(t *testing.T) {
 	if err := tp.flush(); err != nil {
 		t.Errorf("with the disk mended: %v", err)
 	}
+}
+
+// Of a round that a channel cannot take when its topic stops, what is deferred stays
+// deferred.
+func TestStoppedPumpKeepsDeferrals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := testEnv(t, 0)
+		tp := newTopic(e, "t")
+		ch, err := tp.channel("bad")
+		if err != nil {
+			t.Fatal(err)
+		}
+		inTheWay := filepath.Join(e.opts.DataPath, "t:bad.diskqueue.000000.dat")
+		if err := os.Mkdir(inTheWay, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		tp.setPaused(true)
+		tp.run()
+		plain := batchOf(1, slices.Repeat([]string{"x"}, maxLent+1)...).all()
+		later := batchOf(100, "later").all()
+		later.b.deferral = time.Hour
+		for _, s := range []span{plain, later} { // both of one round
+			if err := tp.queue.putMemory(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tp.setPaused(false)
+		synctest.Wait() // the pump waits for the disk
+		tp.stopPump()
+		tp.pump.Wait()
+		depth, _ := ch.queue.depth()
+		if depth != maxLent+1 || ch.deferred.len() != 1 || ch.messages.Load() != maxLent+2 {
+			t.Errorf("the channel has %d messages queued, %d deferred, %d counted, want %d, 1, %d",
+				depth, ch.deferred.len(), ch.messages.Load(), maxLent+1, maxLent+2)
+		}
+		if err := os.Remove(inTheWay); err != nil {
+			t.Fatal(err)
+		}
+		if err := tp.flush(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A disk that is full for hours must not fill the log as well.
