@@ -2,7 +2,7 @@
 # make run        starts nsqlookupd, a broker and the console to try things out (Ctrl-C stops all)
 # make demo       shows the broker at work and checks what it sees
 # make test       runs the tests with the race detector
-# make test-386   runs the tests where an int has 32 bits
+# make test-386   runs the tests of what is delivered, but the longest, where an int has 32 bits
 # make interop    runs clients that others wrote against our daemons (needs Node.js)
 # make check      runs everything else that must hold before a change goes in
 # make generate   writes what tells of the options anew: example configs, docs/configuration.md,
@@ -98,7 +98,7 @@ test:
 # Without the race detector, which is not to be had there, so some tests do more; without
 # the browser, which shows the same pages.
 test-386:
-	NSQ_BROWSER=skip CGO_ENABLED=0 GOARCH=386 $(GO) test ./...
+	NSQ_BROWSER=skip CGO_ENABLED=0 GOARCH=386 $(GO) test -short $$($(GO) list ./... | grep -vE '/(bench|contrib|internal/doctest)(/|$$)')
 
 interop:
 	@npm ci --prefix contrib/interop/nsqjs --no-audit --no-fund
