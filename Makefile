@@ -91,14 +91,17 @@ soak: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsq_soak),$(programs))
 generate: $(installed)
 	@$(GO) run ./contrib/generate -bin=$(BLDDIR)
 
+# Begun first, so that no processor waits for them in the end.
+longest = ./nsqd ./nsqlookupd ./nsqadmin
+
 test:
 	@contrib/setup.sh
-	NSQ_BROWSER=must CGO_ENABLED=1 $(GO) test -race ./...
+	NSQ_BROWSER=must CGO_ENABLED=1 $(GO) test -race $(longest) ./...
 
 # Without the race detector, which is not to be had there, so some tests do more; without
 # the browser, which shows the same pages.
 test-386:
-	NSQ_BROWSER=skip CGO_ENABLED=0 GOARCH=386 $(GO) test -short $$($(GO) list ./... | grep -vE '/(bench|contrib|internal/doctest)(/|$$)')
+	NSQ_BROWSER=skip CGO_ENABLED=0 GOARCH=386 $(GO) test -short $$($(GO) list $(longest) ./... | grep -vE '/(bench|contrib|internal/doctest)(/|$$)')
 
 interop:
 	@npm ci --prefix contrib/interop/nsqjs --no-audit --no-fund
