@@ -124,9 +124,11 @@ func TestNamesMustBeTyped(t *testing.T) {
 	c := newConsole(t, 1, nil)
 	c.create(0, "orders", "mail")
 	c.publish(0, "orders", 3)
-	c.eventually("the messages are known", "/nodes", func(d *document) bool { return d.tile("Depth") == "3 messages that wait" })
 	link := actionLink(action{Name: deleteChannel, Topic: "orders", Channel: "mail"})
-	d := c.open(link)
+	// They may be seen on their way, waiting in the topic.
+	d := c.eventually("the messages are in the channel", link, func(d *document) bool {
+		return strings.Contains(text(d.Find(".panel")), "the channel with 3 messages")
+	})
 	d.has("h1", "Delete channel orders/mail?")
 	d.has(".panel", "Deletes the channel with 3 messages, and disconnects 0 consumers.")
 	d.has("label", "Type mail to confirm")

@@ -21,6 +21,7 @@ func (n *NSQD) ListenOn(tcp, http net.Listener) {
 	n.tcp.Close()
 	n.tcp.init(n, tcp)
 	n.http.listener.Close()
+	n.http.serve() // until it has noticed, or the stop would close it again
 	n.http.listener = http
 	n.http.begin()
 }

@@ -13,7 +13,9 @@ func (s *bitSet) add(n uint64) {
 	s.words[w] |= 1 << (n % 64)
 }
 
-func (s *bitSet) has(n uint64) bool { return s.word(int(n/64))>>(n%64)&1 != 0 }
+func (s *bitSet) has(n uint64) bool {
+	return n/64 < uint64(len(s.words)) && s.word(int(n/64))>>(n%64)&1 != 0
+}
 
 func (s *bitSet) word(i int) uint64 {
 	if i < len(s.words) {
