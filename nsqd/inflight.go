@@ -102,8 +102,7 @@ func (t *inflight) remove(id guid) (span, bool) {
 
 // finish takes out the messages of the FIN commands at the start of b, up to the
 // first that is of unusual form, cut, or of a message that is not in flight. It
-// returns how many there were. It adds them to done, unless that is nil, and
-// stops when done is full.
+// returns how many there were. It adds them to done, and stops when that is full.
 func (t *inflight) finish(b []byte, done *latency.Batch) (n int, full bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,9 +116,7 @@ func (t *inflight) finish(b []byte, done *latency.Batch) (n int, full bool) {
 			break
 		}
 		n++
-		if done != nil {
-			full = done.Add(t.flights[i].s.b.time)
-		}
+		full = done.Add(t.flights[i].s.b.time)
 		t.takeOut(i, guid(number))
 	}
 	return n, full

@@ -258,7 +258,7 @@ func TestFinishStopsAtWhatIsNoFIN(t *testing.T) {
 	} {
 		var table inflight
 		table.add(groupsOf(batchOf(64, "a", "b", "c").all()), 1, 100)
-		if n, _ := table.finish([]byte(c.lines), nil); n != c.n || table.len() != 3-c.n {
+		if n, _ := table.finish([]byte(c.lines), new(latency.Batch)); n != c.n || table.len() != 3-c.n {
 			t.Errorf("%s: %d finished, %d left, want %d", name, n, table.len(), c.n)
 		}
 	}
@@ -282,6 +282,7 @@ func BenchmarkInflight(b *testing.B) {
 					var table inflight
 					var groups []span
 					var ids []guid
+					var done latency.Batch
 					one := batchOf(1, slices.Repeat([]string{"x"}, c.batch)...)
 					for next := guid(1 << 40); len(ids) < n; next += c.stride {
 						same := *one
@@ -296,7 +297,7 @@ func BenchmarkInflight(b *testing.B) {
 					b.ReportAllocs()
 					for b.Loop() {
 						table.add(groups, 1, 100)
-						table.finish(lines, nil)
+						table.finish(lines, &done)
 					}
 					if table.len() != 0 {
 						b.Fatalf("%d messages left", table.len())

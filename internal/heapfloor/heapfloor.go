@@ -4,7 +4,7 @@
 // The collector lets the heap grow to twice what was alive after the last cycle,
 // and to 4 MiB at least. A broker that keeps up with its producers keeps next to
 // nothing alive, so every 4 MiB of messages cost a cycle, whose fixed costs
-// (stacks, roots, sweeping, waking of threads) are then a third of all CPU.
+// (stacks, roots, sweeping, waking of threads) are then a quarter of all CPU.
 package heapfloor
 
 import (
