@@ -16,6 +16,9 @@ func TestChangesAreLogged(t *testing.T) {
 	opts := nsqtest.LookupdOptions(t)
 	opts.Logger = log.Logger(slog.LevelInfo)
 	d := nsqtest.StartLookupd(t, opts)
+	nsqtest.Eventually(t, "it says where it listens", func() bool {
+		return strings.Count(log.String(), ": listening on ") == 2
+	})
 	c := dialProducer(t, d, "n1")
 	lines := func(do func(), want ...string) {
 		t.Helper()
