@@ -1,5 +1,5 @@
 # The nine programs in one image, for the commands, compose files and manifests there are: a
-# command names its program (/nsqd, or nsqd), there is no entry point, and data belongs into
+# command names its program (/nsqd, or nsqd), there is no entry point, and data belongs in
 # /data, where programs start.
 #
 #   docker build -t nsq .
@@ -24,6 +24,7 @@ COPY . .
 ARG TARGETOS TARGETARCH
 RUN GOOS=$TARGETOS GOARCH=$TARGETARCH make install BLDDIR=/tmp/build DESTDIR=/out BLDFLAGS="-trimpath"
 RUN install -d /out/usr/local/libexec/nsq && install -m 0755 contrib/docker/healthcheck.sh /out/usr/local/libexec/nsq/healthcheck
+RUN install -d /out/usr/share/licenses/nsq && install -m 0644 LICENSE THIRD-PARTY-LICENSES /out/usr/share/licenses/nsq/
 
 FROM alpine:3.22
 RUN apk add --no-cache ca-certificates

@@ -6,7 +6,7 @@
 # make interop    runs clients that others wrote against our daemons (needs Node.js)
 # make check      runs everything else that must hold before a change goes in
 # make generate   writes what tells of the options anew: example configs, docs/configuration.md,
-#                 manual pages, completion for shells
+#                 manual pages, completion for shells; and THIRD-PARTY-LICENSES, what is linked into them
 # make bench      measures what messages cost (BENCHFLAGS=-run=sub for some; docs/performance.md)
 # make bench-guard BASE=revision   fails if nsqd of HEAD costs more than that of the revision
 # make soak       loads an nsqd with everything at once for 10 minutes and accounts for every message
@@ -90,6 +90,12 @@ soak: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsq_soak),$(programs))
 
 generate: $(installed)
 	@$(GO) run ./contrib/generate -bin=$(BLDDIR)
+	@$(call licenses)
+
+# Of all that the programs of any release are made of.
+licenses = cd contrib/packages && $(GO) run ./licenses $(1) -dir=$(CURDIR) -out=$(CURDIR)/THIRD-PARTY-LICENSES \
+  -platforms='$(release_platforms)' $(addprefix ./,$(call mains,apps))
+release_platforms = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 freebsd-amd64 windows-amd64
 
 # Begun first, so that no processor waits for them in the end.
 longest = ./nsqd ./nsqlookupd ./nsqadmin
@@ -112,7 +118,7 @@ interop:
 # and Go give the same bytes everywhere.
 VERSION          := $(shell sed -n 's/^const Binary = "\(.*\)"/\1/p' internal/version/version.go)
 release           = nsq-$(VERSION).$(1).$(shell $(GO) env GOVERSION)
-dist_platforms   ?= linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 freebsd-amd64 windows-amd64
+dist_platforms   ?= $(release_platforms)
 package_archs    ?= amd64 arm64
 package_formats  ?= deb rpm
 
@@ -125,8 +131,8 @@ $(addprefix programs/,$(dist_platforms)): programs/%:
 	  $(GO) build -trimpath -ldflags='-s -w' -o $(BLDDIR)/$*/ $(addprefix ./,$(call mains,apps))
 
 $(addprefix dist/,$(dist_platforms)): dist/%: programs/%
-	@cd contrib/packages && $(GO) run ./archive -bin=$(abspath $(BLDDIR))/$* -license=$(CURDIR)/LICENSE \
-	  -out=$(abspath $(BLDDIR))/$(call release,$*).tar.gz
+	@cd contrib/packages && $(GO) run ./archive -bin=$(abspath $(BLDDIR))/$* -out=$(abspath $(BLDDIR))/$(call release,$*).tar.gz \
+	  $(CURDIR)/LICENSE $(CURDIR)/THIRD-PARTY-LICENSES
 
 dist: $(addprefix dist/,$(dist_platforms))
 	@cd $(BLDDIR) && $$(command -v sha256sum || echo shasum -a 256) $(foreach p,$(dist_platforms),$(call release,$(p)).tar.gz) \
@@ -180,6 +186,7 @@ $(addprefix cross/,$(platforms)): cross/%:
 generated:
 	@$(MAKE) -s $(installed) >/dev/null
 	@$(GO) run ./contrib/generate -bin=$(BLDDIR) -check
+	@$(call licenses,-check)
 
 # The Dockerfile's steps and what stands beside it, without an engine or a cluster.
 deploy:

@@ -83,6 +83,15 @@ func TestImageKeepsItsConventions(t *testing.T) {
 	}
 }
 
+func TestImageHasLicences(t *testing.T) {
+	for _, name := range []string{"LICENSE", "THIRD-PARTY-LICENSES"} {
+		text, err := os.ReadFile(theImage(t).path("usr/share/licenses/nsq/" + name))
+		if err != nil || string(text) != read(t, name) {
+			t.Errorf("%s: %v, or another text", name, err)
+		}
+	}
+}
+
 // A user that is given without a group is in group 0; nobody else needs to write.
 func TestDataDirectoryIsOfGroup0(t *testing.T) {
 	info, err := os.Stat(theImage(t).path("data"))

@@ -5,6 +5,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,7 @@ func TestArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
+	contents := map[string][]byte{}
 	for tr := tar.NewReader(zr); ; {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -93,6 +95,7 @@ func TestArchive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		contents[names[len(names)-1]] = content
 		if bytes.Contains(content, []byte(root+"/")) {
 			t.Errorf("%s tells where it was built", h.Name)
 		}
@@ -100,12 +103,33 @@ func TestArchive(t *testing.T) {
 			t.Errorf("%s has mode %o", h.Name, h.Mode)
 		}
 	}
-	want := []string{"", "LICENSE", "bin/"}
+	want := []string{"", "LICENSE", "THIRD-PARTY-LICENSES", "bin/"}
 	for _, p := range programs {
 		want = append(want, "bin/"+p)
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("holds %q, want %q", names, want)
+	}
+	for _, p := range programs {
+		checkLicences(t, p, contents["bin/"+p], string(contents["THIRD-PARTY-LICENSES"]))
+	}
+}
+
+// checkLicences expects every module that a program says it was made of among the licences.
+func checkLicences(t *testing.T, name string, program []byte, licences string) {
+	t.Helper()
+	info, err := buildinfo.Read(bytes.NewReader(program))
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+		return
+	}
+	if len(info.Deps) == 0 {
+		t.Errorf("%s says that nothing of others is in it", name)
+	}
+	for _, m := range info.Deps {
+		if !strings.Contains(licences, "\n"+m.Path+" "+m.Version+": ") {
+			t.Errorf("%s: no licence of %s %s", name, m.Path, m.Version)
+		}
 	}
 }
 
@@ -136,6 +160,9 @@ func files() map[string]os.FileMode {
 		want["/usr/bin/"+p] = 0o755
 		want["/usr/share/bash-completion/completions/"+p] = 0o644
 	}
+	for _, p := range []string{"nsq_stat", "nsq_tail", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "to_nsq"} {
+		want["/usr/share/man/man1/"+p+".1"] = 0o644
+	}
 	for _, d := range []string{"nsqd", "nsqlookupd", "nsqadmin"} {
 		want["/usr/lib/systemd/system/"+d+".service"] = 0o644
 		want["/etc/nsq/"+d+".cfg"] = 0o644
@@ -144,11 +171,15 @@ func files() map[string]os.FileMode {
 	return want
 }
 
-// checkFiles expects at least files, each with its mode, and none that anybody may
-// write to.
-func checkFiles(t *testing.T, got map[string]os.FileMode) {
+// checkFiles expects at least files and those of one kind of package, each with its mode, and
+// none that anybody may write to.
+func checkFiles(t *testing.T, got map[string]os.FileMode, own ...string) {
 	t.Helper()
-	for name, mode := range files() {
+	want := files()
+	for _, name := range own {
+		want[name] = 0o644
+	}
+	for name, mode := range want {
 		if got[name] != mode {
 			t.Errorf("%s has mode %o, want %o", name, got[name], mode)
 		}
@@ -168,7 +199,7 @@ func TestDeb(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
 		t.Skip("dpkg-deb is not installed, which reads packages")
 	}
-	for field, want := range map[string]string{"Package": "nsq", "Version": readVersion(), "Architecture": runtime.GOARCH, "Depends": ""} {
+	for field, want := range map[string]string{"Package": "nsq", "Version": readVersion(), "Architecture": runtime.GOARCH, "Depends": "passwd"} {
 		out, err := exec.Command("dpkg-deb", "-f", debPath(), field).Output()
 		if got := strings.TrimSpace(string(out)); err != nil || got != want {
 			t.Errorf("%s is %q, %v, want %q", field, got, err, want)
@@ -191,7 +222,7 @@ func TestDeb(t *testing.T) {
 			got[strings.TrimPrefix(h.Name, ".")] = h.FileInfo().Mode().Perm()
 		}
 	}
-	checkFiles(t, got)
+	checkFiles(t, got, "/usr/share/doc/nsq/copyright", "/usr/share/doc/nsq/THIRD-PARTY-LICENSES", "/usr/share/zsh/vendor-completions/_nsqd")
 	control := t.TempDir()
 	if out, err := exec.Command("dpkg-deb", "-e", debPath(), control).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -217,6 +248,10 @@ func TestRPM(t *testing.T) {
 	if err != nil || nevra.Name != "nsq" || nevra.Version != readVersion() || nevra.Release != "1" || nevra.Arch != arch {
 		t.Errorf("is %v, %v", nevra, err)
 	}
+	requires, err := rpm.Header.GetStrings(rpmutils.REQUIRENAME)
+	if err != nil || !slices.Contains(requires, "/usr/sbin/useradd") {
+		t.Errorf("requires %q, %v", requires, err)
+	}
 	infos, err := rpm.Header.GetFiles()
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +266,7 @@ func TestRPM(t *testing.T) {
 			config[f.Name()] = true
 		}
 	}
-	checkFiles(t, got)
+	checkFiles(t, got, "/usr/share/licenses/nsq/LICENSE", "/usr/share/licenses/nsq/THIRD-PARTY-LICENSES", "/usr/share/zsh/site-functions/_nsqd")
 	if names := slices.Sorted(maps.Keys(config)); !slices.Equal(names, []string{"/etc/nsq/nsqadmin.cfg", "/etc/nsq/nsqd.cfg", "/etc/nsq/nsqlookupd.cfg"}) {
 		t.Errorf("files to keep are %q", names)
 	}

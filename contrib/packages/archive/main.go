@@ -1,5 +1,5 @@
 // Command archive makes the release archive of one platform: a directory with the
-// programs in bin/ and the licence, as .tar.gz. The same programs give the same bytes,
+// programs in bin/ and the files that go with them, as .tar.gz. The same programs give the same bytes,
 // on every machine and at any time.
 package main
 
@@ -18,16 +18,19 @@ import (
 
 func main() {
 	bin := flag.String("bin", "", "directory of the programs")
-	license := flag.String("license", "LICENSE", "file that goes with them")
 	out := flag.String("out", "", "archive to write, <name>.tar.gz")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "Usage: archive [flags] file ...")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
-	if err := run(*bin, *license, *out); err != nil {
+	if err := run(*bin, *out, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "archive:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bin, license, out string) error {
+func run(bin, out string, files []string) error {
 	name, ok := strings.CutSuffix(filepath.Base(out), ".tar.gz")
 	if !ok {
 		return fmt.Errorf("-out=%s: must end in .tar.gz", out)
@@ -36,7 +39,7 @@ func run(bin, license, out string) error {
 	if err != nil {
 		return err
 	}
-	if err := write(f, name, bin, license); err != nil {
+	if err := write(f, name, bin, files); err != nil {
 		f.Close()
 		return err
 	}
@@ -44,7 +47,7 @@ func run(bin, license, out string) error {
 }
 
 // write writes the archive of a directory that has that name.
-func write(w io.Writer, name, bin, license string) error {
+func write(w io.Writer, name, bin string, files []string) error {
 	programs, err := os.ReadDir(bin) // in order
 	if err != nil {
 		return err
@@ -57,8 +60,10 @@ func write(w io.Writer, name, bin, license string) error {
 	if err := addDir(tw, name); err != nil {
 		return err
 	}
-	if err := addFile(tw, path.Join(name, "LICENSE"), license, 0o644); err != nil {
-		return err
+	for _, file := range files {
+		if err := addFile(tw, path.Join(name, filepath.Base(file)), file, 0o644); err != nil {
+			return err
+		}
 	}
 	if err := addDir(tw, path.Join(name, "bin")); err != nil {
 		return err
