@@ -79,7 +79,8 @@ func writeManNotation(b *bytes.Buffer, p *program) {
 	for _, line := range wrap(p.notation, manWidth) {
 		fmt.Fprintln(b, roff(line))
 	}
-	fmt.Fprintf(b, ".SH FILES\n.TP\n.I %s\nA config file with every key and its default.\n", roff(p.name+".cfg.example"))
+	fmt.Fprintf(b, ".SH FILES\n.TP\n.I %s\nA config file with every key and its default. Packages install it as\n.IR /etc/nsq/%s .\n",
+		roff(p.name+".cfg.example"), roff(p.name+".cfg"))
 }
 
 func writeSeeAlso(b *bytes.Buffer, p *program, all []*program) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -52,6 +53,29 @@ func TestUnitsAreCorrect(t *testing.T) {
 	if out, err := exec.Command("systemd-analyze", args...).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
+}
+
+// verify is told not to look for manual pages, which are not installed.
+func TestUnitsNameTheirManualPages(t *testing.T) {
+	for _, daemon := range []string{"nsqd", "nsqlookupd", "nsqadmin"} {
+		unit, err := os.ReadFile(daemon + ".service")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(`(?m)^Documentation=man:(\w+)\((\d)\)$`).FindSubmatch(unit)
+		if m == nil || string(m[1]) != daemon {
+			t.Errorf("%s: the manual page is %q", daemon, m)
+			continue
+		}
+		if page := filepath.Join("..", "man", "man"+string(m[2]), daemon+"."+string(m[2])); !exists(page) {
+			t.Errorf("%s: there is no %s", daemon, page)
+		}
+	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 func TestUnitsAreHardened(t *testing.T) {
