@@ -248,6 +248,20 @@ func TestMonitors(t *testing.T) {
 			t.Errorf("monitor %s: scrapes %s on %s every %s, labels %v", name, e.Path, e.Port, e.Interval, m.Labels)
 		}
 	}
+	r = mustRender(t, "r", "metrics: {serviceMonitor: {enabled: true, relabelings: [{action: labelmap, regex: a}]}}")
+	up := regexp.MustCompile(`up\{job=~"([^"]+)"\}`).FindStringSubmatch(read(t, "contrib/prometheus/alerts.yml"))
+	if up == nil {
+		t.Fatal("no alert is of daemons that do not answer")
+	}
+	for name, m := range r.monitors {
+		relabel := m.Spec.Endpoints[0].RelabelConfigs
+		if len(relabel) != 2 || relabel[1].Action != "labelmap" {
+			t.Fatalf("monitor %s: relabelings %v, want that of the job and then the given one", name, relabel)
+		}
+		if job := relabel[0]; job.TargetLabel != "job" || job.Replacement == nil || !regexp.MustCompile("^("+up[1]+")$").MatchString(*job.Replacement) || "r-"+*job.Replacement != name {
+			t.Errorf("monitor %s: relabeling %v, want a job that alerts know: %s", name, job, up[1])
+		}
+	}
 	if r := mustRender(t, "r", "metrics: {enabled: false, serviceMonitor: {enabled: true}}"); len(r.monitors) > 0 {
 		t.Errorf("monitors %v without metrics", r.monitors)
 	}

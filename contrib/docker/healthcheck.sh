@@ -53,7 +53,7 @@ alive() {
 	esac
 	answer=$(wget -O - "http://$host:$port/health/live" 2>&1) && return 0
 	case $answer in
-	*' 40'[34]*) return 0 ;; # over TLS only, or below a base path: it is there
+	*' 404'*) return 0 ;; # below a base path: it is there
 	esac
 	printf '%s\n' "$answer"
 	return 1
