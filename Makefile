@@ -2,7 +2,8 @@
 # make run        starts nsqlookupd, a broker and the console to try things out (Ctrl-C stops all)
 # make demo       shows the broker at work and checks what it sees
 # make test       runs the tests with the race detector
-# make test-386   runs the tests of what is delivered, but the longest, where an int has 32 bits
+# make test-386   runs the tests of daemons, client and what they are made of, but the longest,
+#                 where an int has 32 bits
 # make interop    runs clients that others wrote against our daemons (needs Node.js)
 # make check      runs everything else that must hold before a change goes in
 # make generate   writes what tells of the options anew: example configs, docs/configuration.md,
@@ -20,7 +21,7 @@ DESTDIR  ?=
 BLDDIR   ?= build
 BLDFLAGS ?=
 # By number, not time: the fuzzer can report the end of its time as a failure.
-FUZZTIME ?= 10000x
+FUZZTIME ?= 2000x
 GO       ?= go
 EXE      := $(shell $(GO) env GOEXE)
 
@@ -97,17 +98,19 @@ licenses = cd contrib/packages && $(GO) run ./licenses $(1) -dir=$(CURDIR) -out=
   -platforms='$(release_platforms)' $(addprefix ./,$(call mains,apps))
 release_platforms = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 freebsd-amd64 windows-amd64
 
-# Begun first, so that no processor waits for them in the end.
-longest = ./nsqd ./nsqlookupd ./nsqadmin
+# Begun first, so that no processor waits for them in the end. Tests wait more than they
+# compute, so there are more at a time than processors.
+longest  = ./nsqd ./nsqlookupd ./nsqadmin
+parallel = -p $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 
 test:
 	@contrib/setup.sh
-	NSQ_BROWSER=must CGO_ENABLED=1 $(GO) test -race $(longest) ./...
+	NSQ_BROWSER=must CGO_ENABLED=1 $(GO) test $(parallel) -race $(longest) ./...
 
-# Without the race detector, which is not to be had there, so some tests do more; without
-# the browser, which shows the same pages.
+# What computes with sizes, offsets and counters. Without the race detector, which is not to
+# be had there, so some tests do more.
 test-386:
-	NSQ_BROWSER=skip CGO_ENABLED=0 GOARCH=386 $(GO) test -short $$($(GO) list $(longest) ./... | grep -vE '/(bench|contrib|internal/doctest)(/|$$)')
+	CGO_ENABLED=0 GOARCH=386 $(GO) test $(parallel) -short ./nsqd ./nsqlookupd ./nsq $$($(GO) list ./internal/... | grep -v /doctest)
 
 interop:
 	@npm ci --prefix contrib/interop/nsqjs --no-audit --no-fund
@@ -175,7 +178,7 @@ tidy:
 	@cd contrib/packages && $(GO) mod tidy -diff
 	@cd contrib/prometheus && $(GO) mod tidy -diff
 
-platforms = windows/amd64 darwin/arm64 linux/arm64 linux/386
+platforms = windows/amd64 darwin/arm64 linux/386
 cross: $(addprefix cross/,$(platforms))
 
 .PHONY: $(addprefix cross/,$(platforms))
@@ -200,9 +203,15 @@ packaged:
 prometheus:
 	@out=$$(cd contrib/prometheus && $(GO) test -count=1 ./... 2>&1) || { echo "$$out"; exit 1; } >&2
 
-# A short run of every fuzz function there is; what fails is shown whole.
+# A short run of every fuzz function there is; what fails is shown whole. One test binary
+# for all functions of a package.
 fuzz:
-	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \
-	  out=$$($(GO) test -run='^$$' -fuzz="^$${func#func }$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1000x "$${file%/*}" 2>&1) || \
-	    { echo "$$file: $${func#func }"; echo "$$out"; exit 1; } >&2; \
+	@mkdir -p $(BLDDIR)/fuzz && bin=$$(cd $(BLDDIR)/fuzz && pwd) || exit 1; \
+	for dir in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  $(GO) test -c -fuzz=. -o "$$bin/fuzz.test" "$$dir" || exit 1; \
+	  for func in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | cut -d' ' -f2); do \
+	    out=$$(cd "$$dir" && "$$bin/fuzz.test" -test.run='^$$' -test.fuzz="^$$func\$$" -test.fuzztime=$(FUZZTIME) \
+	      -test.fuzzminimizetime=1000x -test.fuzzcachedir="$$bin/cache" 2>&1) || \
+	      { echo "$$dir: $$func"; echo "$$out"; exit 1; } >&2; \
+	  done || exit 1; \
 	done

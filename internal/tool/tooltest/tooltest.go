@@ -4,6 +4,7 @@ package tooltest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -28,12 +29,15 @@ var Bin string
 
 // Main is the body of TestMain: it builds programs, named by their directories
 // below the root of the repository, runs the tests and ends the process. A test
-// with the race detector gets programs with the race detector.
+// with the race detector gets programs with the race detector; a fuzz function none.
 func Main(m *testing.M, programs ...string) {
 	os.Exit(buildAndRun(m, programs))
 }
 
 func buildAndRun(m *testing.M, programs []string) int {
+	if flag.Parse(); flag.Lookup("test.fuzz").Value.String() != "" { // which starts no program
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "tooltest")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
