@@ -108,8 +108,8 @@ const (
 	// more than a tenth of the time.
 	drainLook = 25 * time.Millisecond
 
-	// emptyLooks is how many looks in a row have to find nothing: a message that is
-	// on its way from one place to the next at one of them is not at the others.
+	// emptyLooks is how many looks in a row have to find nothing: a message that goes
+	// from one place to the next just then may escape one of them.
 	emptyLooks = 3
 )
 

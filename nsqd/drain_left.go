@@ -13,7 +13,9 @@ const maxStaying = 100
 // Consumers can get what is queued in a channel that has any and is not paused, or
 // in a topic that has channels and is not paused, and what is in flight. Of what is
 // deferred a drain waits for what is due before its end: the rest keeps its
-// time in files, and comes when it is due whether nsqd was restarted or not.
+// time in files, and comes when it is due whether nsqd was restarted or not. What is
+// on its way from one place to the next counts as queued, as the disk may keep it on
+// its way for long.
 type drainLeft struct {
 	Depth    int64 `json:"depth"`     // queued in topics and channels
 	InFlight int64 `json:"in_flight"` // with consumers
@@ -58,9 +60,9 @@ func (n *NSQD) left(until time.Time) drainLeft {
 
 func (l *drainLeft) addTopic(t *topic) {
 	depth, _ := t.queue.depth()
-	late := t.late.Load() // for one or the other of its channels
-	l.Depth += depth + late
-	l.waits += late
+	inHand := t.inHand.Load() // for one or the other of its channels
+	l.Depth += depth + inHand
+	l.waits += inHand
 	l.add(t.name, "", depth, t.whyStaying())
 }
 
@@ -81,6 +83,7 @@ func (t *topic) whyStaying() string {
 func (l *drainLeft) addChannel(ch *channel, end int64) {
 	depth, _ := ch.queue.depth()
 	deferred, due := ch.deferred.until(end)
+	depth += ch.queue.requeuing.Load()
 	l.Depth += depth
 	l.Deferred += deferred
 	takers := 0

@@ -55,9 +55,10 @@ func TestDrainRefusesPublishersAndServesConsumers(t *testing.T) {
 	p.mpub("t", "1", "2", "3")
 	p.dpub("t", 300*time.Millisecond, "soon")
 	first := c.wantMessage("1", 1)
-	if s := a.drain("GET", "/drain"); s.State != "serving" || s.Depth+s.InFlight+s.Deferred != 4 {
-		t.Errorf("before the drain: %+v", s)
-	}
+	nsqtest.Eventually(t, "the channel has got all messages", func() bool {
+		s := a.drain("GET", "/drain")
+		return s.State == "serving" && s.InFlight == 1 && s.Depth+s.Deferred == 3
+	})
 	a.want(200, "OK\n", "GET", "/health/ready", "")
 
 	if s := a.drain("POST", "/drain?timeout=1h"); s.State != "draining" || s.Until-s.Since != 3600 || s.Waiting != 4 {
@@ -198,6 +199,35 @@ func TestDrainedNodeIsNotFound(t *testing.T) {
 			return producers(t, l, "t") == 1 && producers(t, l, "new") == 1 && producers(t, l, "gone") == 0
 		})
 	}
+}
+
+// A disk may keep a message on its way from one place to the next for longer than a
+// drain looks: it counts.
+func TestDrainCountsWhatIsOnItsWay(t *testing.T) {
+	n := nsqtest.Start(t, nil)
+	c, p := dialRaw(t, n), dialRaw(t, n)
+	c.consume("t", "c", 1)
+	want := func(what string, toChannels, back int64) {
+		t.Helper()
+		nsqtest.Eventually(t, what, func() bool {
+			to, b := n.OnTheWay("t", "c")
+			return to == toChannels && b == back
+		})
+	}
+	release := n.HoldChannel("t", "c")
+	p.mpub("t", "1", "2")
+	want("two messages are on their way to the channel", 2, 0)
+	release()
+	m := c.wantMessage("1", 1)
+	want("they are in the channel", 0, 0)
+
+	release = n.HoldChannel("t", "c")
+	c.req(m, 0)
+	want("one is on its way back", 0, 1)
+	release()
+	c.fin(c.wantMessage("2", 1))
+	c.fin(c.wantMessage("1", 2))
+	want("it is in the channel", 0, 0)
 }
 
 // nodes returns how many nodes an nsqlookupd knows.

@@ -70,6 +70,23 @@ func (n *NSQD) Panics() uint64 { return n.env.panics.Load() }
 // their own.
 func (n *NSQD) LimitMetrics(limit int) { n.http.metrics.limit = limit }
 
+// HoldChannel keeps everybody from putting into a channel's queue, and from taking out of
+// it, until release.
+func (n *NSQD) HoldChannel(topic, channel string) (release func()) {
+	q := n.topics.existing(topic).existingChannel(channel).queue
+	q.mu.Lock()
+	return q.mu.Unlock
+}
+
+// OnTheWay returns how many messages a topic holds for its channels, as a drain counts
+// them, and how many are on their way back into a channel.
+func (n *NSQD) OnTheWay(topic, channel string) (toChannels, back int64) {
+	var l drainLeft
+	t := n.topics.existing(topic)
+	l.addTopic(t)
+	return l.waits, t.existingChannel(channel).queue.requeuing.Load()
+}
+
 // MaxLabelled is that number otherwise.
 const MaxLabelled = maxLabelled
 

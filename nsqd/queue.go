@@ -3,6 +3,7 @@ package nsqd
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/diskq"
@@ -27,6 +28,8 @@ type queue struct {
 	name  string // of the files
 
 	retry scanItem // where what is on disk cannot be read
+
+	requeuing atomic.Int64 // messages that requeue is about to add
 
 	mu     sync.Mutex // what follows; never held over the disk
 	mem    memoryChan
@@ -163,6 +166,8 @@ func (q *queue) lend(s span) bool {
 // requeue adds messages that were taken before, each a span of one, at the
 // end. A disk that fails keeps them in memory. It fails only when closed.
 func (q *queue) requeue(s span) error {
+	q.requeuing.Add(int64(s.count))
+	defer q.requeuing.Add(-int64(s.count))
 	err := q.put(s)
 	if err == nil || errors.Is(err, errExiting) {
 		return err

@@ -24,7 +24,7 @@ type topic struct {
 	ephemeral bool
 	queue     *queue
 	ids       guidFactory
-	late      atomic.Int64               // messages that the pump holds for channels that cannot take them
+	inHand    atomic.Int64               // messages that the pump has taken and not every channel has got
 	fanout    atomic.Pointer[[]*channel] // what the pump gives to; changed under mu
 
 	messages atomic.Uint64

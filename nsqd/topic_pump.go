@@ -34,7 +34,9 @@ func (t *topic) messagePump(ctx context.Context) {
 			t.queue.putBack(spans)
 			continue
 		}
+		t.inHand.Store(int64(messagesOf(spans)))
 		t.deliver(ctx, spans, chans)
+		t.inHand.Store(0)
 		clear(spans) // let go of the batches
 	}
 }
@@ -87,10 +89,9 @@ func single(spans []span) []span {
 // for its own last attempt to write them down: given back to the topic they would
 // go to the others twice.
 func (t *topic) deliverLate(ctx context.Context, failing []undelivered) {
-	defer t.late.Store(0)
 	quiet := deliverReminder // until failures are logged again
 	for wait := 50 * time.Millisecond; len(failing) > 0; wait = min(2*wait, 2*time.Second) {
-		t.late.Store(held(failing))
+		t.inHand.Store(held(failing))
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
