@@ -225,6 +225,30 @@ func TestStopOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestReadyWithTheDiskReserve has somebody else fill the disk of a broker, of which nothing
+// is to be written.
+func TestReadyWithTheDiskReserve(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.DataPath = smallDisk(t, 8<<20)
+	opts.MinFreeDisk = 3 << 20
+	a := newAPI(t, nsqtest.Start(t, opts))
+	a.want(200, "OK\n", "GET", "/health/ready", "")
+	ballast := filepath.Join(opts.DataPath, "ballast")
+	writeFile(t, ballast, strings.Repeat("x", 6<<20))
+	nsqtest.Eventually(t, "it is not ready, and says why", func() bool {
+		resp, text, err := a.try("GET", "/health/ready", nil)
+		return err == nil && resp.StatusCode == 503 && strings.HasPrefix(text, "disk full: ") &&
+			strings.HasSuffix(text, " bytes are free, fewer than the 3145728 of --min-free-disk\n")
+	})
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	nsqtest.Eventually(t, "it is ready again", func() bool {
+		resp, _, err := a.try("GET", "/health/ready", nil)
+		return err == nil && resp.StatusCode == 200
+	})
+}
+
 // TestFullDiskWithoutMemory has a backlog in a topic when its first channel
 // appears, which may keep nothing in memory and cannot write: it is consumed all
 // the same.

@@ -13,7 +13,7 @@ import (
 // find out with the next write, of which there may be none for long. It is safe for
 // concurrent use.
 type diskReserve struct {
-	dir   string
+	ask   func() (free int64, err error)
 	least int64        // bytes; 0 for nothing
 	free  atomic.Int64 // bytes when it last looked
 }
@@ -22,13 +22,17 @@ type diskReserve struct {
 const reserveLook = 2 * time.Second
 
 func (r *diskReserve) init(dir string, least int64) {
-	r.dir, r.least = dir, least
+	r.least = least
+	r.ask = func() (int64, error) {
+		free, _, err := diskspace.Free(dir)
+		return free, err
+	}
 	r.look()
 }
 
 // look notes how much is free. Where that cannot be told, it is enough.
 func (r *diskReserve) look() {
-	free, _, err := diskspace.Free(r.dir)
+	free, err := r.ask()
 	if err != nil {
 		free = r.least
 	}

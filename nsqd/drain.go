@@ -173,10 +173,20 @@ func (r *drainRun) state() string {
 	case r == nil:
 		return ""
 	case r.isDrained():
-		return "drained"
+		return stateDrained
 	default:
 		return "draining"
 	}
+}
+
+const stateDrained = "drained"
+
+// waiting returns how many messages it waited for when it last looked.
+func (r *drainRun) waiting() int64 {
+	if r == nil {
+		return 0
+	}
+	return max(0, r.waits.Load())
 }
 
 // Error says why the broker is not ready.
@@ -185,7 +195,7 @@ func (r *drainRun) Error() string {
 	case r.isDrained() && r.late.Load():
 		return fmt.Sprintf("drained: the time was over with %d messages left", waits)
 	case r.isDrained():
-		return "drained"
+		return stateDrained
 	case waits < 0:
 		return "draining"
 	default:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
@@ -228,6 +229,41 @@ func TestDrainCountsWhatIsOnItsWay(t *testing.T) {
 	c.fin(c.wantMessage("2", 1))
 	c.fin(c.wantMessage("1", 2))
 	want("it is in the channel", 0, 0)
+}
+
+func TestDrainInMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startInBubble(t, nil)
+		b.createChannel("t", "c")
+		c := b.dial()
+		c.consume("t", "c", 1)
+		b.dial().mpub("t", "1", "2")
+		m := c.message()
+		want := func(ready, draining, drained, waiting float64) {
+			t.Helper()
+			synctest.Wait()
+			after(time.Second)
+			s := b.scrape("")
+			wantValue(t, s, ready, "nsqd_ready")
+			wantValue(t, s, draining, "nsqd_draining")
+			wantValue(t, s, drained, "nsqd_drained")
+			wantValue(t, s, waiting, "nsqd_drain_waiting_messages")
+			wantValue(t, s, 1, "nsqd_healthy")
+		}
+		want(1, 0, 0, 0)
+		b.post("/drain?timeout=1h")
+		want(0, 1, 0, 2)
+		c.fin(m)
+		m = c.message()
+		want(0, 1, 0, 1)
+		b.post("/drain?timeout=10ms")
+		want(0, 1, 1, 1) // its time is over
+		b.post("/drain?timeout=1h")
+		c.fin(m)
+		want(0, 1, 1, 0)
+		b.do(b.request("DELETE", "/drain", ""))
+		want(1, 0, 0, 0)
+	})
 }
 
 // nodes returns how many nodes an nsqlookupd knows.

@@ -70,6 +70,10 @@ func (n *NSQD) Panics() uint64 { return n.env.panics.Load() }
 // their own.
 func (n *NSQD) LimitMetrics(limit int) { n.http.metrics.limit = limit }
 
+// MeasureDisk has the daemon believe free of what is free on its disk. It must be called
+// before Main.
+func (n *NSQD) MeasureDisk(free func() (int64, error)) { n.space.ask = free }
+
 // HoldChannel keeps everybody from putting into a channel's queue, and from taking out of
 // it, until release.
 func (n *NSQD) HoldChannel(topic, channel string) (release func()) {

@@ -34,6 +34,8 @@ func (n *NSQD) metricsStats(m *metricsFilter, deleted stats.Totals) *stats.Metri
 		Connections:     len(clients),
 		Accepted:        n.env.accepted.Load(),
 		Totals:          deleted,
+		Ready:           n.Ready() == nil,
+		DrainWaiting:    n.drain.current().waiting(),
 		PublishLatency:  n.env.publishLatency.Counts(),
 		PublishFailures: n.env.publishFailures.Load(),
 		Disk:            n.diskStats(m),

@@ -9,6 +9,9 @@ type Metrics struct {
 	Producers   int    // connections that have published
 	Totals      Totals
 
+	Ready        bool  // to be published to
+	DrainWaiting int64 // messages that a drain waits for
+
 	PublishLatency  histogram.Counts // from the arrival of a publish to its OK
 	PublishFailures uint64           // publishes that could not be kept
 
