@@ -199,7 +199,7 @@ deploy:
 packaged:
 	@out=$$(cd contrib/packages && $(GO) test -count=1 ./... 2>&1) || { echo "$$out"; exit 1; } >&2
 
-# The queries of dashboard and alert rules.
+# The queries of dashboard and alert rules, and when those fire.
 prometheus:
 	@out=$$(cd contrib/prometheus && $(GO) test -count=1 ./... 2>&1) || { echo "$$out"; exit 1; } >&2
 
