@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/histogram"
 	"github.com/seed893f581e/nsq/internal/latency"
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -327,7 +328,7 @@ func (ch *channel) empty() error {
 // delete drops everything and closes the consumers' connections. The caller
 // has begun the deletion with exit and takes the channel out of its topic.
 func (ch *channel) delete() error {
-	ch.env.log.Info(fmt.Sprintf("CHANNEL(%s): deleting", ch.name))
+	ch.env.log.Info(fmt.Sprintf("CHANNEL(%s): deleting", ch.name), "topic", logging.Said(ch.topic.name), "channel", logging.Said(ch.name))
 	for _, c := range ch.consumers() {
 		c.close(errExiting)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -55,7 +56,7 @@ func (p *protocolV2) req(c *client, l *wire.Line) ([]byte, error) {
 	}
 	var delay time.Duration
 	if limit := p.env.opts.MaxReqTimeout; ms > limit.Milliseconds() {
-		p.env.log.Info(fmt.Sprintf("[%s] REQ timeout %d out of range 0-%d. Setting to %s", c.conn.RemoteAddr(), ms, limit.Milliseconds(), limit))
+		p.env.log.Info(fmt.Sprintf("[%s] REQ timeout %d out of range 0-%d. Setting to %s", c.conn.RemoteAddr(), ms, limit.Milliseconds(), limit), "client", logging.Said(c.conn.RemoteAddr()))
 		delay = limit
 	} else {
 		delay = time.Duration(ms) * time.Millisecond

@@ -76,7 +76,7 @@ func (p *protocolV2) identify(c *client, _ *wire.Line) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.env.log.Info(fmt.Sprintf("[%s] IDENTIFY: %s", c.conn.RemoteAddr(), logging.Printable(body)))
+	p.env.log.Info(fmt.Sprintf("[%s] IDENTIFY: %s", c.conn.RemoteAddr(), logging.Printable(body)), "client", logging.Said(c.conn.RemoteAddr()))
 	on := c.settings.Load()
 	s.tls, s.snappy, s.deflate = on.tls, on.snappy, on.deflate
 	c.settings.Store(s)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/cluster"
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -253,7 +254,7 @@ func (l *lookupChannels) create(t *topic, channels []string) {
 			return
 		}
 		if err != nil {
-			l.log.Warn(fmt.Sprintf("TOPIC(%s): a channel that an nsqlookupd knows is not created", t.name), "channel", name, "error", err)
+			l.log.Warn(fmt.Sprintf("TOPIC(%s): a channel that an nsqlookupd knows is not created", t.name), "topic", logging.Said(t.name), "channel", name, "error", err)
 		}
 	}
 }

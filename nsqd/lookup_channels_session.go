@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/logging"
 )
 
 // sessionWorkers is how many queries run at a time on one nsqlookupd, each on
@@ -268,5 +270,5 @@ func (s *lookupSession) note(t *topic, err error) {
 		s.l.log.Info("an nsqlookupd can be queried for channels again", "nsqlookupd", s.address)
 		return
 	}
-	s.l.log.Warn(fmt.Sprintf("failed to query nsqlookupd for channels to pre-create for topic %s", t.name), "nsqlookupd", s.address, "error", err)
+	s.l.log.Warn(fmt.Sprintf("failed to query nsqlookupd for channels to pre-create for topic %s", t.name), "topic", logging.Said(t.name), "nsqlookupd", s.address, "error", err)
 }

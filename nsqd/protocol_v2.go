@@ -155,7 +155,7 @@ func (p *protocolV2) exec(c *client, line []byte) error {
 // of the connection.
 func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 	if !e.Fatal() {
-		p.env.log.Info(fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), logging.Printable(e.Error())))
+		p.env.log.Info(fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), logging.Printable(e.Error())), "client", logging.Said(c.conn.RemoteAddr()))
 		c.out = wire.AppendError(c.out, e)
 		return nil
 	}
@@ -199,7 +199,7 @@ func (p *protocolV2) leave(c *client) {
 	c.recordLatencies(time.Now())
 	if ch := c.channel.Load(); ch != nil {
 		if err := p.topics.unsubscribe(ch, c); err != nil {
-			p.env.log.Error(fmt.Sprintf("CHANNEL(%s): deletion failed", ch.name), "error", err)
+			p.env.log.Error(fmt.Sprintf("CHANNEL(%s): deletion failed", ch.name), "topic", logging.Said(ch.topic.name), "channel", logging.Said(ch.name), "error", err)
 		}
 	}
 }

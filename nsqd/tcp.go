@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/tcpserver"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -26,7 +27,7 @@ func (s *tcpServer) init(n *NSQD, l net.Listener) {
 }
 
 func (e *env) logEnd(conn net.Conn, cause error) {
-	e.log.Info(fmt.Sprintf("PROTOCOL(V2): [%s] exiting ioloop", conn.RemoteAddr()), "cause", cause)
+	e.log.Info(fmt.Sprintf("PROTOCOL(V2): [%s] exiting ioloop", conn.RemoteAddr()), "client", logging.Said(conn.RemoteAddr()), "cause", cause)
 }
 
 // close closes the listener.

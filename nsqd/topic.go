@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -143,7 +144,7 @@ func (t *topic) createChannel(name string) (*channel, error) {
 	ch, err := t.createChannelLocked(name)
 	t.mu.Unlock()
 	if ch != nil {
-		t.env.log.Info(fmt.Sprintf("TOPIC(%s): new channel(%s)", t.name, name))
+		t.env.log.Info(fmt.Sprintf("TOPIC(%s): new channel(%s)", t.name, name), "topic", logging.Said(t.name), "channel", logging.Said(name))
 	}
 	return ch, err
 }
@@ -289,7 +290,7 @@ func (t *topic) exit(onlyUnused bool) bool {
 // delete drops the topic's messages and channels. The caller has begun the
 // deletion with exit and takes the topic out of the set.
 func (t *topic) delete() error {
-	t.env.log.Info(fmt.Sprintf("TOPIC(%s): deleting", t.name))
+	t.env.log.Info(fmt.Sprintf("TOPIC(%s): deleting", t.name), "topic", logging.Said(t.name))
 	t.stopPump()
 	t.pump.Wait()
 	var errs []error

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/seed893f581e/nsq/internal/logging"
 )
 
 const (
@@ -128,5 +130,6 @@ func held(failing []undelivered) (n int64) {
 }
 
 func (t *topic) logFailing(ch *channel, err error) {
-	t.env.log.Error(fmt.Sprintf("TOPIC(%s): channel(%s) cannot take messages, the topic keeps them and tries again", t.name, ch.name), "error", err)
+	t.env.log.Error(fmt.Sprintf("TOPIC(%s): channel(%s) cannot take messages, the topic keeps them and tries again", t.name, ch.name),
+		"topic", logging.Said(t.name), "channel", logging.Said(ch.name), "error", err)
 }

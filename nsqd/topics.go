@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/stats"
 )
 
@@ -61,7 +62,7 @@ func (ts *topics) create(name string) (*topic, error) {
 	t, err := ts.createLocked(name)
 	ts.mu.Unlock()
 	if t != nil {
-		ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", name))
+		ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", name), "topic", logging.Said(name))
 	}
 	return t, err
 }

@@ -44,7 +44,7 @@ func (p *protocolV1) identify(c *client, _ *wire.Line) ([]byte, error) {
 	info.RemoteAddress = c.conn.RemoteAddr().String()
 	c.producer = p.db.identify(info)
 	p.log.Info(fmt.Sprintf("CLIENT(%s): IDENTIFY Address:%s TCP:%d HTTP:%d Version:%s", info.RemoteAddress,
-		logging.Printable(info.BroadcastAddress), info.TCPPort, info.HTTPPort, logging.Printable(info.Version)))
+		logging.Printable(info.BroadcastAddress), info.TCPPort, info.HTTPPort, logging.Printable(info.Version)), "client", logging.Said(info.RemoteAddress))
 	return p.identity, nil
 }
 
@@ -139,7 +139,8 @@ func (p *protocolV1) logChange(c *client, command, topic, channel string) {
 	if !p.log.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}
-	p.log.Info(fmt.Sprintf("DB: client(%s) %s topic:%s channel:%s", c.conn.RemoteAddr(), command, topic, channel))
+	p.log.Info(fmt.Sprintf("DB: client(%s) %s topic:%s channel:%s", c.conn.RemoteAddr(), command, topic, channel),
+		"client", logging.Said(c.conn.RemoteAddr()), "command", logging.Said(command), "topic", logging.Said(topic), "channel", logging.Said(channel))
 }
 
 // ping takes PING: the client is alive, which it may say before IDENTIFY, too.

@@ -103,7 +103,7 @@ func identityOf(opts *Options, tcp, http net.Addr) []byte {
 // handle serves an nsqd after its magic.
 func (l *NSQLookupd) handle(conn net.Conn) {
 	err := l.protocol.IOLoop(conn)
-	l.log.Info(fmt.Sprintf("PROTOCOL(V1): [%s] exiting ioloop", conn.RemoteAddr()), "cause", logging.Printable(err.Error()))
+	l.log.Info(fmt.Sprintf("PROTOCOL(V1): [%s] exiting ioloop", conn.RemoteAddr()), "client", logging.Said(conn.RemoteAddr()), "cause", logging.Printable(err.Error()))
 }
 
 // Main serves until Exit, and then returns nil. The first part that fails

@@ -97,11 +97,11 @@ func (p *protocolV1) IOLoop(conn net.Conn) error {
 }
 
 func (p *protocolV1) logError(conn net.Conn, e *wire.Error) {
-	var cause []any
+	fields := []any{"client", logging.Said(conn.RemoteAddr())}
 	if e.Err != nil {
-		cause = []any{"cause", logging.Printable(e.Err.Error())}
+		fields = append(fields, "cause", logging.Printable(e.Err.Error()))
 	}
-	p.log.Warn(fmt.Sprintf("PROTOCOL(V1): [%s] %s", conn.RemoteAddr(), logging.Printable(e.Error())), cause...)
+	p.log.Warn(fmt.Sprintf("PROTOCOL(V1): [%s] %s", conn.RemoteAddr(), logging.Printable(e.Error())), fields...)
 }
 
 // leave takes a client out of the registry, unless all of that is about to go:
@@ -111,7 +111,7 @@ func (p *protocolV1) leave(c *client) {
 		return
 	}
 	p.db.disconnect(c.producer)
-	p.log.Info(fmt.Sprintf("DB: client(%s) disconnected", c.conn.RemoteAddr()))
+	p.log.Info(fmt.Sprintf("DB: client(%s) disconnected", c.conn.RemoteAddr()), "client", logging.Said(c.conn.RemoteAddr()))
 	c.producer = nil
 }
 

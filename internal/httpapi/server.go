@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/julienschmidt/httprouter"
+
+	"github.com/seed893f581e/nsq/internal/logging"
 )
 
 // No peer holds a connection for nothing.
@@ -363,7 +365,9 @@ func (s *Server) logAccess(w *response, r *http.Request, start time.Time) {
 		return
 	}
 	status := cmp.Or(w.status, http.StatusOK)
-	s.config.Log.Info(fmt.Sprintf("%d %s %s (%s) %s", status, cut(r.Method), cut(r.RequestURI), r.RemoteAddr, time.Since(start)))
+	method, uri, took := cut(r.Method), cut(r.RequestURI), time.Since(start)
+	s.config.Log.Info(fmt.Sprintf("%d %s %s (%s) %s", status, method, uri, r.RemoteAddr, took), "status", logging.Said(status),
+		"method", logging.Said(method), "uri", logging.Said(uri), "client", logging.Said(r.RemoteAddr), "took", logging.Said(took))
 }
 
 // recoverPanic is deferred: a panic in a handler ends its request only.

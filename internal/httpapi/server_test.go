@@ -310,7 +310,7 @@ func TestLogLinesAreBounded(t *testing.T) {
 	r := start(t, nil, func(*Server) {})
 	r.do(t, "GET", "/"+strings.Repeat("x", 9000))
 	for line := range strings.Lines(r.log.String()) {
-		if len(line) > 1000 {
+		if len(line) > 1200 { // what is cut at 500 bytes is in the message, and may be a field, too
 			t.Errorf("a line of %d bytes", len(line))
 		}
 	}

@@ -35,8 +35,12 @@ func plain(r rune, size int) bool {
 	return unicode.IsPrint(r) && (r != utf8.RuneError || size > 1)
 }
 
-// appendAttr appends " key=value", for a group one for each of its members.
+// appendAttr appends " key=value", for a group one for each of its members, and nothing for
+// what the message says.
 func appendAttr(b []byte, group string, a slog.Attr) []byte {
+	if isSaid(a.Value) {
+		return b
+	}
 	a.Value = a.Value.Resolve()
 	if a.Equal(slog.Attr{}) {
 		return b

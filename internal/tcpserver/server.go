@@ -122,7 +122,7 @@ func (s *Server) Stop() {
 // no stack yet: as long as a connection lasts, its goroutine keeps most of what it
 // ever needed, and logging needs much.
 func (s *Server) greet(conn net.Conn) {
-	s.config.Log.Info(fmt.Sprintf("TCP: new client(%s)", conn.RemoteAddr()))
+	s.config.Log.Info(fmt.Sprintf("TCP: new client(%s)", conn.RemoteAddr()), "client", logging.Said(conn.RemoteAddr()))
 	if !s.readMagic(conn) {
 		s.end(conn)
 		return
