@@ -103,9 +103,13 @@ release_platforms = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 freebsd-am
 longest  = ./nsqd ./nsqlookupd ./nsqadmin
 parallel = -p $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 
+# The programs that tests start are built once for all packages.
 test:
 	@contrib/setup.sh
-	NSQ_BROWSER=must CGO_ENABLED=1 $(GO) test $(parallel) -race $(longest) ./...
+	@mkdir -p $(BLDDIR)/race
+	CGO_ENABLED=1 $(GO) build -race -o $(BLDDIR)/race/ $(addprefix ./,$(call mains,apps) $(call mains,bench))
+	NSQ_TEST_PROGRAMS=$(abspath $(BLDDIR))/race NSQ_BROWSER=must CGO_ENABLED=1 \
+	  $(GO) test $(parallel) -race $(longest) ./...
 
 # What computes with sizes, offsets and counters. Without the race detector, which is not to
 # be had there, so some tests do more.
