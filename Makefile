@@ -1,5 +1,6 @@
 # make            builds every program into build/
-# make run        starts nsqlookupd, a broker and the console to try things out (Ctrl-C stops all)
+# make run        starts nsqlookupd, a broker and the console to try things out (Ctrl-C stops all;
+#                 on other ports: make run PORTS='5150 5151 5160 5161 5171')
 # make demo       shows the broker at work and checks what it sees
 # make test       runs the tests with the race detector
 # make test-386   runs the tests of daemons, client and what they are made of, but the longest,
@@ -57,21 +58,26 @@ install: $(installed)
 clean:
 	rm -rf $(BLDDIR)
 
-RUNFLAGS ?= --tcp-address=127.0.0.1:4150 --http-address=127.0.0.1:4151 --broadcast-address=127.0.0.1
+# The ports of make run: TCP and HTTP of nsqd, TCP and HTTP of nsqlookupd, HTTP of nsqadmin.
+PORTS    ?= 4150 4151 4160 4161 4171
+# More flags of nsqd.
+RUNFLAGS ?=
+port      = 127.0.0.1:$(word $(1),$(PORTS))
 
 run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsqlookupd nsqadmin to_nsq nsq_tail),$(programs))
+	@test $(words $(PORTS)) -eq 5 || { echo "PORTS='$(PORTS)' must be five: nsqd TCP and HTTP, nsqlookupd TCP and HTTP, nsqadmin HTTP"; exit 2; } >&2
 	@mkdir -p data
-	@echo "Starting a broker on port 4150 (HTTP: 4151) with its data in ./data, nsqlookupd on 4160 (HTTP: 4161),"
-	@echo "and nsqadmin: http://127.0.0.1:4171/ in a browser shows topics, channels and messages as they come and go."
+	@echo "Starting a broker on port $(word 1,$(PORTS)) (HTTP: $(word 2,$(PORTS))) with its data in ./data, nsqlookupd on $(word 3,$(PORTS)) (HTTP: $(word 4,$(PORTS))),"
+	@echo "and nsqadmin: http://$(call port,5)/ in a browser shows topics, channels and messages as they come and go."
 	@echo "In another terminal:"
 	@echo
-	@echo "  publish   curl -d 'hello' 'http://127.0.0.1:4151/pub?topic=greetings'"
-	@echo "            echo hello | $(BLDDIR)/to_nsq --nsqd-tcp-address=127.0.0.1:4150 --topic=greetings"
-	@echo "  read      $(BLDDIR)/nsq_tail --lookupd-http-address=127.0.0.1:4161 --topic=greetings --channel=reader"
-	@echo "  find      curl 'http://127.0.0.1:4161/lookup?topic=greetings'"
+	@echo "  publish   curl -d 'hello' 'http://$(call port,2)/pub?topic=greetings'"
+	@echo "            echo hello | $(BLDDIR)/to_nsq --nsqd-tcp-address=$(call port,1) --topic=greetings"
+	@echo "  read      $(BLDDIR)/nsq_tail --lookupd-http-address=$(call port,4) --topic=greetings --channel=reader"
+	@echo "  find      curl 'http://$(call port,4)/lookup?topic=greetings'"
 	@echo
 	@echo "Ctrl-C stops all."
-	@contrib/run.sh $(BLDDIR) --data-path=data $(RUNFLAGS)
+	@contrib/run.sh $(BLDDIR) $(PORTS) --data-path=data $(RUNFLAGS)
 
 demo: all
 	@$(BLDDIR)/nsq_demo$(EXE)

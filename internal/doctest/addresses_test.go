@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,15 @@ func (a *addresses) of(host, port string) int {
 		a.port[key] = freePort(a.tb)
 	}
 	return a.port[key]
+}
+
+// portsOf returns, with spaces between them, the ports that stand for those of a host.
+func (a *addresses) portsOf(host string, ports ...string) string {
+	list := make([]string, len(ports))
+	for i, port := range ports {
+		list[i] = strconv.Itoa(a.of(host, port))
+	}
+	return strings.Join(list, " ")
 }
 
 // in returns a text in which addresses and directories are those of the test.

@@ -111,16 +111,14 @@ func (s *sandbox) read(name string) string {
 	return string(text)
 }
 
-// checkout makes the directory one of the repository, built, whose ports are the page's.
+// checkout makes the directory one of the repository, built.
 func (s *sandbox) checkout() {
 	root := nsqtest.Root()
-	for _, name := range []string{"apps", "bench", "docs", "internal", "nsq", "nsqadmin", "nsqd", "nsqlookupd", "go.mod", "go.sum"} {
+	for _, name := range []string{"Makefile", "apps", "bench", "contrib", "docs", "internal", "nsq", "nsqadmin", "nsqd", "nsqlookupd", "go.mod", "go.sum"} {
 		if err := os.Symlink(filepath.Join(root, name), filepath.Join(s.dir, name)); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	s.write(filepath.Join(s.dir, "Makefile"), s.at.in(s.read(filepath.Join(root, "Makefile"))), 0o644)
-	s.write(filepath.Join(s.dir, "contrib", "run.sh"), s.at.in(s.read(filepath.Join(root, "contrib", "run.sh"))), 0o755)
 	if err := os.Symlink(tooltest.Bin, filepath.Join(s.dir, "build")); err != nil {
 		s.t.Fatal(err)
 	}
@@ -194,6 +192,7 @@ func (s *sandbox) start(b block, script string) *command {
 	c.cmd = exec.Command("sh", "-eu", "-c", script)
 	c.cmd.Dir = s.dir
 	c.cmd.Env = append(os.Environ(), "PATH="+s.bin+":"+os.Getenv("PATH"), "GOFLAGS=-mod=mod", "CGO_ENABLED=0", "no_proxy=*",
+		"PORTS="+s.at.portsOf("127.0.0.1", "4150", "4151", "4160", "4161", "4171"), // of make run
 		"GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
