@@ -156,11 +156,7 @@ func (c Chart) appendLines(b []byte, axis axis) []byte {
 			b = p.appendArea(b, l.Points)
 			b = append(b, `"/>`...)
 		}
-		b = append(b, `<path class="line `...)
-		b = appendEscaped(b, l.Class)
-		b = append(b, `" d="`...)
-		b = p.appendPath(b, l.Points)
-		b = append(b, `"/>`...)
+		b = p.appendLine(b, " "+l.Class, l.Points)
 	}
 	return append(b, `</svg>`...)
 }
@@ -192,9 +188,8 @@ func Spark(label string, points []float64) template.HTML {
 		}
 		b = append(b, `<path class="area" d="`...)
 		b = p.appendArea(b, shown)
-		b = append(b, `"/><path class="line" d="`...)
-		b = p.appendPath(b, shown)
 		b = append(b, `"/>`...)
+		b = p.appendLine(b, "", shown)
 	}
 	return template.HTML(append(b, `</svg>`...))
 }

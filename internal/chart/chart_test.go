@@ -142,22 +142,25 @@ func TestTimeTicks(t *testing.T) {
 
 func TestPath(t *testing.T) {
 	for _, c := range []struct {
-		name       string
-		points     []float64
-		line, area string
+		name             string
+		points           []float64
+		line, dots, area string
 	}{
-		{"nothing", nil, "", ""},
-		{"one point is at the end", []float64{10}, "M100 0h0", "M100 0V100H100z"},
-		{"a line", []float64{0, 5, 10}, "M0 100l50-50 50-50", "M0 100l50-50 50-50V100H0z"},
-		{"downwards", []float64{10, 0}, "M0 0l100 100", "M0 0l100 100V100H0z"},
-		{"a gap", []float64{1, 1, nan, 2, 2}, "M0 90l25 0M75 80l25 0", "M0 90l25 0V100H0zM75 80l25 0V100H75z"},
-		{"a lonely point is a dot", []float64{nan, 1, nan}, "M50 90h0", "M50 90V100H50z"},
-		{"what is infinite is a gap", []float64{math.Inf(1), 1, math.Inf(-1)}, "M50 90h0", "M50 90V100H50z"},
-		{"nothing known", []float64{nan, nan}, "", ""},
+		{"nothing", nil, "", "", ""},
+		{"one point is at the end", []float64{10}, "", "M100 0h0", "M100 0V100H100z"},
+		{"a line", []float64{0, 5, 10}, "M0 100l50-50 50-50", "", "M0 100l50-50 50-50V100H0z"},
+		{"downwards", []float64{10, 0}, "M0 0l100 100", "", "M0 0l100 100V100H0z"},
+		{"a gap", []float64{1, 1, nan, 2, 2}, "M0 90l25 0M75 80l25 0", "", "M0 90l25 0V100H0zM75 80l25 0V100H75z"},
+		{"a lonely point is a dot", []float64{1, 1, nan, nan, 2}, "M0 90l25 0", "M100 80h0", "M0 90l25 0V100H0zM100 80V100H100z"},
+		{"what is infinite is a gap", []float64{math.Inf(1), 1, math.Inf(-1)}, "", "M50 90h0", "M50 90V100H50z"},
+		{"nothing known", []float64{nan, nan}, "", "", ""},
 	} {
 		p := plane{width: 100, height: 100, n: len(c.points), axis: axis{low: 0, high: 10, step: 5}}
 		if got := string(p.appendPath(nil, c.points)); got != c.line {
 			t.Errorf("%s: line %q, want %q", c.name, got, c.line)
+		}
+		if got := string(p.appendDots(nil, c.points)); got != c.dots {
+			t.Errorf("%s: dots %q, want %q", c.name, got, c.dots)
 		}
 		if got := string(p.appendArea(nil, c.points)); got != c.area {
 			t.Errorf("%s: area %q, want %q", c.name, got, c.area)
@@ -182,11 +185,12 @@ func TestChartSaysWhatItShows(t *testing.T) {
 	c := Chart{Title: "Depth", Unit: Messages, From: noon, Step: time.Minute, Lines: []Line{
 		{Label: "memory", Class: "c-depth", Points: []float64{nan, 4, 1234, 17}},
 		{Label: "disk", Class: "c-disk", Points: []float64{nan, nan, nan, nan}},
+		{Label: "deferred", Class: "c-deferred", Points: []float64{nan, nan, nan, 617}},
 	}}
 	got := string(c.SVG())
 	for _, want := range []string{
-		`<title>Depth</title><desc>12:00 to 12:03. memory: now 17, least 4, most 1,234. disk: nothing known yet.</desc>`,
-		`memory <b>17</b>`, `disk <b>–</b>`, `<path class="line c-depth" d="M333 `,
+		`<title>Depth</title><desc>12:00 to 12:03. memory: now 17, least 4, most 1,234. disk: nothing known yet. deferred: now 617, least 617, most 617.</desc>`,
+		`memory <b>17</b>`, `disk <b>–</b>`, `<path class="line c-depth" d="M333 `, `<path class="line dot c-deferred" d="M1000 589h0"/>`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("there is no %q in %s", want, got)

@@ -21,12 +21,41 @@ func (p plane) at(i int, v float64) (x, y int) {
 	return x, int(math.Round(float64(p.height) * (1 - p.axis.position(v))))
 }
 
-// appendPath adds the path of a line, with a gap wherever a point is not known.
-// One that is alone is a dot if lines have round ends.
+// appendLine adds a line, and points that are alone as dots, which have a class of
+// their own: they would be as small as the line is thin.
+func (p plane) appendLine(b []byte, class string, points []float64) []byte {
+	b = append(b, `<path class="line`...)
+	b = appendEscaped(b, class)
+	b = append(b, `" d="`...)
+	b = p.appendPath(b, points)
+	b = append(b, `"/>`...)
+	if dots := p.appendDots(nil, points); len(dots) > 0 {
+		b = append(b, `<path class="line dot`...)
+		b = appendEscaped(b, class)
+		b = append(b, `" d="`...)
+		b = append(b, dots...)
+		b = append(b, `"/>`...)
+	}
+	return b
+}
+
+// appendPath adds the path of a line, with a gap wherever a point is not known, or
+// is alone.
 func (p plane) appendPath(b []byte, points []float64) []byte {
 	for run := range runs(points) {
-		b, _, _ = p.appendRun(b, points, run)
-		if run.end-run.start == 1 {
+		if !run.alone() {
+			b, _, _ = p.appendRun(b, points, run)
+		}
+	}
+	return b
+}
+
+// appendDots adds a path of the points that are alone. They are dots if lines have
+// round ends.
+func (p plane) appendDots(b []byte, points []float64) []byte {
+	for run := range runs(points) {
+		if run.alone() {
+			b, _, _ = p.appendRun(b, points, run)
 			b = append(b, "h0"...)
 		}
 	}
@@ -76,6 +105,9 @@ func (p plane) appendRun(b []byte, points []float64, r run) (_ []byte, left, top
 
 // A run is a piece of a line of which all points are known.
 type run struct{ start, end int }
+
+// alone says that it is one point.
+func (r run) alone() bool { return r.end-r.start == 1 }
 
 // runs goes over the pieces of a line.
 func runs(points []float64) func(yield func(run) bool) {
