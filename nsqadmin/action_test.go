@@ -236,7 +236,7 @@ func TestActionsOnDaemonsThatFail(t *testing.T) {
 	unknown := script(t, map[string]string{"/topic/pause": `404 {"message":"TOPIC_NOT_FOUND"}`})
 	broken := script(t, map[string]string{"/topic/pause": `500 {"message":"INTERNAL_ERROR"}`})
 	good := script(t, map[string]string{"/topic/pause": ""})
-	dead := nsqtestClosed(t)
+	dead := nobodyListens
 	lookup := func(nsqds ...string) *scripted {
 		var list []string
 		for _, address := range nsqds {
@@ -286,12 +286,9 @@ func TestActionsOnDaemonsThatFail(t *testing.T) {
 	}
 }
 
-// nsqtestClosed returns an address at which nobody listens.
-func nsqtestClosed(t testing.TB) string {
-	s := httptest.NewServer(nil)
-	s.Close()
-	return s.Listener.Addr().String()
-}
+// nobodyListens is an address at which that is so, and stays so: no program is given its
+// port that does not ask for it.
+const nobodyListens = "127.0.0.1:1"
 
 // Against daemons: what is created is there, what is deleted is gone.
 func TestActionsOnRealDaemons(t *testing.T) {

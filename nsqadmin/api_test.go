@@ -408,7 +408,7 @@ func TestAPIWarns(t *testing.T) {
 	defer hanging.Close()
 	defer close(hung)
 	lying := script(t, map[string]string{"/stats": `{"topics":17}`, "/topics": "<html>\x00", "/lookup": "[]", "/nodes": `"`, "/channels": "-", "/info": "[]"})
-	dead := nsqtestClosed(t)
+	dead := nobodyListens
 	answers := map[string]string{
 		"/topics":   `{"topics":["t","left"]}`,
 		"/channels": `{"channels":["b","a"]}`,
@@ -468,7 +468,7 @@ func TestAPIWarns(t *testing.T) {
 
 // Without any daemon that answers there is nothing to show.
 func TestAPIWithoutDaemons(t *testing.T) {
-	dead := nsqtestClosed(t)
+	dead := nobodyListens
 	o := testOptions(t)
 	o.LookupdHTTPAddresses = []string{dead}
 	found := start(t, o)

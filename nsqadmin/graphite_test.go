@@ -83,7 +83,7 @@ func graphiteConsole(t *testing.T, answer http.HandlerFunc, change func(*Options
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
 	o := testOptions(t)
-	o.NSQDHTTPAddresses = []string{nsqtestClosed(t)}
+	o.NSQDHTTPAddresses = []string{nobodyListens}
 	o.GraphiteURL = server.URL
 	o.HTTPClientRequestTimeout = time.Second
 	if change != nil {
@@ -140,7 +140,7 @@ func TestGraphiteRefuses(t *testing.T) {
 
 	none := graphiteConsole(t, nil, func(o *Options) { o.GraphiteURL = "" })
 	none.want(500, `{"message":"INTERNAL_ERROR"}`, "GET", "/api/graphite?metric=rate&target=x", "")
-	gone := nsqtestClosed(t)
+	gone := nobodyListens
 	dead := graphiteConsole(t, nil, func(o *Options) { o.GraphiteURL, o.ProxyGraphite = "http://"+gone, true })
 	dead.want(500, `{"message":"INTERNAL_ERROR"}`, "GET", "/api/graphite?metric=rate&target=x", "")
 	dead.want(502, `{"message":"UPSTREAM_ERROR: failed to query graphite"}`, "GET", "/render?target=x", "")

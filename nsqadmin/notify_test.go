@@ -115,7 +115,7 @@ func TestNotifications(t *testing.T) {
 func TestNotificationsOfFailures(t *testing.T) {
 	url, bodies := endpoint(t, 200)
 	o := testOptions(t)
-	o.LookupdHTTPAddresses = []string{nsqtestClosed(t)}
+	o.LookupdHTTPAddresses = []string{nobodyListens}
 	o.NotificationHTTPEndpoint = url
 	a := start(t, o)
 	a.do("POST", "/api/topics", `{"topic":"t"}`)
@@ -164,7 +164,7 @@ func TestNotificationsThatCannotBeDelivered(t *testing.T) {
 	defer silent.Close()
 	daemon := changingDaemon(t)
 	for name, c := range map[string]struct{ endpoint, log string }{
-		"nobody listens": {"http://" + nsqtestClosed(t), "connection refused"},
+		"nobody listens": {"http://" + nobodyListens, "connection refused"},
 		"hanging":        {hanging.URL, "context canceled"},
 		"silent":         {"http://" + silent.Addr().String(), "context canceled"},
 		"no URL":         {"::", "missing protocol scheme"},
@@ -219,7 +219,7 @@ func TestNotificationQueueIsBounded(t *testing.T) {
 func TestActionsAreLogged(t *testing.T) {
 	var log logBuffer
 	daemon := changingDaemon(t)
-	dead := nsqtestClosed(t)
+	dead := nobodyListens
 	o := testOptions(t)
 	o.Logger = log.logger()
 	o.LookupdHTTPAddresses = []string{daemon, dead}

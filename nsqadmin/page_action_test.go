@@ -308,7 +308,7 @@ func TestDeletedTopicThatIsThereAgain(t *testing.T) {
 // has.
 func TestFormsThatAreNone(t *testing.T) {
 	opts := testOptions(t)
-	opts.NSQDHTTPAddresses = []string{nsqtestClosed(t)}
+	opts.NSQDHTTPAddresses = []string{nobodyListens}
 	opts.AdminUsers = []string{"ann"}
 	a := start(t, opts)
 	const form = "application/x-www-form-urlencoded"

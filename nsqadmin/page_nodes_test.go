@@ -129,7 +129,7 @@ func TestNodePage(t *testing.T) {
 	}
 	const topics, producers, consumers = "Topics and their channels on this node", "Connections that have published to this node", "Connections that are subscribed on this node"
 	d := c.eventually("messages and clients are shown", path, func(d *document) bool {
-		return d.Find("table").Length() == 3 && d.tile("Depth") == "3 messages that wait" && strings.HasPrefix(d.tile("Clients"), "1 + 1")
+		return d.Find("table").Length() == 3 && d.row(topics, "mail")["Depth"] == "3" && d.tile("Depth") == "3 messages that wait" && strings.HasPrefix(d.tile("Clients"), "1 + 1")
 	})
 	d.wantRow(topics, "mail", "Depth", "3", "In flight", "0", "Messages", "3", "Consumers", "1")
 	d.has("tbody th", "mail paused")
