@@ -119,8 +119,10 @@ test:
 
 # What computes with sizes, offsets and counters. Without the race detector, which is not to
 # be had there, so some tests do more.
+packages_386 ?= ./nsqd ./nsqlookupd ./nsq $$($(GO) list ./internal/... | grep -vE '/(doctest|clustertest|crashtest)$$')
+
 test-386:
-	CGO_ENABLED=0 GOARCH=386 $(GO) test $(parallel) -short ./nsqd ./nsqlookupd ./nsq $$($(GO) list ./internal/... | grep -v /doctest)
+	CGO_ENABLED=0 GOARCH=386 $(GO) test $(parallel) -short $(packages_386)
 
 interop:
 	@npm ci --prefix contrib/interop/nsqjs --no-audit --no-fund
