@@ -119,7 +119,7 @@ test:
 
 # What computes with sizes, offsets and counters. Without the race detector, which is not to
 # be had there, so some tests do more.
-packages_386 ?= ./nsqd ./nsqlookupd ./nsq $$($(GO) list ./internal/... | grep -vE '/(doctest|clustertest|crashtest)$$')
+packages_386 ?= ./nsqd ./nsqlookupd ./nsq $$($(GO) list ./internal/... | grep -vE '/(doctest|clustertest)$$')
 
 test-386:
 	CGO_ENABLED=0 GOARCH=386 $(GO) test $(parallel) -short $(packages_386)
@@ -216,14 +216,14 @@ prometheus:
 	@out=$$(cd contrib/prometheus && $(GO) test -count=1 ./... 2>&1) || { echo "$$out"; exit 1; } >&2
 
 # A short run of every fuzz function there is; what fails is shown whole. One test binary
-# for all functions of a package.
+# for all functions of a package, and a cache for each package: functions may have the same name.
 fuzz:
 	@mkdir -p $(BLDDIR)/fuzz && bin=$$(cd $(BLDDIR)/fuzz && pwd) || exit 1; \
 	for dir in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  $(GO) test -c -fuzz=. -o "$$bin/fuzz.test" "$$dir" || exit 1; \
 	  for func in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | cut -d' ' -f2); do \
 	    out=$$(cd "$$dir" && "$$bin/fuzz.test" -test.run='^$$' -test.fuzz="^$$func\$$" -test.fuzztime=$(FUZZTIME) \
-	      -test.fuzzminimizetime=1000x -test.fuzzcachedir="$$bin/cache" 2>&1) || \
+	      -test.fuzzminimizetime=1000x -test.fuzzcachedir="$$bin/cache/$$dir" 2>&1) || \
 	      { echo "$$dir: $$func"; echo "$$out"; exit 1; } >&2; \
 	  done || exit 1; \
 	done

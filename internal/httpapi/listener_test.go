@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -106,4 +107,30 @@ func TestAbortEndsLingering(t *testing.T) {
 			t.Errorf("%d connections are still known", len(l.conns))
 		}
 	})
+}
+
+// A daemon may be told to stop before it serves, or just then: nobody waits, and
+// the listener is closed.
+func TestCloseWhileServeBegins(t *testing.T) {
+	for range 3000 {
+		s := NewServer(Config{Log: slog.New(slog.DiscardHandler)})
+		s.V1Direct("/echo", func(*http.Request) (any, error) { return nil, nil })
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var closing sync.WaitGroup
+		closing.Go(func() {
+			if err := s.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+		if err := s.Serve(l); err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		closing.Wait()
+		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			t.Fatal("still listening")
+		}
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 
 	"github.com/seed893f581e/nsq/internal/logging"
+	"github.com/seed893f581e/nsq/internal/sockets"
 )
 
 // No peer holds a connection for nothing.
@@ -68,15 +69,14 @@ type Server struct {
 	failures failures
 	requests requests
 
-	accepting sync.WaitGroup // a goroutine for each listener
-
 	stopping context.Context // done when Close begins
 	stop     context.CancelFunc
 
-	mu        sync.Mutex // closing, listeners; running grows only while it is held and closing is false
+	mu        sync.Mutex // closing, listeners; accepting and running grow only while it is held and closing is false
 	closing   bool
 	listeners []*listener
-	running   sync.WaitGroup
+	accepting sync.WaitGroup // a goroutine for each listener
+	running   sync.WaitGroup // requests
 	fronts    []*front
 }
 
@@ -210,12 +210,35 @@ func (s *Server) Begin(l net.Listener) (serve func() error) {
 }
 
 func (s *Server) begin(text string, l net.Listener, serve func(*listener) error) func() error {
+	known := newListener(l)
 	ended := make(chan error, 1)
-	s.accepting.Go(func() { ended <- s.serveOn(l, serve) })
+	if !s.accept(known, func() { ended <- unlessClosed(serve(known)) }) {
+		return func() error { return sockets.CloseListener(l) }
+	}
 	return func() error {
 		s.config.Log.Info(text + l.Addr().String())
 		return <-ended
 	}
+}
+
+// accept has serve run in a goroutine that Close waits for, unless Close has begun.
+func (s *Server) accept(l *listener, serve func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.listeners = append(s.listeners, l)
+	s.accepting.Go(serve)
+	return true
+}
+
+// unlessClosed returns err unless Close is the reason for it.
+func unlessClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }
 
 // serveBehindFront has a front accept the connections.
@@ -239,18 +262,6 @@ func (s *Server) BeginTLS(l net.Listener, config *tls.Config) (serve func() erro
 	return s.begin("HTTPS: listening on ", l, func(known *listener) error {
 		return s.secure.Serve(tls.NewListener(known, config))
 	})
-}
-
-func (s *Server) serveOn(l net.Listener, serve func(*listener) error) error {
-	known := newListener(l)
-	s.mu.Lock()
-	s.listeners = append(s.listeners, known)
-	s.mu.Unlock()
-	err := serve(known)
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }
 
 // Close stops listening and returns when no handler runs any more. Requests
