@@ -561,6 +561,7 @@ func TestRequestsAreRefusedOnceClosing(t *testing.T) {
 			return nil, nil
 		})
 	})
+	r.do(t, "GET", "/elsewhere") // it serves
 	r.mu.Lock()
 	r.closing = true
 	r.mu.Unlock()
