@@ -109,13 +109,16 @@ release_platforms = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 freebsd-am
 longest  = ./nsqd ./nsqlookupd ./nsqadmin
 parallel = -p $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 
+# What runs the tests: flags and packages are added.
+gotest ?= $(GO) test
+
 # The programs that tests start are built once for all packages.
 test:
 	@contrib/setup.sh
 	@mkdir -p $(BLDDIR)/race
 	CGO_ENABLED=1 $(GO) build -race -o $(BLDDIR)/race/ $(addprefix ./,$(call mains,apps) $(call mains,bench))
 	NSQ_TEST_PROGRAMS=$(abspath $(BLDDIR))/race NSQ_BROWSER=must CGO_ENABLED=1 \
-	  $(GO) test $(parallel) -race $(longest) ./...
+	  $(gotest) $(parallel) -race $(longest) ./...
 
 # What computes with sizes, offsets and counters. Without the race detector, which is not to
 # be had there, so some tests do more.
