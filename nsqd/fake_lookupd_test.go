@@ -196,6 +196,11 @@ func (l *fakeLookupd) listen() *fakeLookupd {
 			s.br = bufio.NewReader(io.TeeReader(conn, s))
 			l.mu.Lock()
 			l.sessions = append(l.sessions, s)
+			select {
+			case <-l.ended: // and cut, perhaps
+				conn.Close()
+			default:
+			}
 			l.mu.Unlock()
 			l.running.Go(s.serve)
 		}

@@ -57,6 +57,7 @@ func (x *exchange) says(frame []byte) {
 
 func (x *exchange) delivers(attempts uint16) {
 	x.t.Helper()
+	x.at = max(x.at, now()) // what the session has answered, it has by its own clock
 	x.s.drained = x.at
 	x.says(wire.AppendMessageFrame(nil, 0, attempts, 7, x.s.account.ledger.bodies.append(nil, 0, 0)))
 }
