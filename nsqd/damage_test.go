@@ -228,6 +228,7 @@ func TestDamageTable(t *testing.T) {
 	t.Logf("%-40s %7s %7s %8s %6s %7s", "damage", "channel", "topic", "expected", "ranges", "bytes")
 	for _, d := range damages {
 		t.Run(d.name, func(t *testing.T) {
+			nsqtest.Parallel(t)
 			dir := filepath.Join(t.TempDir(), "data")
 			if err := os.CopyFS(dir, os.DirFS(opts.DataPath)); err != nil {
 				t.Fatal(err)

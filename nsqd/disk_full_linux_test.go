@@ -144,6 +144,7 @@ const noSpace = "no space left on device"
 func TestFullDisk(t *testing.T) {
 	for _, way := range []string{"space is given back", "space is made by consuming"} {
 		t.Run(way, func(t *testing.T) {
+			nsqtest.Parallel(t)
 			opts := nsqtest.Options(t)
 			opts.DataPath = smallDisk(t, 2<<20)
 			opts.MemQueueSize = 5
@@ -197,6 +198,7 @@ func TestFullDisk(t *testing.T) {
 func TestStopOnAFullDisk(t *testing.T) {
 	for name, memQueueSize := range map[string]int64{"memory in use": 50, "no memory": 0} {
 		t.Run(name, func(t *testing.T) {
+			nsqtest.Parallel(t)
 			opts := nsqtest.Options(t)
 			opts.DataPath = smallDisk(t, 8<<20)
 			opts.MemQueueSize = memQueueSize
@@ -228,6 +230,7 @@ func TestStopOnAFullDisk(t *testing.T) {
 // TestReadyWithTheDiskReserve has somebody else fill the disk of a broker, of which nothing
 // is to be written.
 func TestReadyWithTheDiskReserve(t *testing.T) {
+	nsqtest.Parallel(t)
 	opts := nsqtest.Options(t)
 	opts.DataPath = smallDisk(t, 8<<20)
 	opts.MinFreeDisk = 3 << 20
@@ -253,6 +256,7 @@ func TestReadyWithTheDiskReserve(t *testing.T) {
 // appears, which may keep nothing in memory and cannot write: it is consumed all
 // the same.
 func TestFullDiskWithoutMemory(t *testing.T) {
+	nsqtest.Parallel(t)
 	opts := nsqtest.Options(t)
 	opts.DataPath = smallDisk(t, 1<<20)
 	opts.MemQueueSize = 0

@@ -17,6 +17,7 @@ import (
 )
 
 func TestHTTPProfiles(t *testing.T) {
+	nsqtest.Parallel(t)
 	const isBinary = "application/octet-stream"
 	overEveryListener(t, nil, func(t *testing.T, _ *nsqtest.NSQD, a *api) {
 		for target, want := range map[string]struct{ contentType, start string }{

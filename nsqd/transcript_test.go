@@ -53,6 +53,7 @@ func TestTranscripts(t *testing.T) {
 	for _, w := range ways {
 		for _, file := range files {
 			t.Run(w.name+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+				nsqtest.Parallel(t)
 				playFile(t, w, file)
 			})
 		}
