@@ -18,7 +18,7 @@ import (
 const (
 	mostMemory  = 32 << 10
 	mostLatency = 10 * time.Millisecond
-	longestStop = 10 * time.Second
+	longestStop = 5 * time.Second
 )
 
 // stalls are the beginnings after which a client sends nothing more.

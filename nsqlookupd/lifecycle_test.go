@@ -13,7 +13,7 @@ import (
 )
 
 // longestStop is how long a stop may take, whatever peers do.
-const longestStop = 3 * time.Second
+const longestStop = time.Second
 
 func TestNewReportsWhatIsWrong(t *testing.T) {
 	opts := nsqtest.LookupdOptions(t)
