@@ -53,7 +53,9 @@ func (b *bench) run(ctx context.Context) (rep *report, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", w.name, err)
 		}
-		rep.Workloads = append(rep.Workloads, m)
+		if m.any() {
+			rep.Workloads = append(rep.Workloads, m)
+		}
 	}
 	rep.Load = append(rep.Load, loadAverage()...)
 	return rep, nil
@@ -62,14 +64,23 @@ func (b *bench) run(ctx context.Context) (rep *report, err error) {
 // workload runs all rounds of a workload.
 func (b *bench) workload(ctx context.Context, w workload) (*measured, error) {
 	m := newMeasured(w, len(b.sides()))
+	unable := make([]bool, len(b.sides()))
 	for i := range b.rounds {
 		for k := range b.sides() {
 			side := k
 			if i%2 == 1 { // A B, B A: whatever drifts does not favour one
 				side = len(b.sides()) - 1 - k
 			}
+			if unable[side] {
+				continue
+			}
 			fmt.Fprintf(b.log, "%s: round %d of %d, server %s\n", w.name, i+1, b.rounds, sideNames[side])
 			figures, err := b.round(ctx, w, side)
+			if errors.Is(err, errNotDurable) {
+				fmt.Fprintf(b.log, "%s: skipped for server %s: %v\n", w.name, sideNames[side], errNotDurable)
+				unable[side] = true
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -94,6 +105,7 @@ func (b *bench) round(ctx context.Context, w workload, side int) (figures []figu
 	if r.server, err = b.start(ctx, w, r, side, dataPath); err != nil {
 		return nil, err
 	}
+	r.dataPath = dataPath
 	figures, err = b.measure(ctx, w, r, fmt.Sprintf("%s-%c.pprof", w.name, 'A'+rune(side)))
 	r.server.Kill()
 	return r.atExit(figures), err
@@ -116,7 +128,10 @@ func (b *bench) measure(ctx context.Context, w workload, r *round, profile strin
 	if b.profiles != "" && !w.relay {
 		finish = b.profile(ctx, r, profile)
 	}
-	err := w.run(ctx, r)
+	err := r.createDurable(ctx, w.durability)
+	if err == nil {
+		err = w.run(ctx, r)
+	}
 	if err != nil && ctx.Err() == nil {
 		err = errors.Join(r.server.Died(100*time.Millisecond), err)
 	}

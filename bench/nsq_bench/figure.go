@@ -20,13 +20,24 @@ const (
 	kibPerConnection metric = "KiB/connection"
 	cpuPerSecond     metric = "CPU ms/s"
 	bytesPerMessage  metric = "bytes/msg"
+	diskPerMessage   metric = "disk bytes/msg"
+	aloneRate        metric = "msgs/s alone"
+	aloneCPU         metric = "server µs/msg alone"
+	appendsPerSecond metric = "appends/s"    // of 4 KiB with fdatasync, by one writer
+	zeroedPerSecond  metric = "overwrites/s" // the same over zeros
+	perAppend        metric = "msgs/append"  // rate by appendsPerSecond
 )
 
 // metrics are all, in the order in which they are shown.
-var metrics = []metric{rate, bytesRate, serverCPU, clientCPU, peakMiB, p50, p99, p999, kibPerConnection, cpuPerSecond, bytesPerMessage}
+var metrics = []metric{
+	rate, bytesRate, serverCPU, clientCPU, peakMiB, p50, p99, p999, kibPerConnection, cpuPerSecond, bytesPerMessage,
+	diskPerMessage, aloneRate, aloneCPU, appendsPerSecond, zeroedPerSecond, perAppend,
+}
 
 // moreIsBetter says so of the few of which it is true.
-func (m metric) moreIsBetter() bool { return m == rate || m == bytesRate }
+func (m metric) moreIsBetter() bool {
+	return slices.Contains([]metric{rate, bytesRate, aloneRate, appendsPerSecond, zeroedPerSecond, perAppend}, m)
+}
 
 // A figure is what one round measured of one kind.
 type figure struct {

@@ -22,6 +22,7 @@ type options struct {
 	size        int
 	connections int
 	topics      int
+	backlog     int
 	settle      time.Duration
 	guard       bool
 	list        bool
@@ -45,6 +46,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.IntVar(&o.size, "msg-size", 200, "size of a message in bytes")
 	fs.IntVar(&o.connections, "connections", 5000, "connections of the workload idle")
 	fs.IntVar(&o.topics, "topics", 1000, "topics of the workload manytopics")
+	fs.IntVar(&o.backlog, "backlog", 5_000_000, "messages that wait in the workloads backlog and behind")
 	fs.DurationVar(&o.settle, "settle", 6*time.Second, "how long the channel of the workload defer exists before it is measured")
 	fs.BoolVar(&o.guard, "guard", false, "fail if -b is worse than -a by more than the noise")
 	fs.BoolVar(&o.list, "list", false, "tell what workloads there are, and exit")
@@ -76,6 +78,7 @@ func (o *options) complete(leftOver []string) error {
 	check(o.size >= load.MinSize && o.size <= 25_000, "-msg-size must be %d to 25000, is %d", load.MinSize, o.size)
 	check(o.connections > 0, "-connections must be positive, is %d", o.connections)
 	check(o.topics > 0, "-topics must be positive, is %d", o.topics)
+	check(o.backlog >= perBatch, "-backlog must be %d at least, is %d", perBatch, o.backlog)
 	check(o.settle >= 0, "-settle must not be negative, is %v", o.settle)
 	check(!o.guard || o.b != "", "-guard compares two servers: -b is missing")
 	var err error

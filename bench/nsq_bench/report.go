@@ -54,6 +54,12 @@ func (m *measured) add(side int, figures []figure) {
 	}
 }
 
+// any reports whether there are any figures: no server may have been able to do what
+// the workload needs.
+func (m *measured) any() bool {
+	return slices.ContainsFunc(m.Rounds, func(side map[metric][]float64) bool { return len(side) > 0 })
+}
+
 // summarize computes medians and ratios, when all rounds were added.
 func (m *measured) summarize() {
 	for _, rounds := range m.Rounds {
@@ -141,7 +147,7 @@ func appendRatios(rows [][]string, workload, name string, shown []metric, ratios
 func (rep *report) shown() (all []metric) {
 	for _, m := range metrics {
 		for _, w := range rep.Workloads {
-			if _, ok := w.Results[0][m]; ok {
+			if slices.ContainsFunc(w.Results, func(side map[metric]spread) bool { _, ok := side[m]; return ok }) {
 				all = append(all, m)
 				break
 			}

@@ -18,6 +18,7 @@ type round struct {
 	layers load.Settings
 	server *process.Server
 
+	dataPath    string // of the server
 	certificate certificate
 
 	before, after reading
@@ -47,12 +48,11 @@ func (r *round) warmUp() time.Duration { return r.time / 4 }
 // figures are what was measured. It is called when the server has not ended yet.
 func (r *round) figures() ([]figure, error) {
 	n := float64(r.after.messages - r.before.messages)
-	elapsed := r.after.at.Sub(r.before.at).Seconds()
 	var all []figure
 	if n > 0 {
-		all = append(all, figure{rate, n / elapsed}, figure{bytesRate, n * float64(r.size) / 1e6 / elapsed})
+		all = append(all, figure{rate, r.rate()}, figure{bytesRate, r.rate() * float64(r.size) / 1e6})
 		if r.before.server != unknown {
-			all = append(all, figure{serverCPU, (r.after.server - r.before.server).Seconds() * 1e6 / n})
+			all = append(all, figure{serverCPU, r.serverCPU()})
 		}
 		if r.before.client != unknown {
 			all = append(all, figure{clientCPU, (r.after.client - r.before.client).Seconds() * 1e6 / n})
@@ -73,6 +73,17 @@ func (r *round) figures() ([]figure, error) {
 		}
 	}
 	return append(all, r.extra...), nil
+}
+
+// rate returns how many messages per second there were in the part that is measured.
+func (r *round) rate() float64 {
+	return float64(r.after.messages-r.before.messages) / r.after.at.Sub(r.before.at).Seconds()
+}
+
+// serverCPU returns the CPU time of the server for each message of that, in
+// microseconds.
+func (r *round) serverCPU() float64 {
+	return (r.after.server - r.before.server).Seconds() * 1e6 / float64(r.after.messages-r.before.messages)
 }
 
 // atExit adds what is known only when the server has ended.

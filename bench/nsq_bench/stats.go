@@ -9,12 +9,14 @@ import (
 
 // topicStats is what nsqd tells of a topic.
 type topicStats struct {
-	Depth    int64 `json:"depth"`
-	Channels []struct {
-		Depth    int64 `json:"depth"`
-		InFlight int64 `json:"in_flight_count"`
-		Deferred int64 `json:"deferred_count"`
-		Clients  int   `json:"client_count"`
+	Depth      int64  `json:"depth"`
+	Durability string `json:"durability"` // missing where nsqd has no durable topics
+	Channels   []struct {
+		Name     string `json:"channel_name"`
+		Depth    int64  `json:"depth"`
+		InFlight int64  `json:"in_flight_count"`
+		Deferred int64  `json:"deferred_count"`
+		Clients  int    `json:"client_count"`
 	} `json:"channels"`
 }
 
@@ -36,6 +38,11 @@ func (r *round) stats(ctx context.Context, topic string) (t topicStats, err erro
 // holds waits until nsqd holds exactly so many messages, the topic itself some and
 // every channel others.
 func (r *round) holds(ctx context.Context, topic string, inTopic, inChannel int64) error {
+	return r.holdsEach(ctx, topic, inTopic, func(string) int64 { return inChannel })
+}
+
+// holdsEach is holds where channels hold different numbers of messages.
+func (r *round) holdsEach(ctx context.Context, topic string, inTopic int64, inChannel func(name string) int64) error {
 	return eventually(ctx, func() (bool, error) {
 		t, err := r.stats(ctx, topic)
 		if err != nil {
@@ -43,9 +50,9 @@ func (r *round) holds(ctx context.Context, topic string, inTopic, inChannel int6
 		}
 		ok := t.Depth == inTopic
 		for _, c := range t.Channels {
-			ok = ok && c.Depth+c.InFlight+c.Deferred == inChannel
+			ok = ok && c.Depth+c.InFlight+c.Deferred == inChannel(c.Name)
 		}
-		return ok, fmt.Errorf("nsqd should hold %d messages in the topic and %d in each channel, and says %+v", inTopic, inChannel, t)
+		return ok, fmt.Errorf("nsqd should hold %d messages in the topic and %d in channel %s, and says %+v", inTopic, inChannel(channel), channel, t)
 	})
 }
 

@@ -19,8 +19,16 @@ func errMissing(n int64) error { return fmt.Errorf("%d messages did not arrive",
 // fill publishes for the time of a round to a channel that nobody reads, and
 // returns what the channel then holds.
 func (r *round) fill(ctx context.Context) (sent load.Tally, err error) {
-	if err := r.createChannel(ctx, topic, channel); err != nil {
-		return sent, err
+	return r.fillChannels(ctx, r.publish, channel)
+}
+
+// fillChannels publishes to channels that nobody reads, and returns what each of
+// them then holds.
+func (r *round) fillChannels(ctx context.Context, publish func(context.Context, []*load.Producer) (load.Tally, error), channels ...string) (sent load.Tally, err error) {
+	for _, ch := range channels {
+		if err := r.createChannel(ctx, topic, ch); err != nil {
+			return sent, err
+		}
 	}
 	connected, disconnect := context.WithCancel(ctx)
 	defer disconnect()
@@ -29,7 +37,7 @@ func (r *round) fill(ctx context.Context) (sent load.Tally, err error) {
 		return sent, err
 	}
 	r.begin(0)
-	if sent, err = r.publish(ctx, ps); err != nil {
+	if sent, err = publish(ctx, ps); err != nil {
 		return sent, err
 	}
 	if err := r.holds(ctx, topic, 0, sent.Count); err != nil {
@@ -50,6 +58,11 @@ func runSub(ctx context.Context, r *round) error {
 	if err != nil {
 		return err
 	}
+	return r.drain(ctx, sent)
+}
+
+// drain measures how 2 consumers empty the channel of what was sent to it.
+func (r *round) drain(ctx context.Context, sent load.Tally) error {
 	g := load.NewGroup(ctx)
 	defer g.Stop()
 	gate := load.NewGate(0, 1)

@@ -22,6 +22,8 @@ var pubsub = flow{producers: 2, window: 4, batch: batchOf, channels: 1, consumer
 // flows are the workloads that are flows.
 var flows = []workload{
 	pubsub.workload("pubsub", "2 producers of MPUB with 200 messages, 2 consumers with RDY 2500; no more than 8,000 messages are under way"),
+	durable("disk", "pubsub with durability=disk", pubsub.workload("pubsub", "")),
+	durable("fsync", "pubsub with durability=fsync", pubsub.workload("pubsub", "")),
 	flow{2, 4, pipelineOf, 1, 2, maxRDY}.workload("pubsub1", "pubsub with single PUBs, written 200 at a time"),
 	flow{32, 1, batchOf, 1, 64, 100}.workload("wide", "pubsub with 32 producers, 64 consumers and RDY 100"),
 	flow{2, 4, batchOf, 8, 1, maxRDY}.workload("fanout", "pubsub with 8 channels of 1 consumer each; a delivery counts"),
@@ -57,6 +59,12 @@ func withTLS(w workload) workload {
 }
 
 func (f flow) run(ctx context.Context, r *round) error {
+	return f.runBeside(ctx, r, func(ctx context.Context, _ load.Tally) error { return r.holds(ctx, topic, 0, 0) })
+}
+
+// runBeside is run where nsqd holds other messages in the end. When the flow's own
+// are finished, left must find what else is there.
+func (f flow) runBeside(ctx context.Context, r *round, left func(ctx context.Context, sent load.Tally) error) error {
 	consuming := load.NewGroup(ctx)
 	defer consuming.Stop()
 	gate := load.NewGate(backlog, f.channels)
@@ -75,7 +83,7 @@ func (f flow) run(ctx context.Context, r *round) error {
 	if err := arrived(consuming.Context(), gate, sent.Count*int64(f.channels)); err != nil {
 		return err
 	}
-	if err := r.holds(consuming.Context(), topic, 0, 0); err != nil {
+	if err := left(consuming.Context(), sent); err != nil {
 		return err
 	}
 	if err := consuming.Stop(); err != nil {

@@ -13,7 +13,9 @@ import (
 // that keeps all in memory. Messages count when they are confirmed, and nsqd must
 // say that it has them. A round ends early when 400 MiB or 2,000,000 messages are there.
 var publishing = []workload{
-	publishes("pub1", "16 producers of single PUBs, each of which waits for its OK", pub1Producers, 1, singleOf),
+	pub1,
+	durable("disk", "pub1 to a topic with durability=disk", pub1),
+	durable("fsync", "pub1 to a topic with durability=fsync; before and after it one writer appends 4 KiB and waits for fdatasync, again and again, then overwrites zeros so", besideSyncs(pub1)),
 	publishes("pubpipe", "2 producers of single PUBs, which write 200 at a time and have at most 800 without OK", 2, 4, pipelineOf),
 	publishes("mpub", "2 producers of MPUB with 200 messages, with at most 4 without OK", 2, 4, batchOf),
 	sized(1000, publishes("mpub1k", "mpub with messages of 1,000 bytes", 2, 4, batchOf)),
@@ -36,6 +38,8 @@ var publishing = []workload{
 }
 
 const pub1Producers = 16
+
+var pub1 = publishes("pub1", "16 producers of single PUBs, each of which waits for its OK", pub1Producers, 1, singleOf)
 
 func publishes(name, about string, producers, window int, batch func(size int) *load.Batch) workload {
 	return workload{
@@ -101,12 +105,17 @@ func runPublish(ctx context.Context, r *round, ps []*load.Producer) error {
 func (r *round) publish(ctx context.Context, ps []*load.Producer) (sent load.Tally, err error) {
 	timed, cancel := context.WithTimeout(ctx, r.time)
 	defer cancel()
+	return publishMost(ctx, ps, r.kept(), timed.Err)
+}
+
+// publishMost has the producers publish until so many messages are there or over
+// returns an error, and returns what was confirmed, which is all that was sent.
+func publishMost(ctx context.Context, ps []*load.Producer, most int, over func() error) (sent load.Tally, err error) {
 	var begun atomic.Int64
-	most := int64(r.kept())
 	g := load.NewGroup(ctx)
 	for _, p := range ps {
 		g.Run(func(context.Context) error {
-			return p.Run(func() bool { return timed.Err() == nil && begun.Add(int64(p.Len())) <= most })
+			return p.Run(func() bool { return over() == nil && begun.Add(int64(p.Len())) <= int64(most) })
 		})
 	}
 	if err := g.Wait(); err != nil {

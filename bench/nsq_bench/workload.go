@@ -10,12 +10,13 @@ import (
 
 // A workload is one way of using nsqd. Each round of it gets a server of its own.
 type workload struct {
-	name  string
-	about string                // what is sent over how many connections, and what counts as a message
-	size  int                   // of the bodies, where it is not what -msg-size says
-	flags func(*round) []string // for nsqd, nil for its defaults
-	relay bool                  // runs against the relay, not an nsqd
-	run   func(ctx context.Context, r *round) error
+	name       string
+	about      string                // what is sent over how many connections, and what counts as a message
+	size       int                   // of the bodies, where it is not what -msg-size says
+	flags      func(*round) []string // for nsqd, nil for its defaults
+	relay      bool                  // runs against the relay, not an nsqd
+	durability string                // of the topic, which is there before run is called; empty for nsqd's default
+	run        func(ctx context.Context, r *round) error
 }
 
 // The names of what is published, and its sizes.
@@ -67,6 +68,7 @@ var workloads = slices.Concat(
 		run:   runSub,
 	}},
 	flows,
+	waiting,
 	[]workload{{
 		name:  "reqstorm",
 		about: "2 consumers with RDY 2500 requeue, at once, every message that they get, of 5,000 that circle; a requeue counts",
