@@ -118,7 +118,7 @@ func (p *protocolV2) dpub(c *client, l *wire.Line) ([]byte, error) {
 	if err != nil {
 		return nil, wire.NewError(wire.Invalid, fmt.Sprintf("DPUB could not parse timeout %s", l.Param(1)), err)
 	}
-	if limit := p.env.opts.MaxReqTimeout.Milliseconds(); ms > limit {
+	if limit := p.env.opts.MaxDeferTimeout.Milliseconds(); ms > limit {
 		return nil, wire.NewError(wire.Invalid, fmt.Sprintf("DPUB timeout %d out of range 0-%d", ms, limit), nil)
 	}
 	topic := append([]byte(nil), l.Param(0)...) // the line goes with the next read

@@ -164,6 +164,8 @@ func (s *httpServer) info(*http.Request) (any, error) {
 		HTTPPort:               port(s.n.RealHTTPAddr()),
 		TCPPort:                port(s.n.RealTCPAddr()),
 		StartTime:              s.n.started.Unix(),
+		Durability:             opts.Durability.String(),
+		MaxDeferTimeout:        int64(opts.MaxDeferTimeout),
 		MaxHeartbeatInterval:   int64(opts.MaxHeartbeatInterval),
 		MaxOutputBufferSize:    opts.MaxOutputBufferSize,
 		MaxOutputBufferTimeout: int64(opts.MaxOutputBufferTimeout),

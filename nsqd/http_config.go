@@ -33,6 +33,8 @@ func (s *httpServer) option(key string) (any, error) {
 		value = s.n.lookups.all()
 	case "broadcast_address":
 		value = s.n.broadcastAddress()
+	case "durability":
+		value = s.n.opts.Durability.String()
 	case "log_format":
 		value = s.n.opts.LogFormat.String()
 	case "log_level":

@@ -45,12 +45,13 @@ func TestHTTPConfigShowsEveryOption(t *testing.T) {
 		"tls_required": "0", "tls_min_version": "771",
 		"deflate": "true", "max_deflate_level": "6", "snappy": "true",
 
-		"data_path": opts.DataPath, "mem_queue_size": "10000", "max_bytes_per_file": "104857600",
+		"data_path": opts.DataPath, "durability": "memory", "mem_queue_size": "10000", "max_bytes_per_file": "104857600",
 		"sync_every": "2500", "sync_timeout": "2000000000", "min_free_disk": "0",
 		"queue_scan_worker_pool_max": "4", "queue_scan_selection_count": "20",
 
 		"msg_timeout": "60000000000", "max_msg_timeout": "900000000000",
 		"max_msg_size": "1048576", "max_body_size": "5242880", "max_req_timeout": "3600000000000",
+		"max_defer_timeout": "3600000000000",
 
 		"max_heartbeat_interval": "60000000000", "max_rdy_count": "2500",
 		"max_output_buffer_size": "65536", "max_output_buffer_timeout": "30000000000",

@@ -39,7 +39,7 @@ func (s *httpServer) pub(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	deferral, err := deferParam(q, s.n.opts.MaxReqTimeout)
+	deferral, err := deferParam(q, s.n.opts.MaxDeferTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -185,7 +185,8 @@ func TestHTTPInfo(t *testing.T) {
 		}
 		want := fmt.Sprintf(`{"version":"%s","broadcast_address":"127.0.0.1","hostname":"%s","http_port":%d,"tcp_port":%d,"start_time":%d,`+
 			`"max_heartbeat_interval":60000000000,"max_output_buffer_size":65536,"max_output_buffer_timeout":30000000000,`+
-			`"max_deflate_level":6,"topology_zone":"","topology_region":""}`,
+			`"max_deflate_level":6,"topology_zone":"","topology_region":"",`+
+			`"durability":"memory","max_defer_timeout":3600000000000}`,
 			version.Binary, hostname, httpPort, tcpPort, a.stats("").StartTime)
 		resp, text, err := a.try("GET", "/info", nil)
 		if err != nil {

@@ -64,7 +64,8 @@ type Options struct {
 	DrainOnTerm time.Duration `section:"Stopping" flag:"drain-on-term" usage:"longest time in which SIGTERM lets consumers empty the queues, while publishing is refused, before it stops nsqd; 0 to stop at once" more:"A second SIGTERM, or SIGINT, stops at once. What consumers cannot get is not waited for."`
 
 	DataPath        string        `section:"Queues" flag:"data-path" words:"directory" usage:"existing directory for queues and metadata; empty for the current directory"`
-	MemQueueSize    int64         `flag:"mem-queue-size" usage:"messages that each topic and each channel keeps in memory before it uses the disk; 0 for all on disk" more:"Even then nothing waits until a message is safe there: it does not make messages durable."`
+	Durability      Durability    `flag:"durability" words:"memory disk fsync" usage:"what OK to a publish means, for topics that have no durability of their own: memory, disk (the message survives a killed nsqd) or fsync (it survives a power cut)" more:"POST /topic/create?durability= chooses for one topic."`
+	MemQueueSize    int64         `flag:"mem-queue-size" usage:"messages that each topic and each channel keeps in memory before it uses the disk; 0 for all on disk" more:"Even then nothing waits until a message is safe there: it does not make messages durable, --durability does."`
 	MaxBytesPerFile int64         `flag:"max-bytes-per-file" usage:"size in bytes at which a disk queue begins a new file"`
 	SyncEvery       int64         `flag:"sync-every" usage:"reads and writes of a disk queue between two fsyncs"`
 	SyncTimeout     time.Duration `flag:"sync-timeout" usage:"longest time between two fsyncs of a disk queue that is in use"`
@@ -73,11 +74,12 @@ type Options struct {
 	QueueScanWorkerPoolMax  int `flag:"queue-scan-worker-pool-max" usage:"goroutines that requeue what timed out and release what was deferred, at most 64"`
 	QueueScanSelectionCount int `flag:"queue-scan-selection-count" usage:"no effect, all channels are scanned; kept for existing configurations"`
 
-	MsgTimeout    time.Duration `section:"Messages" flag:"msg-timeout" usage:"time in which a consumer must answer a message"`
-	MaxMsgTimeout time.Duration `flag:"max-msg-timeout" usage:"longest message timeout that a client may ask for, and longest time that TOUCH can add up to"`
-	MaxMsgSize    int64         `flag:"max-msg-size" usage:"size in bytes of the largest message"`
-	MaxBodySize   int64         `flag:"max-body-size" usage:"size in bytes of the largest command body" more:"An MPUB is such a body."`
-	MaxReqTimeout time.Duration `flag:"max-req-timeout" usage:"longest delay for requeued and deferred messages"`
+	MsgTimeout      time.Duration `section:"Messages" flag:"msg-timeout" usage:"time in which a consumer must answer a message"`
+	MaxMsgTimeout   time.Duration `flag:"max-msg-timeout" usage:"longest message timeout that a client may ask for, and longest time that TOUCH can add up to"`
+	MaxMsgSize      int64         `flag:"max-msg-size" usage:"size in bytes of the largest message"`
+	MaxBodySize     int64         `flag:"max-body-size" usage:"size in bytes of the largest command body" more:"An MPUB is such a body."`
+	MaxReqTimeout   time.Duration `flag:"max-req-timeout" usage:"longest delay for requeued messages"`
+	MaxDeferTimeout time.Duration `flag:"max-defer-timeout" usage:"longest delay for deferred messages; 0 for that of --max-req-timeout" more:"With --durability=disk or fsync deferred messages take next to no memory."`
 
 	MaxHeartbeatInterval   time.Duration `section:"Clients" flag:"max-heartbeat-interval" usage:"longest heartbeat interval that a client may ask for"`
 	MaxRdyCount            int64         `flag:"max-rdy-count" usage:"largest RDY count of a consumer"`
@@ -171,6 +173,7 @@ func (o *Options) effective() (*Options, error) {
 	if own.Logger == nil {
 		own.Logger = slog.New(slog.DiscardHandler)
 	}
+	own.MaxDeferTimeout = cmp.Or(own.MaxDeferTimeout, own.MaxReqTimeout)
 	own.BroadcastAddress = cmp.Or(own.BroadcastAddress, config.Hostname())
 	if own.TLSClientAuthPolicy != "" && own.TLSRequired == TLSNotRequired {
 		own.TLSRequired = TLSRequiredAlways

@@ -91,6 +91,7 @@ func (c *optionChecks) messages(o *Options) {
 	c.That(o.MaxMsgSize > 0 && o.MaxMsgSize <= maxMsgSizeLimit, "max-msg-size", "must be [1,%d], is %d", maxMsgSizeLimit, o.MaxMsgSize)
 	c.That(o.MaxBodySize > wire.SizeLen && o.MaxBodySize <= maxMsgSizeLimit, "max-body-size", "must be [%d,%d], is %d", wire.SizeLen+1, maxMsgSizeLimit, o.MaxBodySize)
 	c.Duration(o.MaxReqTimeout, 0, "max-req-timeout")
+	c.Duration(o.MaxDeferTimeout, 0, "max-defer-timeout")
 	c.Duration(o.DrainOnTerm, 0, "drain-on-term")
 }
 
@@ -148,9 +149,7 @@ func (o *Options) logDoubts() {
 			o.Logger.Warn(fmt.Sprintf(format, args...))
 		}
 	}
-	if o.MemQueueSize == 0 {
-		o.Logger.Info("--mem-queue-size=0: messages wait on disk, which does not make them durable: what was written since the last fsync can be lost")
-	}
+	doubt(o.MemQueueSize == 0 && o.Durability == Memory, "--mem-queue-size=0 alone makes nothing durable: messages wait on disk, but a crash can lose what was acknowledged; --durability=disk or fsync keeps it")
 	doubt(o.MaxMsgSize > o.MaxBodySize, "--max-msg-size %d is more than --max-body-size %d: such messages cannot be published in batches", o.MaxMsgSize, o.MaxBodySize)
 	doubt(o.MsgTimeout > o.MaxMsgTimeout, "--msg-timeout %s is more than --max-msg-timeout %s: clients cannot extend it", o.MsgTimeout, o.MaxMsgTimeout)
 	doubt(o.MinOutputBufferTimeout > o.MaxOutputBufferTimeout, "--min-output-buffer-timeout %s is more than --max-output-buffer-timeout %s: clients cannot choose any", o.MinOutputBufferTimeout, o.MaxOutputBufferTimeout)

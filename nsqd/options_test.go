@@ -56,6 +56,7 @@ func TestValidate(t *testing.T) {
 		{func(o *Options) { o.MaxBodySize = 4 }, "--max-body-size must be [5,1073741824], is 4"},
 		{func(o *Options) { o.MaxReqTimeout = 0 }, ""},
 		{func(o *Options) { o.MaxReqTimeout = -1 }, "--max-req-timeout must not be negative, is -1ns"},
+		{func(o *Options) { o.MaxDeferTimeout = -1 }, "--max-defer-timeout must not be negative, is -1ns"},
 		{func(o *Options) { o.MaxHeartbeatInterval = 999 * time.Millisecond }, "--max-heartbeat-interval must not be less than 1s, is 999ms"},
 		{func(o *Options) { o.MaxRdyCount = 0 }, "--max-rdy-count must be positive, is 0"},
 		{func(o *Options) { o.MaxOutputBufferSize = 63 }, "--max-output-buffer-size must not be less than 64, is 63"},
@@ -123,7 +124,8 @@ func TestDoubtfulSettingsAreLogged(t *testing.T) {
 		want   string // "" for nothing
 	}{
 		{func(*Options) {}, ""},
-		{func(o *Options) { o.MemQueueSize = 0 }, "INFO: --mem-queue-size=0: messages wait on disk, which does not make them durable: what was written since the last fsync can be lost"},
+		{func(o *Options) { o.MemQueueSize = 0 }, "WARNING: --mem-queue-size=0 alone makes nothing durable: messages wait on disk, but a crash can lose what was acknowledged; --durability=disk or fsync keeps it"},
+		{func(o *Options) { o.MemQueueSize, o.Durability = 0, Disk }, ""},
 		{func(o *Options) { o.MaxMsgSize = o.MaxBodySize + 1 }, "WARNING: --max-msg-size 5242881 is more than --max-body-size 5242880: such messages cannot be published in batches"},
 		{func(o *Options) { o.MsgTimeout = time.Hour }, "WARNING: --msg-timeout 1h0m0s is more than --max-msg-timeout 15m0s: clients cannot extend it"},
 		{func(o *Options) { o.MaxOutputBufferTimeout = 0 }, "WARNING: --min-output-buffer-timeout 25ms is more than --max-output-buffer-timeout 0s: clients cannot choose any"},

@@ -24,6 +24,18 @@ var (
 		},
 		Also: map[string]any{`true`: nsqd.TLSRequiredAlways, `false`: nsqd.TLSNotRequired},
 	}
+	durabilities = &daemontest.Kind{
+		Parse: func(s string) any {
+			return map[string]nsqd.Durability{"Disk": nsqd.Disk, "fsync": nsqd.Fsync}[s]
+		},
+		TOML: strconv.Quote,
+		FlagType: map[string]string{
+			"safe": `unknown durability "safe" (memory, disk, fsync)`,
+		},
+		FileType: map[string]string{
+			`"safe"`: `safe: unknown durability "safe" (memory, disk, fsync)`, `1`: "1: must be a string", `true`: "true: must be a string",
+		},
+	}
 	tlsVersions = &daemontest.Kind{
 		Parse: func(s string) any {
 			return map[string]nsqd.TLSVersion{
@@ -116,6 +128,7 @@ var optionTable = []daemontest.Option{
 	{Flag: "drain-on-term", Kind: daemontest.Durations, Good: []string{"0", "30s", "876000h"}, Bad: daemontest.Mistakes{"-1s": "must not be negative, is -1s", "876001h": "must not be more than 876000h0m0s, is 876001h0m0s"}},
 
 	{Flag: "data-path", Kind: daemontest.Texts, Good: []string{"", "/var/lib/nsq"}},
+	{Flag: "durability", Kind: durabilities, Good: []string{"memory", "Disk", "fsync", ""}},
 	{Flag: "mem-queue-size", Kind: daemontest.Ints, Good: []string{"0", "1000000"}, Bad: daemontest.Mistakes{"-1": "must not be negative, is -1"}},
 	{Flag: "max-bytes-per-file", Kind: daemontest.Ints, Good: []string{"1", "1099511627776"}, Bad: daemontest.Mistakes{"0": "must be positive, is 0"}},
 	{Flag: "sync-every", Kind: daemontest.Ints, Good: []string{"0", "1"}, Bad: daemontest.Mistakes{"-1": "must not be negative, is -1"}},
@@ -130,6 +143,8 @@ var optionTable = []daemontest.Option{
 	{Flag: "max-msg-size", Kind: daemontest.Ints, Good: []string{"1", "1073741824"}, Bad: daemontest.Mistakes{"0": "must be [1,1073741824], is 0", "1073741825": "must be [1,1073741824], is 1073741825"}},
 	{Flag: "max-body-size", Kind: daemontest.Ints, Good: []string{"5", "1073741824"}, Bad: daemontest.Mistakes{"4": "must be [5,1073741824], is 4", "1073741825": "must be [5,1073741824], is 1073741825"}},
 	{Flag: "max-req-timeout", Kind: daemontest.Durations, Good: []string{"0", "876000h"}, Bad: daemontest.Mistakes{"-1ns": "must not be negative, is -1ns", "876001h": "must not be more than 876000h0m0s, is 876001h0m0s"}},
+
+	{Flag: "max-defer-timeout", Kind: daemontest.Durations, Good: []string{"0", "8760h"}, Bad: daemontest.Mistakes{"-1ns": "must not be negative, is -1ns", "876001h": "must not be more than 876000h0m0s, is 876001h0m0s"}},
 
 	{Flag: "max-heartbeat-interval", Kind: daemontest.Durations, Good: []string{"1s", "5m"}, Bad: daemontest.Mistakes{"999ms": "must not be less than 1s, is 999ms"}},
 	{Flag: "max-rdy-count", Kind: daemontest.Ints, Good: []string{"1", "100000"}, Bad: daemontest.Mistakes{"0": "must be positive, is 0"}},

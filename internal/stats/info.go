@@ -14,4 +14,6 @@ type Info struct {
 	MaxDeflateLevel        int    `json:"max_deflate_level"`
 	TopologyZone           string `json:"topology_zone"`
 	TopologyRegion         string `json:"topology_region"`
+	Durability             string `json:"durability,omitempty"` // of topics that have none of their own: memory, disk or fsync; "" from an nsqd that does not tell
+	MaxDeferTimeout        int64  `json:"max_defer_timeout,omitempty"`
 }
