@@ -3,6 +3,7 @@ package nsqadmin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -22,6 +23,8 @@ type action struct {
 	Topic   string
 	Channel string // "" for what is done to a topic
 	Node    string // of a tombstone: the node's broadcast address and HTTP port
+
+	Durability string // of a topic that is created, with or without a channel: one of durabilities, "" for what nodes choose
 }
 
 // The names of actions, as those who are notified know them.
@@ -38,6 +41,9 @@ const (
 	emptyChannel   = "empty_channel"
 	tombstoneTopic = "tombstone_topic_producer"
 )
+
+// durabilities are what the OK of a publish can mean.
+var durabilities = []string{"memory", "disk", "fsync"}
 
 // simpleActions are those that only concern the nsqds that have the topic, and
 // what they are asked for.
@@ -133,6 +139,8 @@ func (a action) check() error {
 		return badRequest("INVALID_TOPIC")
 	case ofChannel && !wire.ValidName(a.Channel):
 		return badRequest("INVALID_CHANNEL")
+	case a.durabilityProblem() != "":
+		return badRequest("INVALID_DURABILITY")
 	case a.Name != tombstoneTopic:
 		return nil
 	}
@@ -140,6 +148,21 @@ func (a action) check() error {
 		return errNodeNotFound
 	}
 	return nil
+}
+
+// durabilityProblem tells what is wrong with the durability, "" for nothing.
+func (a action) durabilityProblem() string {
+	switch {
+	case a.Durability == "":
+		return ""
+	case a.Name != createTopic && a.Name != createChannel:
+		return "Only a topic that is created gets a durability."
+	case !slices.Contains(durabilities, a.Durability):
+		return fmt.Sprintf("%q is no durability: choose one of %s.", a.Durability, strings.Join(durabilities, ", "))
+	case a.Durability != durabilities[0] && isEphemeral(a.Topic):
+		return "What is ephemeral is kept in memory only."
+	}
+	return ""
 }
 
 // parameters are those of the requests for an action.
@@ -201,7 +224,7 @@ func (n *NSQAdmin) do(ctx context.Context, by actor, a action) outcome {
 func (n *NSQAdmin) logAction(by actor, o outcome) {
 	args := []any{"topic", logging.Printable(o.Action.Topic)}
 	for _, f := range []struct{ name, value string }{
-		{"channel", o.Action.Channel}, {"node", o.Action.Node}, {"admin", by.Admin}, {"user", by.User}, {"client", by.RemoteIP},
+		{"channel", o.Action.Channel}, {"node", o.Action.Node}, {"durability", o.Action.Durability}, {"admin", by.Admin}, {"user", by.User}, {"client", by.RemoteIP},
 		{"user agent", by.UserAgent}, {"remained", strings.Join(o.Remained, ", ")},
 	} {
 		if f.value != "" {

@@ -1,8 +1,10 @@
 package nsqadmin
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -81,11 +83,12 @@ func (r *run) onProducing(path string) {
 
 // create creates a topic, and a channel of it, where nsqds find out about them:
 // at the nsqlookupds. The channel is created as well where the topic is already.
-// Without nsqlookupds both are created on all nsqds.
+// Without nsqlookupds both are created on all nsqds; so they are where the topic
+// is to have a durability, of which nsqlookupds know nothing.
 func (r *run) create() {
 	topic := url.Values{"topic": {r.Action.Topic}}
 	if !r.fromLookupds() {
-		r.createAt(nsqdKind, r.nsqds, topic)
+		r.createOnNodes(r.nsqds)
 		return
 	}
 	lookupds := r.lookupds()
@@ -93,13 +96,79 @@ func (r *run) create() {
 		r.Err = &upstreamError{lookupdKind, []error{errNoLookupds}}
 		return
 	}
-	if r.createAt(lookupdKind, lookupds, topic); r.Err != nil || r.Action.Channel == "" {
+	if r.createAt(lookupdKind, lookupds, topic); r.Err != nil {
+		return
+	}
+	if r.Action.Durability != "" {
+		targets, errs, err := r.all(r.ctx)
+		r.unanswered(lookupdKind, "GET "+r.listing(), errs)
+		if r.Err = err; err == nil {
+			r.createOnNodes(addressesOf(targets))
+		}
+		return
+	}
+	if r.Action.Channel == "" {
 		return
 	}
 	if nsqds, ok := r.find(); ok {
 		r.post(nsqdKind, nsqds, "/channel/create", r.Action.parameters())
 	}
 }
+
+// createOnNodes creates the topic, with its durability, and the channel on nsqds.
+func (r *run) createOnNodes(nsqds []string) {
+	topic := url.Values{"topic": {r.Action.Topic}}
+	if r.Action.Durability != "" {
+		topic.Set("durability", r.Action.Durability)
+	}
+	begun := len(r.Steps)
+	r.createAt(nsqdKind, nsqds, topic)
+	if r.Action.Durability != "" {
+		r.checkDurability(r.Steps[begun:])
+	}
+}
+
+// checkDurability fails the steps after which an nsqd has the topic with another
+// durability: those that know of none create it as if none was given.
+func (r *run) checkDurability(steps []step) {
+	var created []string
+	for _, s := range steps {
+		if s.Err == nil && strings.HasPrefix(s.Request, createRequest) {
+			created = append(created, s.Address)
+		}
+	}
+	has := make(map[string]string)
+	for _, a := range cluster.Ask(created, func(address string) (string, error) { return r.durabilityAt(address) }) {
+		if a.Err == nil {
+			has[a.Address] = a.Value
+		}
+	}
+	for i, s := range steps {
+		if d, known := has[s.Address]; known && d != r.Action.Durability && s.Err == nil && strings.HasPrefix(s.Request, createRequest) {
+			steps[i].Err = fmt.Errorf("the topic is there, but with durability %s", cmp.Or(d, "memory: this nsqd has no durable topics"))
+		}
+	}
+	if r.Err == nil {
+		r.fail(nsqdKind, steps)
+	}
+}
+
+// durabilityAt returns the durability of the topic on an nsqd, "" if it tells none.
+func (r *run) durabilityAt(nsqd string) (string, error) {
+	s, err := r.client.Stats(r.ctx, nsqd, cluster.StatsQuery{Topic: r.Action.Topic})
+	if err != nil {
+		return "", err
+	}
+	for _, t := range s.Topics {
+		if t.Name == r.Action.Topic {
+			return t.Durability, nil
+		}
+	}
+	return "", nil
+}
+
+// createRequest begins the requests that create a topic.
+const createRequest = "POST /topic/create?"
 
 // createAt creates the topic, and the channel where that could be done.
 func (r *run) createAt(kind string, addresses []string, topic url.Values) {

@@ -97,38 +97,49 @@ func TestActionsAsk(t *testing.T) {
 		lookupMode   string
 		withoutThose string
 	}{
-		{action{createTopic, "t", "", ""}, "L POST /topic/create?topic=t", "N POST /topic/create?topic=t"},
+		{action{Name: createTopic, Topic: "t"}, "L POST /topic/create?topic=t", "N POST /topic/create?topic=t"},
 		{
-			action{createChannel, "t", "c", ""},
+			action{Name: createChannel, Topic: "t", Channel: "c"},
 			"L POST /topic/create?topic=t, L POST /channel/create?channel=c&topic=t, N POST /channel/create?channel=c&topic=t",
 			"N POST /topic/create?topic=t, N POST /channel/create?channel=c&topic=t",
 		},
 		{
-			action{deleteTopic, "t", "", ""},
+			action{Name: createTopic, Topic: "t", Durability: "disk"},
+			"L POST /topic/create?topic=t, N POST /topic/create?durability=disk&topic=t",
+			"N POST /topic/create?durability=disk&topic=t",
+		},
+		{
+			action{Name: createChannel, Topic: "t", Channel: "c", Durability: "disk"},
+			"L POST /topic/create?topic=t, L POST /channel/create?channel=c&topic=t, " +
+				"N POST /topic/create?durability=disk&topic=t, N POST /channel/create?channel=c&topic=t",
+			"N POST /topic/create?durability=disk&topic=t, N POST /channel/create?channel=c&topic=t",
+		},
+		{
+			action{Name: deleteTopic, Topic: "t"},
 			"L POST /topic/delete?topic=t, N POST /topic/delete?topic=t, remained",
 			"N POST /topic/delete?topic=t, remained",
 		},
 		{
-			action{deleteChannel, "t", "c", ""},
+			action{Name: deleteChannel, Topic: "t", Channel: "c"},
 			"L POST /channel/delete?channel=c&topic=t, N POST /channel/delete?channel=c&topic=t, remained",
 			"N POST /channel/delete?channel=c&topic=t, remained",
 		},
-		{action{pauseTopic, "t", "", ""}, "N POST /topic/pause?topic=t", "N POST /topic/pause?topic=t"},
-		{action{unpauseTopic, "t", "", ""}, "N POST /topic/unpause?topic=t", "N POST /topic/unpause?topic=t"},
-		{action{emptyTopic, "t", "", ""}, "N POST /topic/empty?topic=t", "N POST /topic/empty?topic=t"},
-		{action{pauseChannel, "t", "c", ""}, "N POST /channel/pause?channel=c&topic=t", "N POST /channel/pause?channel=c&topic=t"},
-		{action{unpauseChannel, "t", "c", ""}, "N POST /channel/unpause?channel=c&topic=t", "N POST /channel/unpause?channel=c&topic=t"},
-		{action{emptyChannel, "t#ephemeral", "c", ""}, "N POST /channel/empty?channel=c&topic=t%23ephemeral", "N POST /channel/empty?channel=c&topic=t%23ephemeral"},
+		{action{Name: pauseTopic, Topic: "t"}, "N POST /topic/pause?topic=t", "N POST /topic/pause?topic=t"},
+		{action{Name: unpauseTopic, Topic: "t"}, "N POST /topic/unpause?topic=t", "N POST /topic/unpause?topic=t"},
+		{action{Name: emptyTopic, Topic: "t"}, "N POST /topic/empty?topic=t", "N POST /topic/empty?topic=t"},
+		{action{Name: pauseChannel, Topic: "t", Channel: "c"}, "N POST /channel/pause?channel=c&topic=t", "N POST /channel/pause?channel=c&topic=t"},
+		{action{Name: unpauseChannel, Topic: "t", Channel: "c"}, "N POST /channel/unpause?channel=c&topic=t", "N POST /channel/unpause?channel=c&topic=t"},
+		{action{Name: emptyChannel, Topic: "t#ephemeral", Channel: "c"}, "N POST /channel/empty?channel=c&topic=t%23ephemeral", "N POST /channel/empty?channel=c&topic=t%23ephemeral"},
 		{
-			action{tombstoneTopic, "t", "", "NODE"},
+			action{Name: tombstoneTopic, Topic: "t", Node: "NODE"},
 			"L POST /topic/tombstone?node=NODE&topic=t, N POST /topic/delete?topic=t",
 			"N POST /topic/delete?topic=t",
 		},
 	} {
-		t.Run(c.action.Name, func(t *testing.T) {
+		t.Run(c.action.Name+c.action.Durability, func(t *testing.T) {
 			paths := map[string]string{
 				"/info":  `{"version":"1.3.0","broadcast_address":"127.0.0.1","http_port":1,"tcp_port":2}`,
-				"/stats": `{"topics":[{"topic_name":"` + c.action.Topic + `","channels":[{"channel_name":"c"}]}]}`,
+				"/stats": `{"topics":[{"topic_name":"` + c.action.Topic + `","durability":"disk","channels":[{"channel_name":"c"}]}]}`,
 			}
 			for _, p := range []string{"/topic/create", "/channel/create", "/topic/delete", "/channel/delete", "/topic/tombstone"} {
 				paths[p] = ""
@@ -187,20 +198,37 @@ func TestActionsAsk(t *testing.T) {
 	}
 }
 
+// An nsqd that has no durable topics creates one of memory, and says that all is well.
+func TestADurabilityThatATopicDoesNotHaveIsAFailure(t *testing.T) {
+	for has, want := range map[string]string{
+		"":                     "the topic is there, but with durability memory: this nsqd has no durable topics",
+		`"durability":"disk",`: "the topic is there, but with durability disk",
+	} {
+		nsqd := script(t, map[string]string{"/topic/create": "", "/stats": `{"topics":[{"topic_name":"t",` + has + `"channels":[]}]}`})
+		o := testSources(t, nil, []string{nsqd.addr()}).perform(t.Context(), action{Name: createTopic, Topic: "t", Durability: "fsync"})
+		if all, _ := o.failed(); !all || len(o.Steps) != 1 || o.Steps[0].Err == nil || o.Steps[0].Err.Error() != want {
+			t.Errorf("%s: %+v, want %s", has, o, want)
+		}
+	}
+}
+
 func TestActionsCheckNames(t *testing.T) {
 	for _, c := range []struct {
 		action action
 		want   string
 	}{
-		{action{"", "t", "c", ""}, "INVALID_ACTION"},
-		{action{"drop_topic", "t", "", ""}, "INVALID_ACTION"},
-		{action{deleteTopic, "*", "", ""}, "INVALID_TOPIC"}, // every topic of some nsqlookupds
-		{action{deleteTopic, "", "", ""}, "INVALID_TOPIC"},
-		{action{deleteChannel, "a b", "c", ""}, "INVALID_TOPIC"},
-		{action{deleteChannel, "t", "", ""}, "INVALID_CHANNEL"},
-		{action{emptyChannel, "t", "a/b", ""}, "INVALID_CHANNEL"},
-		{action{tombstoneTopic, "", "", "a:1"}, "INVALID_TOPIC"},
-		{action{tombstoneTopic, "t", "", "a"}, "NODE_NOT_FOUND"},
+		{action{Topic: "t", Channel: "c"}, "INVALID_ACTION"},
+		{action{Name: "drop_topic", Topic: "t"}, "INVALID_ACTION"},
+		{action{Name: deleteTopic, Topic: "*"}, "INVALID_TOPIC"}, // every topic of some nsqlookupds
+		{action{Name: deleteTopic}, "INVALID_TOPIC"},
+		{action{Name: deleteChannel, Topic: "a b", Channel: "c"}, "INVALID_TOPIC"},
+		{action{Name: deleteChannel, Topic: "t"}, "INVALID_CHANNEL"},
+		{action{Name: emptyChannel, Topic: "t", Channel: "a/b"}, "INVALID_CHANNEL"},
+		{action{Name: createTopic, Topic: "t", Durability: "x"}, "INVALID_DURABILITY"},
+		{action{Name: createTopic, Topic: "t#ephemeral", Durability: "disk"}, "INVALID_DURABILITY"},
+		{action{Name: pauseTopic, Topic: "t", Durability: "disk"}, "INVALID_DURABILITY"},
+		{action{Name: tombstoneTopic, Node: "a:1"}, "INVALID_TOPIC"},
+		{action{Name: tombstoneTopic, Topic: "t", Node: "a"}, "NODE_NOT_FOUND"},
 	} {
 		daemon := script(t, nil)
 		for _, s := range []*sources{testSources(t, []string{daemon.addr()}, nil), testSources(t, nil, []string{daemon.addr()})} {
@@ -220,7 +248,7 @@ func TestTombstoneOfIPv6Node(t *testing.T) {
 			"/nodes":           `{"producers":[{"broadcast_address":"::1","http_port":4151,"tcp_port":4150,"topics":["t"]}]}`,
 			"/topic/tombstone": "",
 		})
-		testSources(t, []string{lookupd.addr()}, nil).perform(t.Context(), action{tombstoneTopic, "t", "", node})
+		testSources(t, []string{lookupd.addr()}, nil).perform(t.Context(), action{Name: tombstoneTopic, Topic: "t", Node: node})
 		if got, want := lookupd.posts(), []string{"POST /topic/tombstone?node=%3A%3A1%3A4151&topic=t"}; !slices.Equal(got, want) {
 			t.Errorf("%s: asked for %q, want %q", node, got, want)
 		}
@@ -262,7 +290,7 @@ func TestActionsOnDaemonsThatFail(t *testing.T) {
 		{"no nsqlookupds", nil, nil, "UPSTREAM_ERROR: failed to query any nsqlookupd: the list of nsqlookupds is empty", true, true},
 		{"no nsqds", []string{lookup().addr()}, nil, "", false, false},
 	} {
-		o := testSources(t, c.lookupds, nil).perform(t.Context(), action{pauseTopic, "t", "", ""})
+		o := testSources(t, c.lookupds, nil).perform(t.Context(), action{Name: pauseTopic, Topic: "t"})
 		var steps []string
 		for _, s := range o.Steps {
 			steps = append(steps, fmt.Sprintf("%s %v", s.Address, s.Err))
@@ -308,7 +336,7 @@ func TestActionsOnRealDaemons(t *testing.T) {
 			}
 		}
 		topic := strings.ReplaceAll(mode, " ", "-")
-		perform(action{createTopic, topic, "", ""})
+		perform(action{Name: createTopic, Topic: topic})
 		if mode != "without" {
 			if err := s.client.Post(t.Context(), nsqd.RealHTTPAddr().String(), "/topic/create", url.Values{"topic": {topic}}); err != nil {
 				t.Fatal(err)
@@ -318,12 +346,12 @@ func TestActionsOnRealDaemons(t *testing.T) {
 				return len(targets) == 1
 			})
 		}
-		perform(action{createChannel, topic, "c", ""})
+		perform(action{Name: createChannel, Topic: topic, Channel: "c"})
 		for _, name := range []string{pauseTopic, unpauseTopic, emptyTopic, pauseChannel, unpauseChannel, emptyChannel} {
-			perform(action{name, topic, map[bool]string{true: "c"}[strings.HasSuffix(name, "channel")], ""})
+			perform(action{Name: name, Topic: topic, Channel: map[bool]string{true: "c"}[strings.HasSuffix(name, "channel")]})
 		}
-		perform(action{deleteChannel, topic, "c", ""})
-		perform(action{deleteTopic, topic, "", ""})
+		perform(action{Name: deleteChannel, Topic: topic, Channel: "c"})
+		perform(action{Name: deleteTopic, Topic: topic})
 		answer, err := s.client.Stats(t.Context(), nsqd.RealHTTPAddr().String(), cluster.StatsQuery{})
 		if err != nil || len(answer.Topics) != 0 {
 			t.Errorf("%s: the node has %+v, %v", mode, answer, err)

@@ -133,7 +133,30 @@ func (k actionKind) holds(a action, s *stats.Stats) (h held, channels []string, 
 // messages, or nobody can say whether it has.
 func (k actionKind) mustType(s scope) bool { return k.Danger && (s.messages() > 0 || s.Unknown > 0) }
 
+// kept is what each durability means to who publishes.
+var kept = map[string]string{
+	"memory": "what is published is lost when nsqd is killed",
+	"disk":   "what is published survives when nsqd is killed",
+	"fsync":  "what is published survives a power cut",
+}
+
+// createDurableEffect is the effect where a durability was chosen.
+func createDurableEffect(s scope) string {
+	what, registers := "the topic", ""
+	if s.Channel != "" {
+		what = "topic and channel"
+	}
+	if s.Lookupds > 0 {
+		registers = fmt.Sprintf("Registers %s with %s. ", what, chart.Several(s.Lookupds, "nsqlookupd"))
+	}
+	return fmt.Sprintf("%sCreates %s on %s, with durability %s: %s. A node that has the topic with another one must have no message of it.",
+		registers, what, chart.Several(len(s.Nodes), "node"), s.Durability, kept[s.Durability])
+}
+
 func createTopicEffect(s scope) string {
+	if s.Durability != "" {
+		return createDurableEffect(s)
+	}
 	if s.Lookupds == 0 {
 		return fmt.Sprintf("Creates the topic on %s.", chart.Several(len(s.Nodes), "node"))
 	}
@@ -141,6 +164,9 @@ func createTopicEffect(s scope) string {
 }
 
 func createChannelEffect(s scope) string {
+	if s.Durability != "" {
+		return createDurableEffect(s)
+	}
 	if s.Lookupds == 0 {
 		return fmt.Sprintf("Creates topic and channel on %s. The channel gets every message published from then on.", chart.Several(len(s.Nodes), "node"))
 	}
@@ -217,7 +243,7 @@ func (k actionKind) curl(base string, a action, headers ...string) string {
 	path, body := "/api/topics", ""
 	switch {
 	case k.new:
-		body = jsonObject("topic", a.Topic, "channel", a.Channel)
+		body = jsonObject("topic", a.Topic, "channel", a.Channel, "durability", a.Durability)
 	case k.Of == ofNode:
 		path = "/api/nodes/" + url.PathEscape(a.Node)
 		body = jsonObject("topic", a.Topic)

@@ -42,6 +42,7 @@ func TestCurl(t *testing.T) {
 		{action{Name: deleteChannel, Topic: "t", Channel: "c"}, []string{"X-Forwarded-User: o'neil"}, `curl -X DELETE -H 'X-Forwarded-User: o'\''neil' 'http://h:4171/x/api/topics/t/c'`},
 		{action{Name: createTopic, Topic: "t"}, nil, `curl -X POST -d '{"topic":"t"}' 'http://h:4171/x/api/topics'`},
 		{action{Name: createChannel, Topic: "t", Channel: "c"}, nil, `curl -X POST -d '{"topic":"t","channel":"c"}' 'http://h:4171/x/api/topics'`},
+		{action{Name: createTopic, Topic: "t", Durability: "fsync"}, nil, `curl -X POST -d '{"topic":"t","durability":"fsync"}' 'http://h:4171/x/api/topics'`},
 		{action{Name: tombstoneTopic, Topic: "t", Node: "[::1]:4151"}, nil, `curl -X DELETE -d '{"topic":"t"}' 'http://h:4171/x/api/nodes/%5B::1%5D:4151'`},
 	} {
 		k, _ := kindOf(c.action.Name)
@@ -90,6 +91,26 @@ func TestEffectsTellNumbers(t *testing.T) {
 		}
 		if k.mustType(s) != k.Danger {
 			t.Errorf("%s: the name must be typed: %v", name, k.mustType(s))
+		}
+	}
+}
+
+func TestEffectsTellWhatADurabilityMeans(t *testing.T) {
+	lookupds := []watch.LookupdState{{Address: "l:1"}}
+	v := &watch.View{Nodes: []watch.NodeState{{Address: "a:1"}, {Address: "b:1"}}}
+	for _, c := range []struct {
+		action   action
+		lookupds []watch.LookupdState
+		want     string
+	}{
+		{action{Name: createTopic, Topic: "t", Durability: "fsync"}, nil, "Creates the topic on 2 nodes, with durability fsync: what is published survives a power cut."},
+		{action{Name: createChannel, Topic: "t", Channel: "c", Durability: "disk"}, lookupds, "Registers topic and channel with 1 nsqlookupd. Creates topic and channel on 2 nodes, with durability disk: what"},
+	} {
+		v.Lookupds = c.lookupds
+		k, _ := kindOf(c.action.Name)
+		s, _ := scopeOf(v, k, c.action)
+		if got := k.effect(s); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s\nwant %s", got, c.want)
 		}
 	}
 }

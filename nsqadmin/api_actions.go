@@ -57,11 +57,11 @@ func (a action) what() string {
 }
 
 func (s *httpServer) apiCreate(r *http.Request) (any, error) {
-	var body struct{ Topic, Channel string }
+	var body struct{ Topic, Channel, Durability string }
 	if err := decode(r, &body); err != nil {
 		return nil, err
 	}
-	a := action{Name: createTopic, Topic: body.Topic}
+	a := action{Name: createTopic, Topic: body.Topic, Durability: body.Durability}
 	if body.Channel != "" {
 		a.Name, a.Channel = createChannel, body.Channel
 	}

@@ -81,7 +81,7 @@ func (s step) Absent() bool { return s.absent() }
 // actionRequest reads what is to be done, and tells what is wrong with it: ""
 // for nothing.
 func actionRequest(values url.Values) (k actionKind, a action, problem string) {
-	a = action{Name: values.Get("do"), Topic: values.Get("topic"), Channel: values.Get("channel"), Node: values.Get("node")}
+	a = action{Name: values.Get("do"), Topic: values.Get("topic"), Channel: values.Get("channel"), Node: values.Get("node"), Durability: values.Get("durability")}
 	if a.Name == "create" { // a form with both names, of which one may be empty
 		a.Name = "create_topic"
 		if a.Channel != "" {
@@ -101,6 +101,9 @@ func actionRequest(values url.Values) (k actionKind, a action, problem string) {
 	problem = nameProblem(ofTopic, a.Topic)
 	if problem == "" && k.Of == ofChannel {
 		problem = nameProblem(ofChannel, a.Channel)
+	}
+	if problem == "" {
+		problem = a.durabilityProblem()
 	}
 	return k, a, problem
 }
@@ -126,7 +129,7 @@ func scopeOf(v *watch.View, k actionKind, a action) (s scope, known bool) {
 	known = k.new
 	channels := map[string]bool{}
 	for _, n := range v.Nodes {
-		if k.Of == ofNode && n.Address != a.Node || k.Of != ofNode && !n.Has(a.Topic) && !(k.new && len(v.Lookupds) == 0) {
+		if k.Of == ofNode && n.Address != a.Node || k.Of != ofNode && !n.Has(a.Topic) && !(k.new && (len(v.Lookupds) == 0 || a.Durability != "")) {
 			continue
 		}
 		one := scopeNode{Node: n}
@@ -160,6 +163,9 @@ func (a action) query() url.Values {
 	}
 	if a.Node != "" {
 		q.Set("node", a.Node)
+	}
+	if a.Durability != "" {
+		q.Set("durability", a.Durability)
 	}
 	return q
 }
@@ -216,7 +222,7 @@ func (s *httpServer) mayAct(w http.ResponseWriter, r *http.Request) bool {
 func (s *httpServer) action(w http.ResponseWriter, r *http.Request, values url.Values) (p actionPage, ok bool) {
 	k, a, problem := actionRequest(values)
 	if problem != "" && values.Get("do") == "create" {
-		s.showLookup(w, r, http.StatusBadRequest, createForm{values.Get("topic"), values.Get("channel"), problem})
+		s.showLookup(w, r, http.StatusBadRequest, createForm{values.Get("topic"), values.Get("channel"), values.Get("durability"), problem})
 		return p, false
 	}
 	if problem == "" {

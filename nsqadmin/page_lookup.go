@@ -37,13 +37,23 @@ type orphan struct {
 
 // A createForm is what was typed to create a topic and a channel, and what is
 // wrong with it.
-type createForm struct{ Topic, Channel, Problem string }
+type createForm struct{ Topic, Channel, Durability, Problem string }
+
+// Durabilities are those to choose from.
+func (createForm) Durabilities() []string { return durabilities }
 
 // TopicWrong reports whether the problem is the topic's name.
 func (f createForm) TopicWrong() bool { return f.Problem != "" && nameProblem(ofTopic, f.Topic) != "" }
 
 // ChannelWrong reports whether the problem is the channel's name.
-func (f createForm) ChannelWrong() bool { return f.Problem != "" && !f.TopicWrong() }
+func (f createForm) ChannelWrong() bool {
+	return f.Problem != "" && !f.TopicWrong() && f.Channel != "" && nameProblem(ofChannel, f.Channel) != ""
+}
+
+// DurabilityWrong reports whether the problem is the durability.
+func (f createForm) DurabilityWrong() bool {
+	return f.Problem != "" && !f.TopicWrong() && !f.ChannelWrong()
+}
 
 var orphanColumns = []table.Column[orphan]{
 	{Key: "name", Name: "Name", Title: "Of the topic, or topic/channel", Compare: table.By(orphan.name)},

@@ -156,6 +156,10 @@ var topicNodeColumns = []table.Column[*topicNode]{
 	},
 	{Name: "Health", Title: "Whether the nsqd answers and can write to its disk, and what is unusual about the topic there."},
 	{
+		Key: "durability", Name: "Durability", Title: "What the OK of a publish means: memory, disk (it survives when the nsqd is killed) or fsync (it survives a power cut).",
+		Compare: table.By(func(t *topicNode) string { return t.Durability }),
+	},
+	{
 		Key: "depth", Name: "Depth", Title: "Messages that wait in the topic itself, because it has no channel or is paused, in memory and on disk.", Numeric: true,
 		Compare: table.By(func(t *topicNode) int64 { return t.Depth }),
 	},

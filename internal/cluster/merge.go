@@ -14,6 +14,18 @@ import (
 // those of nsqadmin's API. What daemons say is taken as it is: sums may be
 // nonsense where one of them talks nonsense, and nothing else comes of it.
 
+// Mixed is in place of a topic's durability where nodes differ in it.
+const Mixed = "mixed"
+
+// MergeDurability returns the durability of a topic on several nodes together,
+// of which one is the next and n were there before.
+func MergeDurability(sum, one string, n int) string {
+	if n == 0 || sum == one {
+		return one
+	}
+	return Mixed
+}
+
 // AllNodes is in place of a node's address where numbers are of all nodes.
 const AllNodes = "*"
 
@@ -40,6 +52,7 @@ type TopicStats struct {
 	Nodes        []TopicStats   `json:"nodes"`              // in the order of their addresses; nil of one node
 	Channels     []ChannelStats `json:"channels"`           // by name, without clients but in NodeTopics
 	Paused       bool           `json:"paused"`             // on any node
+	Durability   string         `json:"durability,omitempty"`
 	E2E          E2E            `json:"e2e_processing_latency"`
 }
 
@@ -213,6 +226,7 @@ func (n NodeStats) topic(t *stats.Topic, clients bool) TopicStats {
 		Messages:     t.Messages,
 		Channels:     make([]ChannelStats, 0, len(t.Channels)),
 		Paused:       t.Paused,
+		Durability:   t.Durability,
 		E2E:          nodeE2E(t.E2E, t.Name, "", n.Address),
 	}
 	for i := range t.Channels {
@@ -319,6 +333,7 @@ func (t *TopicStats) add(one TopicStats) {
 	t.BackendDepth += one.BackendDepth
 	t.Messages += one.Messages
 	t.Paused = t.Paused || one.Paused
+	t.Durability = MergeDurability(t.Durability, one.Durability, len(t.Nodes))
 	t.E2E.add(one.E2E)
 	t.Nodes = append(t.Nodes, one)
 }

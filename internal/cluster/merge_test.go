@@ -244,3 +244,26 @@ func TestTopicsOfANode(t *testing.T) {
 		t.Errorf("a node that did not answer has %s", text)
 	}
 }
+
+func TestATopicHasADurabilityIfItsNodesAgree(t *testing.T) {
+	for name, c := range map[string]struct {
+		nodes []string
+		want  string
+	}{
+		"all alike":          {[]string{"fsync", "fsync"}, "fsync"},
+		"they differ":        {[]string{"disk", "fsync", "disk"}, Mixed},
+		"one does not tell":  {[]string{"disk", ""}, Mixed},
+		"the first does not": {[]string{"", "disk"}, Mixed},
+		"none tells":         {[]string{"", ""}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var nodes []NodeStats
+			for i, d := range c.nodes {
+				nodes = append(nodes, NodeStats{Address: string(rune('a' + i)), Stats: &stats.Stats{Topics: []stats.Topic{{Name: "t", Durability: d}}}})
+			}
+			if sum, _ := MergeTopic("t", nodes); sum.Durability != c.want {
+				t.Errorf("%q, want %q", sum.Durability, c.want)
+			}
+		})
+	}
+}

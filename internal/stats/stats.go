@@ -37,6 +37,7 @@ type Topic struct {
 	Messages     uint64    `json:"message_count"` // published
 	Bytes        uint64    `json:"message_bytes"` // of their bodies
 	Paused       bool      `json:"paused"`
+	Durability   string    `json:"durability,omitempty"` // memory, disk or fsync; "" from an nsqd that has no durable topics
 	E2E          Latency   `json:"e2e_processing_latency"`
 	Damage       *Damage   `json:"damage,omitempty"`
 	Waiting      Waiting   `json:"-"`

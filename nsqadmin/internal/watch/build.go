@@ -196,6 +196,7 @@ func (b *viewBuilder) add(n *NodeState) {
 		sum.row.Depth += one.Depth
 		sum.row.BackendDepth += one.BackendDepth
 		sum.row.Messages += one.Messages
+		sum.row.Durability = cluster.MergeDurability(sum.row.Durability, one.Durability, sum.row.Nodes)
 		sum.row.Nodes++
 		if one.Paused {
 			sum.row.Paused++

@@ -86,6 +86,7 @@ type TopicRow struct {
 	In           Counts       // of its channels, added up
 	Nodes        int          // nsqds that have it
 	Paused       int          // on so many of them
+	Durability   string       // on all of them, cluster.Mixed where they differ, "" where they do not tell
 	Channels     []ChannelRow // by name
 }
 
