@@ -26,3 +26,24 @@ type Damage struct {
 	Bytes    int64
 	Messages int64 // lost with it
 }
+
+// reportDamage tells of damage unless it was told of before.
+func (l *Log) reportDamage(seg *segment, offset, size, messages int64) {
+	l.mu.Lock()
+	told := seg.reported[offset]
+	if seg.reported == nil {
+		seg.reported = map[int64]bool{}
+	}
+	seg.reported[offset] = true
+	l.mu.Unlock()
+	if !told {
+		l.tell(Damage{File: seg.path, Offset: offset, Bytes: size, Messages: messages})
+	}
+}
+
+func (l *Log) tell(d Damage) {
+	l.logger.Warn("damage in a log", "file", d.File, "offset", d.Offset, "bytes", d.Bytes, "messages", d.Messages)
+	if l.opts.Damage != nil {
+		l.opts.Damage(d)
+	}
+}

@@ -1,10 +1,18 @@
 package seglog
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"slices"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
+
+const defaultSegmentBytes = 64 << 20
 
 // Options are of one log.
 type Options struct {
@@ -29,30 +37,76 @@ type Options struct {
 
 // Log is an open log. Its methods may be called at the same time, but nothing
 // after Close. It has no goroutine, and open files only while it is in use: see Idle.
-type Log struct{}
+type Log struct {
+	opts   Options
+	logger *slog.Logger
 
-// Open opens the log of a directory. It reads what was not closed cleanly and
-// cuts off what a crash left half written. Damage does not keep it from opening.
-func Open(opts Options) (*Log, error) { panic("not yet") }
+	mu       sync.Mutex // what follows, and what segments say of it; never held over disk
+	segments []*segment // in order
+	active   *segment   // the last one, if it is written to; changed by who has the write turn
+	end      uint64     // the next number, of what is kept
+	floor    uint64     // the lowest that may be given
+	lastID   uint32
+	lastRead *segment // that Read holds open
+	sync     bool
+	closed   bool
+	err      error // of the last append
 
-// Append keeps all records or, with an error, none, and blocks until they are
-// kept as Sync says. Records of concurrent calls share a write and a sync. It sets
-// First of Messages, and Pos; payloads must not change until it returns, and not
-// later either if OnCommit hands them on. A record larger than a frame is split
-// into frames, so readers see several. After an error the records may be found
-// again after a crash, if the disk did not let go of them.
-func (l *Log) Append(records []*Record) error { panic("not yet") }
+	queue     []*pending // not written yet
+	writing   bool       // somebody has the write turn
+	exclusive int        // who waits for the write turn with no group under way
+	underway  int        // groups that are formed and not finished
+	slots     [maxUnderway]bool
+	ticket    uint64     // of the last group
+	turn      uint64     // of the group that may finish
+	ordered   *sync.Cond // turn, writing or underway changed
+
+	next uint64 // the next number to give; belongs to the write turn
+}
 
 // End says which number the next message will have at least, and where its frame
 // will be at least: all that is kept is below.
-func (l *Log) End() (next uint64, at Pos) { panic("not yet") }
+func (l *Log) End() (next uint64, at Pos) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.endLocked()
+}
+
+func (l *Log) endLocked() (next uint64, at Pos) {
+	next = l.end
+	if l.underway == 0 {
+		next = max(next, l.floor)
+	}
+	if l.active != nil {
+		return next, posOf(l.active.id, l.active.size)
+	}
+	return next, posOf(l.lastID+1, 0)
+}
 
 // Begin says the first number and place of what is kept; those of End if there is nothing.
-func (l *Log) Begin() (first uint64, at Pos) { panic("not yet") }
+func (l *Log) Begin() (first uint64, at Pos) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.segments {
+		if s.size > 0 {
+			return s.first, posOf(s.id, 0)
+		}
+	}
+	return l.endLocked()
+}
 
 // Count is the number of messages with from ≤ number < to. Numbers between
 // segments that were never given do not count, damaged ones do.
-func (l *Log) Count(from, to uint64) int64 { panic("not yet") }
+func (l *Log) Count(from, to uint64) (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.segments {
+		if a, b := max(from, s.first), min(to, s.kept.next); a < b {
+			n += int64(b - a)
+		}
+	}
+	return n
+}
 
 // Segment describes one segment.
 type Segment struct {
@@ -64,30 +118,175 @@ type Segment struct {
 }
 
 // Segments are all that hold frames, in order, with the one that is written to.
-func (l *Log) Segments() []Segment { panic("not yet") }
+func (l *Log) Segments() []Segment {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]Segment, 0, len(l.segments))
+	for _, s := range l.segments {
+		if s.size > 0 {
+			all = append(all, Segment{s.id, s.first, s.kept.next, s.size, s.sealed, s.deferred})
+		}
+	}
+	return all
+}
 
 // Remove removes a segment: not the one that is written to (ErrInUse; Roll
 // before). Cursors that are in it go on with the next. Numbers and ids are
 // remembered, even if nothing is left.
-func (l *Log) Remove(id uint32) error { panic("not yet") }
+func (l *Log) Remove(id uint32) error {
+	if l.opts.ReadOnly {
+		return ErrReadOnly
+	}
+	if err := l.haveSuccessor(id); err != nil {
+		return err
+	}
+	s, err := l.takeOut(id)
+	if err != nil {
+		return err
+	}
+	err = s.read.remove(func() error { return l.removeFile(s) })
+	if err != nil {
+		l.putBack(s)
+	}
+	return err
+}
+
+// takeOut lets readers see a segment no more.
+func (l *Log) takeOut(id uint32) (*segment, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.findLocked(id)
+	switch {
+	case s == nil:
+		return nil, fmt.Errorf("%w: %08x", ErrGone, id)
+	case s == l.active:
+		return nil, fmt.Errorf("%w: %08x", ErrInUse, id)
+	}
+	l.segments = slices.DeleteFunc(l.segments, func(t *segment) bool { return t == s })
+	return s, nil
+}
+
+func (l *Log) putBack(s *segment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(l.segments, s.id, compareID)
+	l.segments = slices.Insert(l.segments, i, s)
+}
+
+// haveSuccessor sees to it that the segment of an id is not the last one: the
+// name of an empty one remembers numbers and ids.
+func (l *Log) haveSuccessor(id uint32) error {
+	l.mu.Lock()
+	last := id == l.lastID && l.active == nil && l.findLocked(id) != nil
+	l.mu.Unlock()
+	if !last {
+		return nil
+	}
+	l.exclude()
+	defer l.passOn()
+	if l.active != nil {
+		return nil
+	}
+	return l.create(true)
+}
+
+func (l *Log) removeFile(s *segment) error {
+	err := l.opts.FS.Remove(s.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.logger.Warn("a segment cannot be removed", "file", s.path, "error", err)
+		return err
+	}
+	return nil
+}
+
+// findLocked returns the segment of an id, or nil.
+func (l *Log) findLocked(id uint32) *segment {
+	i, ok := slices.BinarySearchFunc(l.segments, id, compareID)
+	if !ok {
+		return nil
+	}
+	return l.segments[i]
+}
+
+func compareID(s *segment, id uint32) int { return cmp.Compare(s.id, id) }
 
 // Roll closes the segment that is written to, if it has any frames; the next
 // Append begins another.
-func (l *Log) Roll() error { panic("not yet") }
+func (l *Log) Roll() error {
+	if l.opts.ReadOnly {
+		return ErrReadOnly
+	}
+	l.exclude()
+	defer l.passOn()
+	if l.active != nil && l.active.size > 0 {
+		l.retire(false)
+	}
+	return nil
+}
 
 // Raise makes the next numbers to be given at least first.
-func (l *Log) Raise(first uint64) { panic("not yet") }
+func (l *Log) Raise(first uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.floor = max(l.floor, first)
+}
 
 // SetSync says whether an Append that begins from now on waits for stable storage.
-func (l *Log) SetSync(sync bool) { panic("not yet") }
+func (l *Log) SetSync(sync bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sync = sync
+}
 
 // Err says why the last Append failed; nil if it did not.
-func (l *Log) Err() error { panic("not yet") }
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
 
 // Idle closes all files that are not in use this moment. They are opened again
 // when needed, so it costs the next Append and Next a few microseconds.
-func (l *Log) Idle() { panic("not yet") }
+func (l *Log) Idle() {
+	l.closeReaders()
+	l.mu.Lock()
+	busy := l.writing || l.underway > 0
+	l.writing = l.writing || !busy
+	l.mu.Unlock()
+	if busy {
+		return
+	}
+	if l.active != nil {
+		l.active.w.close()
+	}
+	l.passOn()
+}
 
 // Close refuses what waits to be appended, seals the last segment and closes all
 // files. Cursors must not be used any more.
-func (l *Log) Close() error { panic("not yet") }
+func (l *Log) Close() error {
+	l.mu.Lock()
+	closed, durable := l.closed, l.sync
+	l.closed = true
+	l.mu.Unlock()
+	if closed {
+		return nil
+	}
+	l.exclude()
+	defer l.passOn()
+	l.refuseQueue()
+	if l.active != nil {
+		l.retire(durable)
+	}
+	l.closeReaders()
+	return nil
+}
+
+func (l *Log) closeReaders() {
+	l.mu.Lock()
+	segments := slices.Clone(l.segments)
+	l.mu.Unlock()
+	for _, s := range segments {
+		s.read.drop()
+	}
+}

@@ -1,0 +1,229 @@
+package seglog
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Open opens the log of a directory. It reads what was not closed cleanly and
+// cuts off what a crash left half written. Damage does not keep it from opening.
+func Open(opts Options) (*Log, error) {
+	if opts.FS == nil {
+		opts.FS = vfs.Default
+	}
+	if opts.SegmentBytes <= 0 {
+		opts.SegmentBytes = defaultSegmentBytes
+	}
+	opts.SegmentBytes = min(opts.SegmentBytes, maxAppend)
+	l := &Log{opts: opts, logger: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)), sync: opts.Sync, turn: 1}
+	l.ordered = sync.NewCond(&l.mu)
+	names, err := l.list()
+	if err != nil {
+		return nil, err
+	}
+	l.addAll(names)
+	for _, seg := range l.segments {
+		if err := l.load(seg); err != nil {
+			return nil, err
+		}
+	}
+	l.reportMissing()
+	l.next = max(opts.First, 1)
+	for _, seg := range l.segments {
+		l.next = max(l.next, seg.kept.next)
+	}
+	l.end, l.floor = l.next, l.next
+	return l, nil
+}
+
+// list names what is in the directory, which it makes if need be.
+func (l *Log) list() ([]string, error) {
+	names, err := l.opts.FS.List(l.opts.Dir)
+	if err == nil || l.opts.ReadOnly || !errors.Is(err, fs.ErrNotExist) {
+		return names, err
+	}
+	if err := l.opts.FS.MkdirAll(l.opts.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	return nil, syncDir(l.opts.FS, cmp.Or(l.opts.FS.PathDir(l.opts.Dir), "."))
+}
+
+// addAll takes those files whose names make sense, alone and in their order.
+func (l *Log) addAll(names []string) {
+	slices.Sort(names)
+	var last *segment
+	for _, name := range names {
+		if !strings.HasSuffix(name, suffix) {
+			continue
+		}
+		path := l.opts.FS.PathJoin(l.opts.Dir, name)
+		id, first, salt, ok := parseName(name)
+		if !ok || last != nil && (id == last.id || first < last.first) {
+			l.tell(Damage{File: path, Bytes: l.sizeOf(path)})
+			continue
+		}
+		last = &segment{id: id, first: first, salt: salt, path: path, kept: tally{next: first}}
+		l.segments = append(l.segments, last)
+		l.lastID = id
+	}
+}
+
+func (l *Log) sizeOf(path string) int64 {
+	info, err := l.opts.FS.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// reportMissing tells of numbers that lie between a segment without a seal and
+// the next: the end of its file is lost.
+func (l *Log) reportMissing() {
+	for i, seg := range l.segments {
+		if i == 0 || l.segments[i-1].sealed {
+			continue
+		}
+		if before := l.segments[i-1]; before.kept.next < seg.first {
+			l.reportDamage(before, before.size, 0, int64(seg.first-before.kept.next))
+		}
+	}
+}
+
+// load finds out what a segment holds: its seal says, or all that is in it.
+func (l *Log) load(seg *segment) error {
+	file, err := l.opts.FS.Open(seg.path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	if ok, err := seg.readSeal(file, size-headerSize); ok || err != nil {
+		return err
+	}
+	r := recovery{l: l, seg: seg, good: tally{next: seg.first}}
+	if err := r.scan(file, size); err != nil || seg.sealed {
+		return err
+	}
+	if l.opts.ReadOnly || size == 0 {
+		return nil
+	}
+	if err := l.mend(seg, size); err != nil {
+		l.logger.Warn("a log's torn end cannot be cut off", "file", seg.path, "error", err)
+	}
+	return nil
+}
+
+// readSeal takes what the seal at an offset says; false if there is none.
+func (s *segment) readSeal(file io.ReaderAt, at int64) (bool, error) {
+	var head [headerSize]byte
+	if at < 0 {
+		return false, nil
+	}
+	if _, err := file.ReadAt(head[:], at); err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("read %s: %w", s.path, err)
+	}
+	f, ok := parseHeader(head[:], seedAt(s.salt, at))
+	if !ok || f.kind != kindSeal {
+		return false, nil
+	}
+	s.closed(at, &f)
+	return true, nil
+}
+
+// closed notes what a seal says.
+func (s *segment) closed(at int64, f *frame) {
+	s.size, s.kept, s.sealed = at, f.after(s.first), true
+	s.deferred = f.flags&flagDeferred != 0
+	s.voids = nil
+}
+
+// recovery reads a segment that was not closed cleanly: of an append, all frames
+// are there or it is left out.
+type recovery struct {
+	l    *Log
+	seg  *segment
+	end  int64 // of the last whole append
+	good tally // up to there
+
+	start   int64 // of the append that is being read
+	before  tally
+	prev    int64 // end of the frame before
+	whole   bool  // nothing of it is missing so far
+	due     bool  // it has deferred messages
+	damages []Damage
+}
+
+func (r *recovery) scan(file io.ReaderAt, size int64) error {
+	w := walker{seg: r.seg, file: file, limit: size, seen: r.good, reuse: true}
+	for {
+		f, at, err := w.next()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if err == nil && f.kind == kindSeal {
+			r.seg.closed(at, &f)
+			return nil
+		}
+		if err != nil {
+			break
+		}
+		r.add(&f, at)
+	}
+	r.seg.size, r.seg.kept = r.end, r.good
+	for _, d := range r.damages {
+		r.l.reportDamage(r.seg, d.Offset, d.Bytes, d.Messages)
+	}
+	return nil
+}
+
+func (r *recovery) add(f *frame, at int64) {
+	if f.flags&flagAgain == 0 {
+		r.start, r.before, r.whole, r.due = at, f.before(r.seg.first), true, false
+	} else if at != r.prev {
+		r.whole = false
+	}
+	r.prev = at + f.size()
+	r.due = r.due || f.due != 0 || f.kind == Moved
+	if !r.whole || f.flags&flagMore != 0 {
+		return
+	}
+	if r.start > r.end {
+		r.seg.voids = append(r.seg.voids, void{from: r.end, to: r.start, after: r.before})
+		r.damages = append(r.damages, Damage{Offset: r.end, Bytes: r.start - r.end, Messages: r.before.since(r.good)})
+	}
+	r.end, r.good, r.whole = r.prev, f.after(r.seg.first), false
+	r.seg.deferred = r.seg.deferred || r.due
+}
+
+// mend cuts off what lies behind the last whole append of a segment, and seals it unless
+// something in it is damaged: then each Open reads it, and tells of that.
+func (l *Log) mend(seg *segment, size int64) error {
+	file, err := l.opts.FS.OpenReadWrite(seg.path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := cutTo(file, seg.size); err != nil {
+		return err
+	}
+	l.logger.Info("a log was not closed cleanly", "file", seg.path, "kept", seg.size, "cut", size-seg.size)
+	if seg.size == 0 || len(seg.voids) > 0 {
+		return file.SyncData()
+	}
+	err = writeSeal(file, seg, true)
+	seg.sealed = err == nil
+	return err
+}

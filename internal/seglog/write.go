@@ -1,0 +1,261 @@
+package seglog
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	// aheadBytes is how many zeros are written at a time in front of the end of a log that
+	// syncs: to overwrite them costs a sync less than to make the file longer.
+	aheadBytes = 1 << 20
+	// aheadBelow is the size of a group from which on it makes the file longer itself.
+	aheadBelow = 64 << 10
+	// keepBuffer bounds the buffers that are kept for the next group.
+	keepBuffer = 2 << 20
+)
+
+var (
+	zeros   = sync.OnceValue(func() []byte { return make([]byte, aheadBytes) })
+	buffers = sync.Pool{New: func() any { return new([]byte) }}
+)
+
+// writer is what a segment that is written to needs. Each group under way has a
+// file of its own, so that no error of a sync is told to another.
+type writer struct {
+	files   [maxUnderway]vfs.File
+	written int64 // also by groups under way
+	given   tally // with them
+	ahead   int64 // zeros were written up to here
+	full    bool  // they could not be
+	named   bool  // its name is durable
+}
+
+func (w *writer) close() {
+	for i, f := range w.files {
+		if f != nil {
+			f.Close()
+			w.files[i] = nil
+		}
+	}
+}
+
+// file opens the file of a slot if need be.
+func (l *Log) file(seg *segment, slot int) (vfs.File, error) {
+	w := &seg.w
+	if w.files[slot] == nil {
+		f, err := l.opts.FS.OpenReadWrite(seg.path, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return nil, err
+		}
+		w.files[slot] = f
+	}
+	return w.files[slot], nil
+}
+
+// write puts a group behind what is written. If it fails, the next one takes its
+// place and its numbers. The caller has the write turn.
+func (l *Log) write(g *group) error {
+	if err := l.room(g); err != nil {
+		return err
+	}
+	seg := l.active
+	file, err := l.file(seg, g.slot)
+	if err != nil {
+		return err
+	}
+	if g.sync && g.size < aheadBelow {
+		l.writeAhead(seg, file, g.size)
+	}
+	pooled := buffers.Get().(*[]byte)
+	buf := g.encode(slices.Grow((*pooled)[:0], g.size), seg)
+	_, err = file.WriteAt(buf, g.at)
+	if cap(buf) <= keepBuffer {
+		*pooled = buf
+		buffers.Put(pooled)
+	}
+	if err == nil {
+		l.advance(g)
+		return nil
+	}
+	err = fmt.Errorf("write %s: %w", seg.path, err)
+	l.undo(seg, file, g, err)
+	return err
+}
+
+// advance has the next group begin behind this one.
+func (l *Log) advance(g *group) {
+	w := &g.seg.w
+	w.written, w.given = g.at+int64(g.size), g.after
+	w.ahead = max(w.ahead, w.written)
+	l.next = g.after.next
+}
+
+// encode writes the frames of a group into buf and its numbers into the records.
+func (g *group) encode(buf []byte, seg *segment) []byte {
+	g.seg, g.at, g.after = seg, seg.w.written, seg.w.given
+	for _, p := range g.appends {
+		buf, g.after = p.encode(buf, seg, g.at, g.after)
+		for _, r := range p.records {
+			g.deferred = g.deferred || r.Due != 0 || r.Kind == Moved
+		}
+	}
+	return buf
+}
+
+// undo takes back what a failed write may have left. If that fails too, the
+// segment is given up, and the numbers with it.
+func (l *Log) undo(seg *segment, file vfs.File, g *group, cause error) {
+	if err := cutTo(file, g.at); err != nil {
+		l.abandon(seg, g.ticket, cause)
+		l.advance(g)
+		return
+	}
+	seg.w.ahead = g.at
+}
+
+// cutTo removes what a file has behind an offset, or makes it zeros where files cannot be cut.
+func cutTo(file vfs.File, offset int64) error {
+	if f, ok := file.(interface{ Truncate(int64) error }); ok {
+		return f.Truncate(offset)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	for size := info.Size(); offset < size; {
+		n, err := file.WriteAt(zeros()[:min(aheadBytes, size-offset)], offset)
+		if err != nil {
+			return err
+		}
+		offset += int64(n)
+	}
+	return nil
+}
+
+// writeAhead writes zeros where the next groups will be. It is no matter if that fails.
+func (l *Log) writeAhead(seg *segment, file vfs.File, size int) {
+	w := &seg.w
+	need := w.written + int64(size)
+	if w.full || need <= w.ahead {
+		return
+	}
+	n := min(aheadBytes, max(l.opts.SegmentBytes, need)-w.ahead)
+	done, err := file.WriteAt(zeros()[:n], w.ahead)
+	w.ahead += int64(done)
+	w.full = err != nil
+}
+
+// room has an active segment with room for a group. The caller has the write turn.
+func (l *Log) room(g *group) error {
+	l.mu.Lock()
+	floor, a := l.floor, l.active
+	done := a != nil && (a.refuse != 0 || floor > l.next || l.overflows(a, g.size))
+	if done {
+		l.awaitLocked(g.ticket)
+	}
+	l.mu.Unlock()
+	if done {
+		l.retire(false)
+	}
+	l.next = max(l.next, floor)
+	if l.active == nil {
+		return l.create(g.sync)
+	}
+	return l.name(l.active, g.sync)
+}
+
+func (l *Log) overflows(a *segment, size int) bool {
+	return a.w.written > 0 && a.w.written+int64(size) > l.opts.SegmentBytes
+}
+
+// create begins a segment. The caller has the write turn.
+func (l *Log) create(sync bool) error {
+	seg := &segment{id: l.lastID + 1, salt: rand.Uint32(), first: l.next}
+	seg.path = l.opts.FS.PathJoin(l.opts.Dir, fileName(seg.id, seg.first, seg.salt))
+	seg.kept = tally{next: seg.first}
+	seg.w.given = seg.kept
+	if _, err := l.file(seg, 0); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	var empty *segment
+	if n := len(l.segments); n > 0 && l.segments[n-1].size == 0 {
+		empty = l.segments[n-1]
+		l.segments = l.segments[:n-1]
+	}
+	l.segments = append(l.segments, seg)
+	l.active, l.lastID = seg, seg.id
+	l.mu.Unlock()
+	if empty != nil {
+		empty.read.remove(func() error { return l.removeFile(empty) })
+	}
+	return l.name(seg, sync)
+}
+
+// name makes the name of a segment durable, once.
+func (l *Log) name(seg *segment, sync bool) error {
+	if !sync || seg.w.named {
+		return nil
+	}
+	err := syncDir(l.opts.FS, l.opts.Dir)
+	seg.w.named = err == nil
+	return err
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}
+
+// retire closes the active segment, with a seal if it has frames. The caller has
+// the write turn and no group is under way. What fails costs only time: without
+// a seal the next Open reads the segment.
+func (l *Log) retire(durable bool) {
+	a := l.active
+	err := l.seal(a, durable)
+	if err != nil {
+		l.logger.Warn("a segment cannot be sealed", "file", a.path, "error", err)
+	}
+	a.w.close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a.sealed = err == nil && a.size > 0
+	l.active = nil
+}
+
+func (l *Log) seal(a *segment, durable bool) error {
+	file, err := l.file(a, 0)
+	if err != nil {
+		return err
+	}
+	if err := cutTo(file, a.size); err != nil || a.size == 0 {
+		return err
+	}
+	return writeSeal(file, a, durable)
+}
+
+// writeSeal ends a segment that has nothing behind its last frame.
+func writeSeal(file vfs.File, seg *segment, durable bool) error {
+	f := frame{kind: kindSeal, first: seg.kept.next, moved: seg.kept.moved}
+	if seg.deferred {
+		f.flags = flagDeferred
+	}
+	var head [headerSize]byte
+	f.putHeader(head[:], seedAt(seg.salt, seg.size))
+	if _, err := file.WriteAt(head[:], seg.size); err != nil || !durable {
+		return err
+	}
+	return file.SyncData()
+}
