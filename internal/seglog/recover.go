@@ -36,7 +36,6 @@ func Open(opts Options) (*Log, error) {
 			return nil, err
 		}
 	}
-	l.reportMissing()
 	l.next = max(opts.First, 1)
 	for _, seg := range l.segments {
 		l.next = max(l.next, seg.kept.next)
@@ -87,15 +86,13 @@ func (l *Log) sizeOf(path string) int64 {
 
 // reportMissing tells of numbers that lie between a segment without a seal and
 // the next: the end of its file is lost.
-func (l *Log) reportMissing() {
-	for i, seg := range l.segments {
-		if i == 0 || l.segments[i-1].sealed {
-			continue
-		}
-		if before := l.segments[i-1]; before.kept.next < seg.first {
-			l.reportDamage(before, before.size, 0, int64(seg.first-before.kept.next))
-		}
+func (l *Log) reportMissing(seg *segment) bool {
+	i, _ := slices.BinarySearchFunc(l.segments, seg.id+1, compareID)
+	if i == len(l.segments) || l.segments[i].first <= seg.kept.next {
+		return false
 	}
+	l.reportDamage(seg, seg.size, 0, int64(l.segments[i].first-seg.kept.next))
+	return true
 }
 
 // load finds out what a segment holds: its seal says, or all that is in it.
@@ -117,10 +114,11 @@ func (l *Log) load(seg *segment) error {
 	if err := r.scan(file, size); err != nil || seg.sealed {
 		return err
 	}
+	damaged := l.reportMissing(seg) || len(seg.voids) > 0
 	if l.opts.ReadOnly || size == 0 {
 		return nil
 	}
-	if err := l.mend(seg, size); err != nil {
+	if err := l.mend(seg, size, damaged); err != nil {
 		l.logger.Warn("a log's torn end cannot be cut off", "file", seg.path, "error", err)
 	}
 	return nil
@@ -210,7 +208,7 @@ func (r *recovery) add(f *frame, at int64) {
 
 // mend cuts off what lies behind the last whole append of a segment, and seals it unless
 // something in it is damaged: then each Open reads it, and tells of that.
-func (l *Log) mend(seg *segment, size int64) error {
+func (l *Log) mend(seg *segment, size int64, damaged bool) error {
 	file, err := l.opts.FS.OpenReadWrite(seg.path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
@@ -220,7 +218,7 @@ func (l *Log) mend(seg *segment, size int64) error {
 		return err
 	}
 	l.logger.Info("a log was not closed cleanly", "file", seg.path, "kept", seg.size, "cut", size-seg.size)
-	if seg.size == 0 || len(seg.voids) > 0 {
+	if seg.size == 0 || damaged {
 		return file.SyncData()
 	}
 	err = writeSeal(file, seg, true)
