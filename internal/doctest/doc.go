@@ -9,7 +9,8 @@
 //
 //	sh              runs, in the page's directory, and must end with status 0
 //	sh fails        runs, and must end with another
-//	sh background   one command that goes on, until the end of the page or <!-- doctest stop WORD -->
+//	sh background   one command that goes on, until the end of the page or <!-- doctest stop WORD -->,
+//	                or kill in place of stop
 //	sh norun WHY    cannot run in a test; its syntax is checked, and the test lists it
 //	output          what the block before it prints: numbers of four digits and more, dates and times may
 //	                be others, ... stands for anything in a line, a line of it for any lines

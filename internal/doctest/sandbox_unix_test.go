@@ -60,7 +60,7 @@ func newSandbox(t *testing.T, p page) *sandbox {
 		"nsqd":       {"--tcp-address=127.0.0.1:4150", "--http-address=127.0.0.1:4151", "--broadcast-address=127.0.0.1"},
 		"nsqlookupd": {"--tcp-address=127.0.0.1:4160", "--http-address=127.0.0.1:4161", "--broadcast-address=127.0.0.1"},
 		"nsqadmin":   {"--http-address=127.0.0.1:4171"},
-		"to_nsq":     nil, "nsq_tail": nil, "nsq_stat": nil, "nsq_to_file": nil, "nsq_to_http": nil, "nsq_to_nsq": nil,
+		"to_nsq":     nil, "nsq_tail": nil, "nsq_stat": nil, "nsq_to_file": nil, "nsq_to_http": nil, "nsq_to_nsq": nil, "nsq_store": nil,
 	} {
 		s.program(name, filepath.Join(tooltest.Bin, name), defaults...)
 	}
@@ -262,14 +262,18 @@ func (s *sandbox) await(c *command, what string, condition func() bool) {
 	}
 }
 
-// direct does what a comment says: stop ends a command in the background, by a word of it.
+// signals are what a comment can say that is to be sent to a command.
+var signals = map[string]syscall.Signal{"stop": syscall.SIGTERM, "kill": syscall.SIGKILL}
+
+// direct does what a comment says: stop or kill ends a command in the background, by a
+// word of it.
 func (s *sandbox) direct(b block) {
 	s.t.Helper()
-	if len(b.words) != 2 || b.how() != "stop" {
+	sig, ok := signals[b.how()]
+	if len(b.words) != 2 || !ok {
 		s.t.Fatalf("%s:%d: nobody knows what to do with %q", s.page.name, b.line, b.words)
 	}
-	c := s.find(b, b.words[1])
-	s.stop(c)
+	s.stop(s.find(b, b.words[1]), sig)
 }
 
 // find returns the latest command in the background with a word.
@@ -284,8 +288,8 @@ func (s *sandbox) find(b block, word string) *command {
 	return nil
 }
 
-// stop ends a command in the background, which must still be there.
-func (s *sandbox) stop(c *command) {
+// stop ends a command in the background, which must still be there, by a signal.
+func (s *sandbox) stop(c *command, sig syscall.Signal) {
 	s.t.Helper()
 	for i := range s.running {
 		if s.running[i] == c {
@@ -299,7 +303,7 @@ func (s *sandbox) stop(c *command) {
 		return
 	default:
 	}
-	c.signal(syscall.SIGTERM)
+	c.signal(sig)
 	select {
 	case <-c.ended:
 	case <-time.After(patience):
@@ -319,7 +323,7 @@ func (s *sandbox) stop(c *command) {
 // end stops all that runs, the latest first.
 func (s *sandbox) end() {
 	for len(s.running) > 0 {
-		s.stop(s.running[len(s.running)-1])
+		s.stop(s.running[len(s.running)-1], syscall.SIGTERM)
 	}
 }
 

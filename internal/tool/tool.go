@@ -41,6 +41,24 @@ func Main(name string, define func(*flag.FlagSet) func(context.Context) error) {
 	os.Exit(run(name, define, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// MainWithCommand is Main for a tool whose first argument, before all flags, is a
+// command. It is "" where that is missing.
+func MainWithCommand(name string, define func(*flag.FlagSet) func(ctx context.Context, command string) error) {
+	command, args := cutCommand(os.Args[1:])
+	os.Exit(run(name, func(fs *flag.FlagSet) func(context.Context) error {
+		do := define(fs)
+		return func(ctx context.Context) error { return do(ctx, command) }
+	}, args, os.Stdout, os.Stderr))
+}
+
+// cutCommand takes the command off the arguments.
+func cutCommand(args []string) (command string, rest []string) {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return args[0], args[1:]
+	}
+	return "", args
+}
+
 func run(name string, define func(*flag.FlagSet) func(context.Context) error, args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE) // writing fails then, as it does for other reasons
 
