@@ -3,6 +3,7 @@ package nsqd
 import (
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/store"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -13,8 +14,9 @@ type batch struct {
 	first    guid          // message i has the id first+i
 	time     int64         // acceptance, nanoseconds since the Unix epoch
 	deferral time.Duration // DPUB: how long a channel holds it back
-	count    int           // 1..maxBatch
 	payload  []byte        // count × (int32 size, body)
+	kept     *store.Batch  // how it lies in the log of a durable topic, nil for others
+	count    int32         // 1..maxBatch
 	shared   bool          // payload is a part of more
 }
 
@@ -83,7 +85,7 @@ const frameHeaders = wire.FrameHeaderLen + wire.MessageHeaderLen
 // restOfBatch returns the bytes that s takes on the wire, without looking at each
 // message, if it is all that follows its first message in the batch.
 func (s *span) restOfBatch() (bytes int, ok bool) {
-	if int(s.index)+int(s.count) != s.b.count {
+	if int(s.index)+int(s.count) != int(s.b.count) {
 		return 0, false
 	}
 	return len(s.b.payload) - int(s.off) + int(s.count)*(frameHeaders-wire.SizeLen), true
@@ -96,11 +98,11 @@ func (s span) alone() span {
 		return s
 	}
 	payload := wire.AppendToPayload(make([]byte, 0, wire.SizeLen+len(s.body())), s.body())
-	return span{
-		b:        &batch{first: s.id(), time: s.b.time, count: 1, payload: payload},
-		count:    1,
-		attempts: s.attempts,
+	b := &batch{first: s.id(), time: s.b.time, count: 1, payload: payload}
+	if s.b.kept != nil {
+		b.kept = &store.Batch{First: s.seq(), ID: uint64(b.first), Time: b.time, Count: 1, Payload: payload}
 	}
+	return span{b: b, count: 1, attempts: s.attempts}
 }
 
 // appendRecord appends the first message of s as it lies on disk.

@@ -11,7 +11,7 @@ import (
 // batchOf returns a batch of the given bodies, whose first message has the id
 // first.
 func batchOf(first guid, bodies ...string) *batch {
-	b := &batch{first: first, time: 42, count: len(bodies)}
+	b := &batch{first: first, time: 42, count: int32(len(bodies))}
 	for _, body := range bodies {
 		b.payload = wire.AppendToPayload(b.payload, []byte(body))
 	}

@@ -43,7 +43,8 @@ type channel struct {
 	gone chan struct{} // closed once a deletion is complete
 }
 
-func newChannel(t *topic, name string) *channel {
+// newChannel returns a channel of a topic; of a durable one its log, if it is kept.
+func newChannel(t *topic, name string, log *channelLog) *channel {
 	ch := &channel{
 		env:       t.env,
 		topic:     t,
@@ -52,11 +53,18 @@ func newChannel(t *topic, name string) *channel {
 		clients:   make(map[*client]struct{}),
 		gone:      make(chan struct{}),
 	}
-	ch.queue = newQueue(t.env, channelQueueName(t.name, name), !ch.isKept(), t.newID)
+	ch.release.fire = ch.releaseDue
+	if queueName := channelQueueName(t.name, name); log != nil {
+		ch.queue = newKeptQueue(t.env, queueName, log, t.newID)
+	} else {
+		ch.queue = newQueue(t.env, queueName, !ch.isKept(), t.newID)
+	}
 	if t.env.opts.prefersNear() {
 		ch.queue.near = newNearestFirst()
 	}
-	ch.release.fire = ch.releaseDue
+	if log != nil {
+		ch.followLog()
+	}
 	return ch
 }
 
@@ -159,6 +167,9 @@ func (ch *channel) deferUntil(s span, due int64) error {
 func (ch *channel) releaseDue(now int64) (next int64) {
 	due, next := ch.deferred.release(nil, now)
 	ch.requeue(due)
+	if ch.queue.log != nil {
+		return ch.releaseKept(now, next)
+	}
 	return next
 }
 
@@ -186,10 +197,14 @@ func (ch *channel) requeue(spans []span) {
 // answerReq takes a message back that a consumer requeues.
 func (ch *channel) answerReq(s span, delay time.Duration) error {
 	ch.requeues.Add(1)
-	if delay > 0 {
+	switch {
+	case delay <= 0:
+		return ch.queue.requeue(s.alone())
+	case ch.queue.log != nil:
+		return ch.deferKept(s, delay)
+	default:
 		return ch.deferUntil(s, ch.env.now()+int64(delay))
 	}
-	return ch.queue.requeue(s.alone())
 }
 
 // timeOut returns what a consumer did not answer in time, for the scan.
@@ -286,7 +301,7 @@ func (ch *channel) work() (consumers []*client, delivered, finished uint64) {
 
 // totals returns what the channel has counted.
 func (ch *channel) totals() *stats.Totals {
-	s := &stats.Totals{Received: ch.messages.Load(), Requeues: ch.requeues.Load(), Timeouts: ch.timeouts.Load()}
+	s := &stats.Totals{Received: ch.received(), Requeues: ch.requeues.Load(), Timeouts: ch.timeouts.Load()}
 	_, s.Delivered, s.Finished = ch.work()
 	if h := ch.e2e.Load(); h != nil {
 		h.MergeInto(&s.E2E)
@@ -310,6 +325,9 @@ func (ch *channel) owner(id guid) *client {
 // first, or consumers whose messages in flight are dropped would take it; what
 // came back into the queue meanwhile goes last.
 func (ch *channel) empty() error {
+	if ch.queue.log != nil {
+		return ch.emptyKept()
+	}
 	err := ch.queue.empty()
 	ch.deferred.clear()
 	consumers := ch.consumers()
@@ -334,12 +352,18 @@ func (ch *channel) delete() error {
 	}
 	ch.deferred.close()
 	ch.env.scan.forget(&ch.release)
+	if ch.queue.log != nil {
+		return ch.deleteKept()
+	}
 	return ch.env.deleteQueue(ch.queue, ch.deferredFile())
 }
 
 // flush writes everything to disk, for a restart. No consumer is left.
 func (ch *channel) flush() error {
 	ch.env.scan.forget(&ch.release)
+	if ch.queue.log != nil { // and so all is kept
+		return nil
+	}
 	heap := ch.deferred.close()
 	if ch.queue.disk == nil {
 		ch.queue.close()
@@ -347,7 +371,7 @@ func (ch *channel) flush() error {
 	}
 	var waiting []deferredMessage
 	for due, s := range heap.All {
-		waiting = append(waiting, deferredMessage{due + ch.wallClock(), s})
+		waiting = append(waiting, deferredMessage{due + ch.env.wallClock(), s})
 	}
 	var early []span
 	if err := writeDeferredFile(ch.deferredFile(), waiting); err != nil {
@@ -367,6 +391,9 @@ func (ch *channel) flush() error {
 // load opens what an earlier run left on disk. It fails where that is there and
 // cannot be read, which is not to say that it is damaged.
 func (ch *channel) load() error {
+	if ch.queue.log != nil {
+		return ch.adoptClassic()
+	}
 	if ch.queue.disk == nil {
 		return nil
 	}
@@ -374,12 +401,9 @@ func (ch *channel) load() error {
 		return err
 	}
 	return loadDeferredFile(ch.env.log, ch.deferredFile(), ch.topic.newID, func(d deferredMessage) {
-		ch.deferUntil(d.s, d.due-ch.wallClock()) // a channel that was just made is not closed
+		ch.deferUntil(d.s, d.due-ch.env.wallClock()) // a channel that was just made is not closed
 	})
 }
-
-// wallClock returns what turns the daemon's clock into Unix time.
-func (ch *channel) wallClock() int64 { return time.Now().UnixNano() - ch.env.now() }
 
 func (ch *channel) deferredFile() string {
 	return deferredFileName(ch.env.opts.DataPath, channelQueueName(ch.topic.name, ch.name))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/histogram"
 	"github.com/seed893f581e/nsq/internal/latency"
+	"github.com/seed893f581e/nsq/internal/store"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -48,6 +49,7 @@ type client struct {
 	inBody  bool          // of a command whose line was read
 	endless bool          // no deadline is set, as nothing of a command has come
 	freed   bool          // messages were finished since the pump was last told
+	kept    *[]store.Run  // messages finished that the log of the channel was not told of; nil where it has none
 	done    latency.Batch // messages finished since their latency was last recorded, by Unix time
 	stored  latency.Batch // publishes whose OK is not written, by the daemon's clock
 
@@ -200,6 +202,7 @@ func (c *client) readDeadline(now time.Time, begun bool) time.Time {
 // the replies and tells the pump of room.
 func (c *client) settle() error {
 	err := c.commit()
+	c.tellFinished()
 	if c.freed {
 		c.freed = false
 		c.roomChanged()
@@ -208,6 +211,14 @@ func (c *client) settle() error {
 		return err
 	}
 	return c.flush()
+}
+
+// tellFinished tells the channel's log what was finished.
+func (c *client) tellFinished() {
+	if c.kept != nil && len(*c.kept) > 0 {
+		c.channel.Load().queue.log.finish(*c.kept)
+		*c.kept = (*c.kept)[:0]
+	}
 }
 
 // flush writes the replies.

@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 func (p *protocolV2) finishArrived(c *client) {
 	for c.pending.count == 0 && c.br.Buffered() >= wire.FinLen {
 		arrived, _ := c.br.Peek(c.br.Buffered()) // cannot fail: the bytes are buffered
-		n, full := c.inflight.finish(arrived, &c.done)
+		n, full := c.inflight.finish(arrived, &c.done, c.kept)
 		c.br.Discard(n * wire.FinLen)
 		c.finished.Add(uint64(n))
 		c.freed = c.freed || n > 0
@@ -40,6 +41,9 @@ func (p *protocolV2) fin(c *client, l *wire.Line) ([]byte, error) {
 	}
 	c.finished.Add(1)
 	c.freed = true
+	if c.kept != nil {
+		*c.kept = appendRun(*c.kept, s.seq())
+	}
 	c.countFinished(&s)
 	return nil, nil
 }
@@ -61,19 +65,24 @@ func (p *protocolV2) req(c *client, l *wire.Line) ([]byte, error) {
 	} else {
 		delay = time.Duration(ms) * time.Millisecond
 	}
-	var s span
+	var f flight
 	if ok {
-		s, ok = c.inflight.remove(id)
+		f, ok = c.inflight.removeFlight(id)
 	}
 	if !ok {
 		return nil, errNotInFlight(c, wire.ReqFailed, "REQ", l, id)
 	}
 	c.requeued.Add(1)
 	c.freed = true
-	if err := c.channel.Load().answerReq(s, delay); err != nil {
-		return nil, wire.NewError(wire.ReqFailed, fmt.Sprintf("REQ %s failed %s", l.Param(0), err), err)
+	err = c.channel.Load().answerReq(f.s, delay)
+	if err == nil {
+		return nil, nil
 	}
-	return nil, nil
+	if !errors.Is(err, errExiting) { // it stays in flight
+		c.requeued.Add(^uint64(0))
+		p.env.scan.schedule(&c.expiry, c.inflight.putBack(f))
+	}
+	return nil, wire.NewError(wire.ReqFailed, fmt.Sprintf("REQ %s failed %s", l.Param(0), oneLine(err)), err)
 }
 
 // touch takes TOUCH: the message's time-out starts again.

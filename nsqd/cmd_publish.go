@@ -57,8 +57,11 @@ func (p *protocolV2) publishPubs(c *client, payload []byte, count int) error {
 // errPublish says why messages could not be kept, in one line, and counts that.
 func (p *protocolV2) errPublish(command string, err error) error {
 	p.env.publishFailed(err)
-	return wire.PublishFailed(command, strings.ReplaceAll(err.Error(), "\n", "; "), err)
+	return wire.PublishFailed(command, oneLine(err), err)
 }
+
+// oneLine returns the text of an error that may be several.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // gatherPub takes PUB: if its message has arrived whole, it joins those that
 // are pending; commit answers them.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/seed893f581e/nsq/internal/auth"
+	"github.com/seed893f581e/nsq/internal/store"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -35,6 +36,9 @@ func (p *protocolV2) sub(c *client, l *wire.Line) ([]byte, error) {
 	}
 	c.state.Store(stateSubscribed)
 	c.channel.Store(ch)
+	if ch.queue.log != nil {
+		c.kept = new([]store.Run)
+	}
 	if !ch.topic.ephemeral {
 		// Topic and channel are to be there after a crash. Where that cannot be
 		// written they work all the same: it is logged and tried again.

@@ -57,6 +57,18 @@ func writeDeferredFile(name string, messages []deferredMessage) error {
 // is not there has none. What is damaged is set aside and logged, and what
 // precedes the damage is used.
 func loadDeferredFile(log *slog.Logger, name string, newID func() guid, use func(deferredMessage)) error {
+	useAll := func(messages []deferredMessage) error {
+		for _, d := range messages {
+			use(d)
+		}
+		return nil
+	}
+	return takeDeferredFile(log, name, newID, useAll)
+}
+
+// takeDeferredFile is loadDeferredFile for somebody who may fail to keep the messages:
+// then the file stays.
+func takeDeferredFile(log *slog.Logger, name string, newID func() guid, keep func([]deferredMessage) error) error {
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -65,8 +77,8 @@ func loadDeferredFile(log *slog.Logger, name string, newID func() guid, use func
 		return err
 	}
 	messages, damaged := parseDeferredFile(data, newID)
-	for _, d := range messages {
-		use(d)
+	if err := keep(messages); err != nil {
+		return err
 	}
 	if damaged == nil {
 		return removeDeferredFile(name)

@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"cmp"
 	"encoding/binary"
 	"time"
 
@@ -26,7 +27,12 @@ func (e *env) openDisk() error {
 		return err
 	}
 	e.reserve = e.keepFree()
-	e.disk, err = diskq.OpenStore(diskq.Options{
+	e.disk, err = diskq.OpenStore(e.diskOptions(files))
+	return err
+}
+
+func (e *env) diskOptions(files int) diskq.Options {
+	return diskq.Options{
 		Dir:             e.opts.DataPath,
 		MaxBytesPerFile: e.opts.MaxBytesPerFile,
 		HeaderLen:       wire.MessageHeaderLen,
@@ -37,8 +43,7 @@ func (e *env) openDisk() error {
 		KeepFree:        e.reserve,
 		Logger:          e.log,
 		Health:          e.health.set,
-	})
-	return err
+	}
 }
 
 // maxKeepFree is what is kept free of a large disk where the options do not say.
@@ -84,6 +89,14 @@ func damageStats(d diskq.Damage) *stats.Damage {
 		return nil
 	}
 	return &stats.Damage{Ranges: d.Ranges, Bytes: d.Bytes, Records: d.Records, Metas: d.Metas}
+}
+
+// sumDamage returns both together, nil for none.
+func sumDamage(a, b *stats.Damage) *stats.Damage {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	return &stats.Damage{Ranges: a.Ranges + b.Ranges, Bytes: a.Bytes + b.Bytes, Records: a.Records + b.Records, Metas: a.Metas + b.Metas}
 }
 
 // damage returns what was found damaged on the queue's disk, or nil.

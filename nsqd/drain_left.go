@@ -15,7 +15,8 @@ const maxStaying = 100
 // deferred a drain waits for what is due before its end: the rest keeps its
 // time in files, and comes when it is due whether nsqd was restarted or not. What is
 // on its way from one place to the next counts as queued, as the disk may keep it on
-// its way for long.
+// its way for long. What the log of a durable topic keeps is not waited for: it is
+// there after any stop, and what is in flight of it comes again.
 type drainLeft struct {
 	Depth    int64 `json:"depth"`     // queued in topics and channels
 	InFlight int64 `json:"in_flight"` // with consumers
@@ -40,6 +41,7 @@ const (
 	noConsumer = "no consumer"
 	isPaused   = "paused"
 	dueLater   = "due later"
+	isKept     = "kept"
 )
 
 // stay returns how many messages are not waited for.
@@ -59,7 +61,7 @@ func (n *NSQD) left(until time.Time) drainLeft {
 }
 
 func (l *drainLeft) addTopic(t *topic) {
-	depth, _ := t.queue.depth()
+	depth, _ := t.depth()
 	inHand := t.inHand.Load() // for one or the other of its channels
 	l.Depth += depth + inHand
 	l.waits += inHand
@@ -76,13 +78,15 @@ func (t *topic) whyStaying() string {
 		return isPaused
 	case len(t.channels) == 0 && t.holds == 0:
 		return noChannel
+	case t.log != nil:
+		return isKept
 	}
 	return ""
 }
 
 func (l *drainLeft) addChannel(ch *channel, end int64) {
 	depth, _ := ch.queue.depth()
-	deferred, due := ch.deferred.until(end)
+	deferred, due := ch.deferrals(end)
 	depth += ch.queue.requeuing.Load()
 	l.Depth += depth
 	l.Deferred += deferred
@@ -90,7 +94,9 @@ func (l *drainLeft) addChannel(ch *channel, end int64) {
 	for _, c := range ch.consumers() {
 		inFlight := int64(c.inflight.len())
 		l.InFlight += inFlight
-		l.waits += inFlight
+		if ch.queue.log == nil {
+			l.waits += inFlight
+		}
 		if c.state.Load() != stateClosing {
 			takers++
 		}
@@ -101,6 +107,8 @@ func (l *drainLeft) addChannel(ch *channel, end int64) {
 		why = isPaused
 	case takers == 0:
 		why = noConsumer
+	case ch.queue.log != nil:
+		why = isKept
 	}
 	l.add(ch.topic.name, ch.name, depth, why)
 	l.add(ch.topic.name, ch.name, due, why)

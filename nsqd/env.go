@@ -22,6 +22,7 @@ type env struct {
 	start     time.Time
 	scan      *queueScan
 	disk      *diskq.Store                // the disk queues of the data path
+	durable   durableStore                // the logs of durable topics
 	changed   func()                      // what nsqd.dat holds has changed: it must be written
 	saved     func(context.Context) error // waits until it is
 	lookups   *lookups                    // is told of topics and channels that appear and go

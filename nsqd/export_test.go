@@ -128,7 +128,7 @@ func (n *NSQD) TopicCounts(topic string) (c Counts, ok bool) {
 	if t == nil {
 		return c, false
 	}
-	c.Depth, c.OnDisk = t.queue.depth()
+	c.Depth, c.OnDisk = t.depth()
 	return c, true
 }
 
@@ -144,7 +144,8 @@ func (n *NSQD) ChannelCounts(topic, channel string) (c Counts, ok bool) {
 		return c, false
 	}
 	c.Depth, c.OnDisk = ch.queue.depth()
-	c.Deferred = ch.deferred.len()
+	deferred, _ := ch.deferrals(everything)
+	c.Deferred = int(deferred)
 	for _, consumer := range ch.consumers() {
 		c.InFlight += consumer.inflight.len()
 	}

@@ -82,13 +82,13 @@ func TestHTTPStatsOfABusyBroker(t *testing.T) {
 				`"topology_zone":"","topology_region":"","pub_counts":[{"topic":"logs","count":1},{"topic":"orders","count":5}],` + tls
 		)
 		want := `{"version":"` + version.Binary + `","health":"OK","start_time":0,"topics":[` +
-			`{"topic_name":"logs","channels":[],"depth":1,"backend_depth":0,"message_count":1,"message_bytes":1,"paused":false,` + latency + `},` +
+			`{"topic_name":"logs","channels":[],"depth":1,"backend_depth":0,"message_count":1,"message_bytes":1,"paused":false,"durability":"memory",` + latency + `},` +
 			`{"topic_name":"orders","channels":[` +
 			`{"channel_name":"audit","depth":4,"backend_depth":0,"in_flight_count":0,"deferred_count":1,"message_count":5,` +
 			`"finish_count":0,"requeue_count":0,"timeout_count":0,"client_count":0,"clients":[],"paused":true,` + latency + `},` +
 			`{"channel_name":"billing","depth":0,"backend_depth":0,"in_flight_count":2,"deferred_count":2,"message_count":5,"global_msg_count":4,` +
 			`"finish_count":1,"requeue_count":1,"timeout_count":0,"client_count":1,"clients":[` + worker7 + `],"paused":false,` + latency + `}],` +
-			`"depth":0,"backend_depth":0,"message_count":5,"message_bytes":18,"paused":false,` + latency + `}],` +
+			`"depth":0,"backend_depth":0,"message_count":5,"message_bytes":18,"paused":false,"durability":"memory",` + latency + `}],` +
 			`"producers":[` + worker7 + `,` + web1 + `]}`
 		if string(got) != want {
 			t.Errorf("\ngot  %s\nwant %s", got, want)

@@ -71,15 +71,39 @@ func (s *httpServer) save(ephemeral bool) error {
 }
 
 func (s *httpServer) createTopic(r *http.Request) (any, error) {
-	_, name, err := newTopicParam(r)
+	q, name, err := newTopicParam(r)
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.n.topics.topic([]byte(name))
+	d, chosen, err := durabilityParam(q, name)
+	if err != nil {
+		return nil, err
+	}
+	var t *topic
+	if chosen {
+		t, err = s.n.topicOf(name, d)
+	} else {
+		t, err = s.n.topics.topic([]byte(name))
+	}
+	if errors.Is(err, errNotEmpty) {
+		return nil, httpapi.Error{Status: http.StatusConflict, Code: "TOPIC_NOT_EMPTY", Err: err}
+	}
 	if err != nil {
 		return nil, diskError(err)
 	}
 	return nil, s.save(t.ephemeral)
+}
+
+// durabilityParam returns the durability that is chosen for a topic, if one is.
+func durabilityParam(q httpapi.Query, topic string) (d Durability, chosen bool, err error) {
+	word, chosen := q.Lookup("durability")
+	if !chosen {
+		return d, false, nil
+	}
+	if err := d.Set(word); err != nil || word == "" || d != Memory && wire.IsEphemeral(topic) {
+		return d, true, badRequest("INVALID_DURABILITY")
+	}
+	return d, true, nil
 }
 
 // onTopic returns a handler for what is done with a topic that exists; param
@@ -111,8 +135,8 @@ func (s *httpServer) deleteTopic(t *topic) error {
 
 // emptyTopic drops the messages that no channel has got yet.
 func (s *httpServer) emptyTopic(t *topic) error {
-	err := t.queue.empty()
-	if errors.Is(err, diskq.ErrClosed) {
+	err := t.empty()
+	if errors.Is(err, diskq.ErrClosed) || errors.Is(err, errExiting) {
 		return errTopicNotFound // it is being deleted
 	}
 	return err
@@ -175,7 +199,7 @@ func (s *httpServer) deleteChannel(ch *channel) error {
 
 func (s *httpServer) emptyChannel(ch *channel) error {
 	err := ch.empty()
-	if errors.Is(err, diskq.ErrClosed) {
+	if errors.Is(err, diskq.ErrClosed) || errors.Is(err, errExiting) {
 		return errChannelNotFound // it is being deleted
 	}
 	return err

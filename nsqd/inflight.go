@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/seed893f581e/nsq/internal/latency"
+	"github.com/seed893f581e/nsq/internal/store"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -87,7 +88,7 @@ func nextAttempt(attempts uint16) uint16 {
 
 const maxAttempts = 1<<16 - 1
 
-// remove takes a message out, for REQ, and for a FIN that comes alone.
+// remove takes a message out, for a FIN that comes alone.
 func (t *inflight) remove(id guid) (span, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,10 +101,35 @@ func (t *inflight) remove(id guid) (span, bool) {
 	return s, true
 }
 
+// removeFlight takes a message out, for REQ, and returns it as a flight of its own,
+// which putBack takes.
+func (t *inflight) removeFlight(id guid) (f flight, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := t.find(id)
+	if i == 0 {
+		return flight{}, false
+	}
+	f = t.flights[i].alone(id)
+	t.takeOut(i, id)
+	return f, true
+}
+
+// putBack enters a message again, with the time-out that it had. It returns the
+// deadline that the scan must be told of, or 0.
+func (t *inflight) putBack(f flight) (arm int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.insert(f)
+	t.n++
+	return t.armLocked()
+}
+
 // finish takes out the messages of the FIN commands at the start of b, up to the
 // first that is of unusual form, cut, or of a message that is not in flight. It
-// returns how many there were. It adds them to done, and stops when that is full.
-func (t *inflight) finish(b []byte, done *latency.Batch) (n int, full bool) {
+// returns how many there were. It adds them to done, and stops when that is full. If
+// kept is not nil, their numbers in the log are appended to it.
+func (t *inflight) finish(b []byte, done *latency.Batch, kept *[]store.Run) (n int, full bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for !full {
@@ -116,7 +142,11 @@ func (t *inflight) finish(b []byte, done *latency.Batch) (n int, full bool) {
 			break
 		}
 		n++
-		full = done.Add(t.flights[i].s.b.time)
+		f := &t.flights[i]
+		full = done.Add(f.s.b.time)
+		if kept != nil {
+			*kept = appendRun(*kept, f.s.seq()+uint64(guid(number)-f.id))
+		}
 		t.takeOut(i, guid(number))
 	}
 	return n, full
@@ -140,7 +170,8 @@ func (t *inflight) touch(id guid, now, timeout, limit int64) bool {
 		f.deadline = deadline
 		t.link(i)
 	default:
-		alone := flight{s: f.message(id), left: 1 << (id % groupLen), id: id, sent: f.sent, deadline: deadline}
+		alone := f.alone(id)
+		alone.deadline = deadline
 		f.left &^= alone.left
 		t.insert(alone)
 	}
@@ -223,6 +254,11 @@ func (f *flight) message(id guid) span {
 		s.pop()
 	}
 	return s.pop()
+}
+
+// alone returns one message of the group as a flight of its own.
+func (f *flight) alone(id guid) flight {
+	return flight{s: f.message(id), left: 1 << (id % groupLen), id: id, sent: f.sent, deadline: f.deadline}
 }
 
 // key is what the flight is found by: a message alone by its id, a group by what

@@ -80,7 +80,7 @@ func TestInflightAgainstMap(t *testing.T) {
 				var done latency.Batch
 				lines := append(fins(ids...), fins(next+1000)...) // the last is not in flight
 				for left := lines; ; {
-					n, full := table.finish(left, &done)
+					n, full := table.finish(left, &done, nil)
 					left = left[n*wire.FinLen:]
 					if !full {
 						if want := wire.FinLen; len(left) != want {
@@ -258,7 +258,7 @@ func TestFinishStopsAtWhatIsNoFIN(t *testing.T) {
 	} {
 		var table inflight
 		table.add(groupsOf(batchOf(64, "a", "b", "c").all()), 1, 100)
-		if n, _ := table.finish([]byte(c.lines), new(latency.Batch)); n != c.n || table.len() != 3-c.n {
+		if n, _ := table.finish([]byte(c.lines), new(latency.Batch), nil); n != c.n || table.len() != 3-c.n {
 			t.Errorf("%s: %d finished, %d left, want %d", name, n, table.len(), c.n)
 		}
 	}
@@ -297,7 +297,7 @@ func BenchmarkInflight(b *testing.B) {
 					b.ReportAllocs()
 					for b.Loop() {
 						table.add(groups, 1, 100)
-						table.finish(lines, &done)
+						table.finish(lines, &done, nil)
 					}
 					if table.len() != 0 {
 						b.Fatalf("%d messages left", table.len())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 
+	"github.com/seed893f581e/nsq/internal/store"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -177,7 +178,7 @@ func (p *pump) deliver(ch *channel, n int) (bool, error) {
 	p.used = true
 	settings := c.settings.Load()
 	if rate := settings.sampleRate; rate > 0 {
-		spans = sample(spans, rate)
+		spans = ch.sample(spans, rate)
 	}
 	sent := 0
 	p.buf, p.groups = p.buf[:0], p.groups[:0]
@@ -215,16 +216,22 @@ func (s span) appendFrames(dst []byte, groups []span) ([]byte, []span) {
 	return dst, groups
 }
 
-// sample keeps each message with a probability of rate percent. The others are
+// sample picks each message with a probability of rate percent. The others are
 // gone for the channel.
-func sample(spans []span, rate int32) []span {
-	var kept []span
+func (ch *channel) sample(spans []span, rate int32) (picked []span) {
+	var finished []store.Run
 	for _, s := range spans {
 		for s.count > 0 {
-			if m := s.pop(); rand.Int32N(100) < rate {
-				kept = append(kept, m)
+			switch m := s.pop(); {
+			case rand.Int32N(100) < rate:
+				picked = append(picked, m)
+			case ch.queue.log != nil:
+				finished = appendRun(finished, m.seq())
 			}
 		}
 	}
-	return kept
+	if ch.queue.log != nil {
+		ch.queue.log.finish(finished)
+	}
+	return picked
 }

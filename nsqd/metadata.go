@@ -140,9 +140,10 @@ type (
 		Version string          `json:"version"`
 	}
 	topicMetadata struct {
-		Name     string            `json:"name"`
-		Paused   bool              `json:"paused"`
-		Channels []channelMetadata `json:"channels"`
+		Name       string            `json:"name"`
+		Paused     bool              `json:"paused"`
+		Channels   []channelMetadata `json:"channels"`
+		Durability string            `json:"durability,omitempty"` // without it a topic has that of --durability
 	}
 	channelMetadata struct {
 		Name   string `json:"name"`
@@ -209,7 +210,7 @@ func (m *metadata) entry(t *topic) []byte {
 	if t.entry != nil && t.entryEdits == edits {
 		return t.entry
 	}
-	tm := topicMetadata{Name: t.name, Paused: t.isPaused()}
+	tm := topicMetadata{Name: t.name, Paused: t.isPaused(), Durability: t.durabilityToSave()}
 	for _, ch := range t.allChannels() {
 		if !ch.ephemeral && !ch.isExiting() {
 			tm.Channels = append(tm.Channels, channelMetadata{Name: ch.name, Paused: ch.queue.isPaused()})

@@ -37,6 +37,9 @@ func (n *NSQD) load() error {
 	}
 	l := loading{n: n, log: n.log, whole: whole, byName: make(map[string]*topicToLoad)}
 	l.addRecorded(file)
+	if err := l.addStored(); err != nil {
+		return err
+	}
 	l.addFound(queues)
 	if damage != nil {
 		n.log.Error("NSQ: the metadata file is damaged; it is rebuilt from what could be read of it and from the queue files",
@@ -144,11 +147,13 @@ type loading struct {
 }
 
 type topicToLoad struct {
-	name      string
-	paused    bool
-	foundOnly bool // by its files, not in nsqd.dat
-	channels  []channelToLoad
-	has       map[string]bool // channels, by name
+	name       string
+	paused     bool
+	foundOnly  bool       // by its files, not in nsqd.dat
+	durability Durability // unless the store says otherwise, which has topics of its own
+	chosen     bool       // the durability was chosen for it alone
+	channels   []channelToLoad
+	has        map[string]bool // channels, by name
 }
 
 type channelToLoad struct {
@@ -160,7 +165,7 @@ type channelToLoad struct {
 func (l *loading) topic(name string) *topicToLoad {
 	t := l.byName[name]
 	if t == nil {
-		t = &topicToLoad{name: name, has: make(map[string]bool)}
+		t = &topicToLoad{name: name, durability: l.n.opts.durabilityOf(name), has: make(map[string]bool)}
 		l.byName[name] = t
 		l.topics = append(l.topics, t)
 	}
@@ -181,6 +186,7 @@ func (l *loading) addRecorded(file metadataFile) {
 		}
 		t := l.topic(tm.Name)
 		t.paused = tm.Paused
+		t.durability, t.chosen = l.durabilityRecorded(&tm)
 		for _, cm := range tm.Channels {
 			if !wire.ValidName(cm.Name) {
 				l.log.Warn(fmt.Sprintf("skipping creation of invalid channel %s", cm.Name))
@@ -229,7 +235,9 @@ func (l *loading) run() error {
 }
 
 func (l *loading) load(tl *topicToLoad) error {
-	t, err := l.n.topics.topic([]byte(tl.name))
+	t, err := l.n.topics.topicOr([]byte(tl.name), func() (*topic, error) {
+		return l.n.topics.create(tl.name, tl.durability, tl.chosen)
+	})
 	if errors.Is(err, errNameTaken) {
 		l.log.Error("NSQ: a topic is not loaded", "topic", tl.name, "error", err)
 		return nil
@@ -237,6 +245,11 @@ func (l *loading) load(tl *topicToLoad) error {
 	if err != nil {
 		return err
 	}
+	return l.fill(t, tl)
+}
+
+// fill makes the channels of a topic that was just made, and loads what is on disk.
+func (l *loading) fill(t *topic, tl *topicToLoad) error {
 	t.setPaused(true) // until every channel is there to get its copy
 	for _, cl := range tl.channels {
 		if err := l.loadChannel(t, cl); err != nil {
@@ -246,12 +259,12 @@ func (l *loading) load(tl *topicToLoad) error {
 	if err := t.load(); err != nil {
 		return err
 	}
-	if depth, _ := t.queue.depth(); tl.foundOnly && !l.keep(t.name, depth, len(t.allChannels())) {
+	if depth, _ := t.depth(); tl.foundOnly && !l.keep(t.name, depth, len(t.allChannels())) {
 		t.exit(false)
 		return l.n.topics.drop(t)
 	}
 	t.setPaused(tl.paused)
-	if depth, _ := t.queue.depth(); depth > 0 && len(t.allChannels()) == 0 {
+	if depth, _ := t.depth(); depth > 0 && len(t.allChannels()) == 0 {
 		l.n.channels.ask(t) // as its last run has not been told the channels, or there are none
 	}
 	return nil
@@ -272,7 +285,8 @@ func (l *loading) loadChannel(t *topic, cl channelToLoad) error {
 	if err := ch.load(); err != nil {
 		return err
 	}
-	if depth, _ := ch.queue.depth(); cl.foundOnly && !l.keep(ch.queue.name, depth, ch.deferred.len()) {
+	deferred, _ := ch.deferrals(everything)
+	if depth, _ := ch.queue.depth(); cl.foundOnly && !l.keep(ch.queue.name, depth, int(deferred)) {
 		ch.exit(false)
 		return l.n.topics.dropChannel(ch)
 	}

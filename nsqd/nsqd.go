@@ -69,6 +69,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	n.env.lookups = &n.lookups
 	n.env.changed, n.env.saved = n.metadata.change, n.metadata.sync
 	n.topics.init(n.env)
+	n.env.durable.init(n.env)
 	n.channels = newLookupChannels(n.opts, n.log, &n.lookups)
 	n.metadata.init(n)
 
@@ -77,7 +78,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.closeQueries(), n.tcp.close(), n.http.close(), n.flush(), n.closeDisk(), n.dataLock.Unlock())
+			err = errors.Join(err, n.closeQueries(), n.tcp.close(), n.http.close(), n.flush(), n.closeDurable(), n.closeDisk(), n.dataLock.Unlock())
 		}
 	}()
 	if n.certs, err = certs.Load(n.opts.certsConfig()); err != nil {

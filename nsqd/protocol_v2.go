@@ -197,6 +197,7 @@ func (p *protocolV2) leave(c *client) {
 	c.stopHeartbeat()
 	p.clients.remove(c)
 	c.recordLatencies(time.Now())
+	c.tellFinished()
 	if ch := c.channel.Load(); ch != nil {
 		if err := p.topics.unsubscribe(ch, c); err != nil {
 			p.env.log.Error(fmt.Sprintf("CHANNEL(%s): deletion failed", ch.name), "topic", logging.Said(ch.topic.name), "channel", logging.Said(ch.name), "error", err)

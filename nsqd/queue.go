@@ -23,11 +23,12 @@ type queue struct {
 	ready chan struct{} // a token while there may be something to take
 	near  *nearestFirst // if not nil, the token is there instead
 	disk  *diskq.Queue  // nil for ephemeral topics and channels: what does not fit is dropped
+	log   *channelLog   // of a kept channel of a durable topic, which has no disk queue; nil for others
 	newID func() guid   // for records whose id is not one of ours
 	env   *env
 	name  string // of the files
 
-	retry scanItem // where what is on disk cannot be read
+	retry scanItem // where what is on disk, or in the log, cannot be read
 
 	requeuing atomic.Int64 // messages that requeue is about to add
 
@@ -44,6 +45,25 @@ const ephemeralCapacity = 10000
 // newQueue returns a queue that keeps its overflow in files of the given name,
 // or, if ephemeral, keeps none. It opens nothing yet.
 func newQueue(e *env, name string, ephemeral bool, newID func() guid) *queue {
+	q := newQueueWithoutDisk(e, name, newID)
+	if ephemeral {
+		if q.mem.capacity == 0 { // which means disk only, and it has none
+			q.mem.capacity = ephemeralCapacity
+		}
+	} else {
+		q.disk = e.disk.Queue(name)
+	}
+	return q
+}
+
+// newKeptQueue returns a queue of what a channel's log has.
+func newKeptQueue(e *env, name string, l *channelLog, newID func() guid) *queue {
+	q := newQueueWithoutDisk(e, name, newID)
+	q.log = l
+	return q
+}
+
+func newQueueWithoutDisk(e *env, name string, newID func() guid) *queue {
 	q := &queue{
 		ready: make(chan struct{}, 1),
 		newID: newID,
@@ -51,16 +71,9 @@ func newQueue(e *env, name string, ephemeral bool, newID func() guid) *queue {
 		name:  name,
 		mem:   memoryChan{capacity: int(e.opts.MemQueueSize)},
 	}
-	if ephemeral {
-		if q.mem.capacity == 0 { // which means disk only, and it has none
-			q.mem.capacity = ephemeralCapacity
-		}
-	} else {
-		q.disk = e.disk.Queue(name)
-		q.retry.fire = func(int64) (next int64) {
-			q.signal() // the next take sees, and has us fire again if need be
-			return 0
-		}
+	q.retry.fire = func(int64) (next int64) {
+		q.signal() // the next take sees, and has us fire again if need be
+		return 0
 	}
 	return q
 }
@@ -168,6 +181,9 @@ func (q *queue) lend(s span) bool {
 func (q *queue) requeue(s span) error {
 	q.requeuing.Add(int64(s.count))
 	defer q.requeuing.Add(-int64(s.count))
+	if q.log != nil { // which has it, too
+		return q.putMemory(s)
+	}
 	err := q.put(s)
 	if err == nil || errors.Is(err, errExiting) {
 		return err
@@ -191,6 +207,9 @@ func (q *queue) putBack(spans []span) {
 // messages; it may wait the moment that reading them from disk takes. inMemory
 // is how many of them came from memory.
 func (q *queue) take(dst []span, n, maxBytes int) (spans []span, inMemory int) {
+	if q.log != nil {
+		return q.takeKept(dst, n, maxBytes)
+	}
 	q.mu.Lock()
 	if q.paused || q.closed {
 		q.mu.Unlock()
@@ -235,14 +254,22 @@ func (q *queue) isPaused() bool {
 	return q.paused
 }
 
-// depth returns the messages in the queue, and those of them that are on disk.
+// depth returns the messages in the queue, and those of them that are on disk; of
+// those in a log, those that were not read.
 func (q *queue) depth() (total, disk int64) {
 	if q.disk != nil {
 		disk = q.disk.Depth()
 	}
+	ahead := 0
+	if q.log != nil {
+		disk = q.log.depth()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return int64(q.mem.messages) + disk, disk
+	if q.log != nil {
+		ahead = q.log.ahead.messages
+	}
+	return int64(q.mem.messages+ahead) + disk, disk
 }
 
 // empty drops every message.

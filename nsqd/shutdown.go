@@ -27,6 +27,7 @@ func (n *NSQD) stop() error {
 		n.endLoops(),        // 3. queueScanLoop, metadataLoop, lookupLoop, statsdLoop
 		n.metadata.write(),  // 4. the topics and channels to come back with
 		n.flush(),           // 5. memory to disk, fsync
+		n.closeDurable(),    //    positions in logs
 		n.closeDisk(),       //    whose queues are closed
 		n.dataLock.Unlock(), // 6. the next nsqd may start
 	)
@@ -73,6 +74,8 @@ func (n *NSQD) endLoops() error {
 	n.life.Wait()
 	return nil
 }
+
+func (n *NSQD) closeDurable() error { return n.env.durable.close() }
 
 func (n *NSQD) closeDisk() error {
 	n.env.closeDisk()

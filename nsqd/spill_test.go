@@ -79,7 +79,7 @@ func TestPutAllOfMoreThanOneWrite(t *testing.T) {
 // deleted takes neither.
 func TestChannelTakesDeferredAmongOthers(t *testing.T) {
 	e := testEnv(t, 10)
-	ch := newChannel(newTopic(e, "t"), "c")
+	ch := newChannel(newTopic(e, "t", nil), "c", nil)
 	t.Cleanup(func() { ch.queue.delete() })
 	later := batchOf(3, "later", "later").all()
 	later.b.deferral = time.Hour
@@ -107,7 +107,7 @@ func TestChannelTakesDeferredAmongOthers(t *testing.T) {
 func TestFailingChannelGetsTheRestLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := testEnv(t, 3)
-		tp := newTopic(e, "t")
+		tp := newTopic(e, "t", nil)
 		var chans []*channel
 		for _, name := range []string{"a", "bad", "c"} {
 			ch, err := tp.channel(name)

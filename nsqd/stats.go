@@ -31,7 +31,7 @@ func (n *NSQD) stats(filter statsFilter) stats.Stats {
 		Health:    healthText(n.env.health.Err()),
 		Drain:     n.drain.current().state(),
 		StartTime: n.started.Unix(),
-		Damage:    damageStats(n.env.disk.Damage()),
+		Damage:    sumDamage(damageStats(n.env.disk.Damage()), n.env.durable.damage()),
 		Topics:    []stats.Topic{},
 		Producers: []stats.Client{},
 		Panics:    n.env.panics.Load(),
@@ -68,12 +68,13 @@ func (t *topic) stats(filter statsFilter) stats.Topic {
 		Bytes:    t.bytes.Load(),
 		Paused:   t.isPaused(),
 	}
-	s.Depth, s.BackendDepth = t.queue.depth()
-	s.Damage = t.queue.damage()
+	s.Depth, s.BackendDepth = t.depth()
+	s.Damage = t.damage()
+	s.Durability = t.durability().String()
 	chans := t.allChannels()
 	if filter.metrics != nil {
 		chans, s.Deleted = t.channelsAndDeleted()
-		s.Waiting = filter.metrics.waiting(t.queue)
+		s.Waiting = filter.metrics.waitingInTopic(t, s.Depth)
 	}
 	var all latency.Distribution // of all channels, also of those that are left out
 	for _, ch := range chans {
@@ -91,8 +92,7 @@ func (ch *channel) stats(filter statsFilter, d *latency.Distribution) stats.Chan
 	consumers, delivered, finished := ch.work()
 	s := stats.Channel{
 		Name:        ch.name,
-		Deferred:    ch.deferred.len(),
-		Messages:    ch.messages.Load(),
+		Messages:    ch.received(),
 		ZoneLocal:   ch.fromMemory[zoneLocal].Load(),
 		RegionLocal: ch.fromMemory[regionLocal].Load(),
 		Global:      ch.fromMemory[global].Load(),
@@ -106,6 +106,8 @@ func (ch *channel) stats(filter statsFilter, d *latency.Distribution) stats.Chan
 		E2E:         latencyStats(ch.env.opts, d),
 	}
 	s.Depth, s.BackendDepth = ch.queue.depth()
+	deferred, _ := ch.deferrals(everything)
+	s.Deferred = int(deferred)
 	s.Damage = ch.queue.damage()
 	if filter.metrics != nil {
 		s.Waiting = filter.metrics.waiting(ch.queue)

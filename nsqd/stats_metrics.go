@@ -60,6 +60,11 @@ func (n *NSQD) diskStats(m *metricsFilter) *stats.Disk {
 	for _, bytes := range m.sizes {
 		s.Queues += bytes
 	}
+	for _, t := range n.topics.all() {
+		if t.log != nil {
+			s.Queues += t.log.bytes()
+		}
+	}
 	return s
 }
 
@@ -75,6 +80,20 @@ func (m *metricsFilter) waiting(q *queue) stats.Waiting {
 	return s
 }
 
+// waitingInTopic says more about what waits in a topic, of which that is so many
+// messages. Of a durable one the size is that of its log, which has what waits in
+// channels, too.
+func (m *metricsFilter) waitingInTopic(t *topic, depth int64) stats.Waiting {
+	if t.log == nil {
+		return m.waiting(t.queue)
+	}
+	s := stats.Waiting{Bytes: t.log.bytes()}
+	if depth > 0 {
+		s.Age = -1
+	}
+	return s
+}
+
 // oldest returns when the message that is next was published, in nanoseconds since
 // the Unix epoch, 0 if none waits. If it is the first on disk it is read from there;
 // ok is false where that has no answer. It keeps no put or take waiting for the disk.
@@ -83,7 +102,13 @@ func (q *queue) oldest() (published int64, ok bool) {
 	if q.mem.spans > 0 {
 		published = q.mem.ring[q.mem.head].b.time
 	}
+	if q.log != nil && q.log.ahead.spans > 0 {
+		published = q.log.ahead.ring[q.log.ahead.head].b.time
+	}
 	q.mu.Unlock()
+	if q.log != nil {
+		return published, published != 0 || q.log.depth() == 0
+	}
 	if published != 0 || q.disk == nil || q.disk.Depth() == 0 {
 		return published, true
 	}

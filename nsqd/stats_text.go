@@ -79,8 +79,12 @@ func (p *statsPage) memory(m *stats.Memory) {
 }
 
 func (p *statsPage) topic(t *stats.Topic) {
-	p.line("%s[%-15s] depth: %-5d be-depth: %-5d msgs: %-8d e2e%%: %s",
-		pausedMark(t.Paused), t.Name, t.Depth, t.BackendDepth, t.Messages, latencyText(&t.E2E))
+	durability := ""
+	if t.Durability == Disk.String() || t.Durability == Fsync.String() {
+		durability = " durability: " + t.Durability
+	}
+	p.line("%s[%-15s] depth: %-5d be-depth: %-5d msgs: %-8d e2e%%: %s%s",
+		pausedMark(t.Paused), t.Name, t.Depth, t.BackendDepth, t.Messages, latencyText(&t.E2E), durability)
 	for i := range t.Channels {
 		p.channel(&t.Channels[i])
 	}

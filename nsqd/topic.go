@@ -17,13 +17,16 @@ import (
 )
 
 // A topic takes what is published and gives a copy to each of its channels.
-// While it has none, or is paused or held, messages wait in its queue. It is
-// safe for concurrent use.
+// While it has none, or is paused or held, messages wait in its queue; those of a
+// durable topic wait in its log, and it has neither queue nor pump
+// (durable_topic.go). It is safe for concurrent use.
 type topic struct {
 	env       *env
 	name      string
 	ephemeral bool
-	queue     *queue
+	queue     *queue      // nil for a durable topic
+	log       *topicLog   // nil for others
+	chosen    atomic.Bool // its durability was chosen for it alone
 	ids       guidFactory
 	inHand    atomic.Int64               // messages that the pump has taken and not every channel has got
 	fanout    atomic.Pointer[[]*channel] // what the pump gives to; changed under mu
@@ -48,8 +51,8 @@ type topic struct {
 	gone     chan struct{} // closed once a deletion is complete
 }
 
-// newTopic returns a topic whose pump does not run yet.
-func newTopic(e *env, name string) *topic {
+// newTopic returns a topic whose pump does not run yet; a durable one with its log.
+func newTopic(e *env, name string, log *topicLog) *topic {
 	t := &topic{
 		env:       e,
 		name:      name,
@@ -57,8 +60,11 @@ func newTopic(e *env, name string) *topic {
 		ids:       guidFactory{node: uint64(e.opts.ID)},
 		channels:  make(map[string]*channel),
 		gone:      make(chan struct{}),
+		log:       log,
 	}
-	t.queue = newQueue(e, name, t.ephemeral, t.newID)
+	if log == nil {
+		t.queue = newQueue(e, name, t.ephemeral, t.newID)
+	}
 	t.updateLocked()
 	return t
 }
@@ -66,7 +72,9 @@ func newTopic(e *env, name string) *topic {
 // run starts the pump. It may be called once.
 func (t *topic) run() {
 	t.life, t.stopPump = context.WithCancel(context.Background())
-	t.pump.Go(func() { t.messagePump(t.life) })
+	if t.log == nil {
+		t.pump.Go(func() { t.messagePump(t.life) })
+	}
 }
 
 func (t *topic) newID() guid { return t.ids.take(time.Now().UnixNano(), 1) }
@@ -77,25 +85,40 @@ func (t *topic) newID() guid { return t.ids.take(time.Now().UnixNano(), 1) }
 func (t *topic) publish(payload []byte, count int, deferral time.Duration) error {
 	now := time.Now().UnixNano()
 	bytes := len(payload) - wire.SizeLen*count
+	if t.log != nil {
+		if err := t.publishKept(payload, count, now, deferral); err != nil {
+			return err
+		}
+	} else if err := t.publishBatches(payload, count, now, deferral); err != nil {
+		return err
+	}
+	t.messages.Add(uint64(count))
+	t.bytes.Add(uint64(bytes))
+	return nil
+}
+
+func (t *topic) publishBatches(payload []byte, count int, now int64, deferral time.Duration) error {
 	for left, stored := count, false; left > 0; stored = true {
 		n := min(left, maxBatch)
-		b := &batch{first: t.ids.take(now, n), time: now, deferral: deferral, count: n, payload: payload}
+		b := &batch{first: t.ids.take(now, n), time: now, deferral: deferral, count: int32(n), payload: payload}
 		if left > n {
-			whole := b.all()
-			whole.count = uint16(n)
-			for range n {
-				whole.pop()
-			}
-			b.payload, payload = payload[:whole.off:whole.off], payload[whole.off:]
+			b.payload, payload = cutPayload(payload, n)
 		}
 		if err := t.put(b.all(), stored); err != nil {
 			return err
 		}
 		left -= n
 	}
-	t.messages.Add(uint64(count))
-	t.bytes.Add(uint64(bytes))
 	return nil
+}
+
+// cutPayload cuts the first n messages off a payload, which has more.
+func cutPayload(payload []byte, n int) (head, rest []byte) {
+	end := 0
+	for range n {
+		_, end = wire.NextInPayload(payload, end)
+	}
+	return payload[:end:end], payload[end:]
 }
 
 // put queues one batch. The disk queue does not keep deferrals, so deferred
@@ -140,28 +163,46 @@ func (t *topic) createChannel(name string) (*channel, error) {
 	if err := t.env.stale.clear(channelQueueName(t.name, name)); err != nil {
 		return nil, err
 	}
-	t.mu.Lock()
-	ch, err := t.createChannelLocked(name)
-	t.mu.Unlock()
+	var ch *channel
+	var err error
+	if t.log != nil && !wire.IsEphemeral(name) {
+		ch, err = t.createKeptChannel(name)
+	} else {
+		if t.log != nil {
+			t.feed()
+		}
+		t.mu.Lock()
+		ch, err = t.createChannelLocked(name, nil)
+		t.mu.Unlock()
+	}
+	t.follow()
 	if ch != nil {
 		t.env.log.Info(fmt.Sprintf("TOPIC(%s): new channel(%s)", t.name, name), "topic", logging.Said(t.name), "channel", logging.Said(name))
 	}
 	return ch, err
 }
 
-func (t *topic) createChannelLocked(name string) (*channel, error) {
-	if t.exiting.Load() || t.channels[name] != nil || t.env.stale.has(channelQueueName(t.name, name)) {
-		return nil, nil
-	}
-	if err := t.env.checkCase(name, maps.Keys(t.channels)); err != nil {
+// createChannelLocked makes a channel; of a durable topic with its log, if it is kept.
+func (t *topic) createChannelLocked(name string, log *channelLog) (*channel, error) {
+	if ok, err := t.mayCreateLocked(name); !ok {
 		return nil, err
 	}
-	ch := newChannel(t, name)
+	ch := newChannel(t, name, log)
 	t.channels[name] = ch
 	t.updateLocked()
 	t.env.lookups.created(t.name, name)
 	ch.changed() // before anybody else can see the channel, and wait for it to be saved
 	return ch, nil
+}
+
+// mayCreateLocked reports whether a channel can be created. Where it can not, and
+// there is no error, another look is needed.
+func (t *topic) mayCreateLocked(name string) (bool, error) {
+	if t.exiting.Load() || t.channels[name] != nil || t.env.stale.has(channelQueueName(t.name, name)) {
+		return false, nil
+	}
+	err := t.env.checkCase(name, maps.Keys(t.channels))
+	return err == nil, err
 }
 
 // existingChannel returns the channel of that name, or nil.
@@ -209,20 +250,26 @@ func (t *topic) totals() stats.Totals {
 func (t *topic) updateLocked() {
 	chans := slices.Collect(maps.Values(t.channels))
 	t.fanout.Store(&chans)
-	if t.paused || t.holds > 0 || len(chans) == 0 {
-		t.queue.pause()
-	} else {
+	switch {
+	case t.log != nil: // who holds the lock calls follow after it
+	case t.flowsLocked():
 		t.queue.unpause()
+	default:
+		t.queue.pause()
 	}
 }
+
+// flowsLocked reports whether messages go to the channels.
+func (t *topic) flowsLocked() bool { return !t.paused && t.holds == 0 && len(t.channels) > 0 }
 
 // setPaused pauses or unpauses the flow to the channels.
 func (t *topic) setPaused(paused bool) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.paused = paused
 	t.updateLocked()
 	t.changed()
+	t.mu.Unlock()
+	t.follow()
 }
 
 // hold keeps messages in the topic, whether it is paused or not, until as many
@@ -235,9 +282,10 @@ func (t *topic) release() { t.addHolds(-1) }
 
 func (t *topic) addHolds(n int) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.holds += n
 	t.updateLocked()
+	t.mu.Unlock()
+	t.follow()
 }
 
 // changed has the metadata written, if the topic is in it.
@@ -270,6 +318,7 @@ func (t *topic) deleteChannel(ch *channel) (unused bool, err error) {
 	}
 	unused = t.ephemeral && len(t.channels) == 0 && !t.exiting.Load()
 	t.mu.Unlock()
+	t.follow()
 	ch.changed()
 	close(ch.gone) // after that, as somebody waits for it to save the change
 	return unused, err
@@ -301,7 +350,11 @@ func (t *topic) delete() error {
 		}
 		<-ch.gone
 	}
-	errs = append(errs, t.env.deleteQueue(t.queue, t.deferredFile()))
+	if t.log != nil {
+		errs = append(errs, t.deleteLog())
+	} else {
+		errs = append(errs, t.env.deleteQueue(t.queue, t.deferredFile()))
+	}
 	return errors.Join(errs...)
 }
 
@@ -314,7 +367,10 @@ func (t *topic) flush() error {
 	for _, ch := range t.allChannels() {
 		errs = append(errs, ch.flush())
 	}
-	return errors.Join(append(errs, t.flushQueue())...)
+	if t.log == nil {
+		errs = append(errs, t.flushQueue())
+	}
+	return errors.Join(errs...)
 }
 
 // flushQueue writes the topic's own messages. Deferred ones that did not reach
@@ -351,6 +407,9 @@ func (t *topic) flushQueue() error {
 // load opens what an earlier run left on disk. It fails where that is there and
 // cannot be read, which is not to say that it is damaged.
 func (t *topic) load() error {
+	if t.log != nil {
+		return t.adoptClassic()
+	}
 	if t.queue.disk == nil {
 		return nil
 	}

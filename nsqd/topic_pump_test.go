@@ -16,7 +16,7 @@ import (
 // topic, from where the others would get it again.
 func TestStoppedPumpLeavesEachMessageOnce(t *testing.T) {
 	e := testEnv(t, 0)
-	tp := newTopic(e, "t")
+	tp := newTopic(e, "t", nil)
 	for _, name := range []string{"a", "bad", "c"} {
 		if _, err := tp.channel(name); err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestStoppedPumpLeavesEachMessageOnce(t *testing.T) {
 func TestStoppedPumpKeepsDeferrals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := testEnv(t, 0)
-		tp := newTopic(e, "t")
+		tp := newTopic(e, "t", nil)
 		ch, err := tp.channel("bad")
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +102,7 @@ func TestChannelThatFailsIsLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := testEnv(t, 0)
 		e.log = slog.New(slog.NewTextHandler(&log, nil))
-		tp := newTopic(e, "t")
+		tp := newTopic(e, "t", nil)
 		for _, name := range []string{"bad", "worse"} {
 			if _, err := tp.channel(name); err != nil {
 				t.Fatal(err)

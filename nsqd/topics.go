@@ -20,6 +20,7 @@ type topics struct {
 
 	mu      sync.RWMutex // what follows
 	byName  map[string]*topic
+	making  map[string]chan struct{} // names that somebody makes a topic of, or another; closed in the end
 	closed  bool
 	deleted stats.Totals // what topics counted that are no more
 }
@@ -27,12 +28,21 @@ type topics struct {
 func (ts *topics) init(e *env) {
 	ts.env = e
 	ts.byName = make(map[string]*topic)
+	ts.making = make(map[string]chan struct{})
 }
 
 // topic returns the topic of that name, which it creates if needed. It waits
 // for a deletion of the same name to end. The error is errExiting, or says what
 // is in the way of a new topic.
 func (ts *topics) topic(name []byte) (*topic, error) {
+	return ts.topicOr(name, func() (*topic, error) {
+		return ts.create(string(name), ts.env.opts.durabilityOf(string(name)), false)
+	})
+}
+
+// topicOr is topic with another way to create it; create returns nil where another
+// look is needed.
+func (ts *topics) topicOr(name []byte, create func() (*topic, error)) (*topic, error) {
 	for {
 		ts.mu.RLock()
 		t, closed := ts.byName[string(name)], ts.closed
@@ -41,7 +51,7 @@ func (ts *topics) topic(name []byte) (*topic, error) {
 			return nil, errExiting
 		}
 		if t == nil {
-			if t, err := ts.create(string(name)); t != nil || err != nil {
+			if t, err := create(); t != nil || err != nil {
 				return t, err
 			}
 			continue
@@ -53,28 +63,68 @@ func (ts *topics) topic(name []byte) (*topic, error) {
 	}
 }
 
-// create makes a topic. It returns nil where another look is needed.
-func (ts *topics) create(name string) (*topic, error) {
+// create makes a topic; chosen says that its durability was chosen for it alone. It
+// returns nil where another look is needed.
+func (ts *topics) create(name string, d Durability, chosen bool) (*topic, error) {
 	if err := ts.env.stale.clear(name); err != nil {
 		return nil, err
 	}
+	if !ts.beginMaking(name) {
+		return nil, nil
+	}
+	defer ts.endMaking(name)
+	return ts.make(name, d, chosen)
+}
+
+// make is create for who makes topics of that name.
+func (ts *topics) make(name string, d Durability, chosen bool) (*topic, error) {
+	log, fresh, err := ts.env.durable.topicLog(name, d)
+	if err != nil {
+		return nil, err
+	}
 	ts.mu.Lock()
-	t, err := ts.createLocked(name)
+	t, err := ts.createLocked(name, log, chosen)
 	ts.mu.Unlock()
+	if t == nil && fresh {
+		err = errors.Join(err, log.log.Delete())
+	}
 	if t != nil {
 		ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", name), "topic", logging.Said(name))
 	}
 	return t, err
 }
 
-func (ts *topics) createLocked(name string) (*topic, error) {
+// beginMaking makes the caller the only one who makes a topic of that name. If
+// somebody else does, it waits for the end of that and returns false.
+func (ts *topics) beginMaking(name string) bool {
+	ts.mu.Lock()
+	made := ts.making[name]
+	if made == nil {
+		ts.making[name] = make(chan struct{})
+	}
+	ts.mu.Unlock()
+	if made != nil {
+		<-made
+	}
+	return made == nil
+}
+
+func (ts *topics) endMaking(name string) {
+	ts.mu.Lock()
+	close(ts.making[name])
+	delete(ts.making, name)
+	ts.mu.Unlock()
+}
+
+func (ts *topics) createLocked(name string, log *topicLog, chosen bool) (*topic, error) {
 	if ts.closed || ts.byName[name] != nil || ts.env.stale.has(name) {
 		return nil, nil
 	}
 	if err := ts.env.checkCase(name, maps.Keys(ts.byName)); err != nil {
 		return nil, err
 	}
-	t := newTopic(ts.env, name)
+	t := newTopic(ts.env, name, log)
+	t.chosen.Store(chosen)
 	ts.byName[name] = t
 	t.run()
 	ts.elsewhere.ask(t)

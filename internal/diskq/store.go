@@ -81,6 +81,12 @@ func OpenStore(o Options) (*Store, error) {
 	return s, nil
 }
 
+// OpenStoreToRead is OpenStore for somebody who takes everything out of queues, keeps
+// it elsewhere and then deletes them: until then what was taken stays on disk, and is
+// there again after a crash. Nothing may be put, and no queue be closed. There is no
+// goroutine, and so nothing to close.
+func OpenStoreToRead(o Options) (*Store, error) { return newStore(o) }
+
 // newStore leaves out the goroutine.
 func newStore(o Options) (*Store, error) {
 	o.SyncEvery = max(o.SyncEvery, 1)
@@ -144,6 +150,10 @@ func (s *Store) Close() {
 
 // UseKept lets Put use what was kept free, too: the daemon stops.
 func (s *Store) UseKept() { s.space.used.Store(true) }
+
+// Room returns why n bytes may not be written to the data path by others than queues,
+// which leave as much free as Put does.
+func (s *Store) Room(n int64) error { return s.space.take(n) }
 
 // KeptFree returns how many bytes Put leaves free on the disk.
 func (s *Store) KeptFree() int64 { return s.opts.KeepFree }

@@ -1,0 +1,178 @@
+package nsqd
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/store"
+)
+
+// At the start a topic that is durable may have messages on disk from a time when it
+// was not: in the files of disk queues and of deferred messages. They are taken over
+// into its log before anything else, and then the files go. A crash in between gives
+// them twice.
+
+// adoptBytes is about how much is taken over at a time.
+const adoptBytes = 1 << 20
+
+// addStored adds the topics and channels of the store, which is opened if there is
+// one or if a topic needs it.
+func (l *loading) addStored() error {
+	d := &l.n.env.durable
+	needed, err := d.exists()
+	if err != nil {
+		return fmt.Errorf("failed to look for the store of durable topics: %w", err)
+	}
+	if !needed {
+		return nil
+	}
+	opened, err := d.open()
+	if err != nil {
+		return err
+	}
+	for _, stored := range opened.Topics() {
+		t := l.topic(stored.Name())
+		for _, ch := range stored.Channels() {
+			if !t.has[ch.Name()] {
+				t.add(channelToLoad{name: ch.Name()})
+			}
+		}
+	}
+	return nil
+}
+
+// durabilityRecorded returns the durability of a topic by nsqd.dat.
+func (l *loading) durabilityRecorded(tm *topicMetadata) (d Durability, chosen bool) {
+	if tm.Durability == "" {
+		return l.n.opts.durabilityOf(tm.Name), false
+	}
+	if err := d.Set(tm.Durability); err != nil {
+		l.log.Warn("NSQ: the durability of a topic in nsqd.dat is not known, it gets that of --durability", "topic", tm.Name, "error", err)
+		return l.n.opts.durabilityOf(tm.Name), false
+	}
+	return d, true
+}
+
+// An adoption takes a classic queue and its deferred messages over into a log.
+type adoption struct {
+	env   *env
+	name  string // of the queue
+	newID func() guid
+	keep  func(messages []deferredMessage) error // due is Unix time, 0 for at once, or a delay in the file of a topic
+
+	waiting []deferredMessage
+	bytes   int
+	taken   int
+}
+
+// run takes everything over, and removes the files.
+func (a *adoption) run() error {
+	if err := a.queue(); err != nil {
+		return fmt.Errorf("taking over what queue %s has on disk: %w", a.name, err)
+	}
+	file := deferredFileName(a.env.opts.DataPath, a.name)
+	if err := takeDeferredFile(a.env.log, file, a.newID, a.addAll); err != nil {
+		return fmt.Errorf("taking over deferred messages of queue %s: %w", a.name, err)
+	}
+	if a.taken > 0 {
+		a.env.log.Info("NSQ: messages that were on disk are in the log of their durable topic now", "queue", a.name, "messages", a.taken)
+	}
+	return nil
+}
+
+// queue takes the disk queue over.
+func (a *adoption) queue() error {
+	there, err := a.env.disk.Has(a.name)
+	if err != nil || !there {
+		return err
+	}
+	disk, err := diskq.OpenStoreToRead(a.env.diskOptions(otherFiles))
+	if err != nil {
+		return err
+	}
+	q := &queue{disk: disk.Queue(a.name), env: a.env, newID: a.newID, name: a.name}
+	if err := q.disk.Open(); err != nil {
+		return err
+	}
+	for q.disk.Depth() > 0 {
+		spans, err := q.read(nil, maxBatch, adoptBytes)
+		if err != nil {
+			return err
+		}
+		for _, s := range single(spans) {
+			if err := a.add(deferredMessage{0, s}); err != nil {
+				return err
+			}
+		}
+	}
+	if err := a.flush(); err != nil {
+		return err
+	}
+	return errors.Join(q.disk.Delete(), a.env.disk.Queue(a.name).Delete())
+}
+
+func (a *adoption) add(d deferredMessage) error {
+	a.waiting = append(a.waiting, d)
+	a.bytes += len(d.s.body())
+	if a.bytes < adoptBytes && len(a.waiting) < maxBatch {
+		return nil
+	}
+	return a.flush()
+}
+
+func (a *adoption) addAll(messages []deferredMessage) error {
+	for _, d := range messages {
+		if err := a.add(d); err != nil {
+			return err
+		}
+	}
+	return a.flush()
+}
+
+// flush has what was added kept.
+func (a *adoption) flush() error {
+	if len(a.waiting) == 0 {
+		return nil
+	}
+	if err := a.keep(a.waiting); err != nil {
+		return err
+	}
+	a.taken += len(a.waiting)
+	a.waiting, a.bytes = a.waiting[:0], 0
+	return nil
+}
+
+// adoptClassic takes over what the channel has on disk from when its topic was in
+// memory.
+func (ch *channel) adoptClassic() error {
+	a := adoption{env: ch.env, name: ch.queue.name, newID: ch.topic.newID, keep: func(messages []deferredMessage) error {
+		list := make([]store.Adopted, 0, len(messages))
+		for _, d := range messages {
+			list = append(list, store.Adopted{ID: uint64(d.s.id()), Time: d.s.b.time, Due: d.due, Attempts: d.s.attempts, Body: d.s.body()})
+		}
+		return ch.queue.log.log.Adopt(list)
+	}}
+	return a.run()
+}
+
+// adoptClassic takes over what the topic has on disk from when it was in memory, and
+// no channel has got. The delay of what is deferred begins now.
+func (t *topic) adoptClassic() error {
+	a := adoption{env: t.env, name: t.name, newID: t.newID, keep: func(messages []deferredMessage) error {
+		now := t.env.unixOf(t.env.now())
+		list := make([]*store.Batch, 0, len(messages))
+		for _, d := range messages {
+			due := d.due
+			if due > 0 {
+				due += now
+			}
+			s := d.s.alone()
+			list = append(list, newKeptBatch(s.id(), s.b.time, due, 1, s.b.payload))
+		}
+		return t.log.log.Append(list)
+	}}
+	err := a.run()
+	t.log.opened = t.log.log.Depth()
+	return err
+}

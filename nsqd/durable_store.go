@@ -1,0 +1,158 @@
+package nsqd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed893f581e/nsq/internal/logging"
+	"github.com/seed893f581e/nsq/internal/seglog"
+	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/internal/store"
+)
+
+// durableStore is the store of durable topics in the data path, which is opened with
+// the first of them. It is safe for concurrent use.
+type durableStore struct {
+	env *env
+
+	opened atomic.Pointer[store.Store] // nil before that
+
+	mu     sync.Mutex              // what follows; held over the disk, by those who open or close it
+	found  map[string]*store.Topic // of an earlier run, that are not loaded yet
+	closed bool
+
+	damagedRanges, damagedBytes, damagedMessages atomic.Int64
+}
+
+// storeDir is where in the data path the store lies.
+const storeDir = "store"
+
+// storeHealth is the source of the health of the store.
+const storeHealth = "durable topics"
+
+func (s *durableStore) init(e *env) { s.env = e }
+
+func (s *durableStore) dir() string { return filepath.Join(s.env.opts.DataPath, storeDir) }
+
+// exists reports whether an earlier run has left a store.
+func (s *durableStore) exists() (bool, error) {
+	_, err := os.Stat(s.dir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// open returns the store.
+func (s *durableStore) open() (*store.Store, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.openLocked()
+}
+
+func (s *durableStore) openLocked() (*store.Store, error) {
+	if opened := s.opened.Load(); opened != nil || s.closed {
+		if s.closed {
+			return nil, errExiting
+		}
+		return opened, nil
+	}
+	opened, err := store.Open(store.Options{
+		Dir:    s.dir(),
+		Logger: s.env.log,
+		Room:   s.room,
+		Damage: s.damaged,
+		Health: func(err error) { s.env.health.set(storeHealth, err) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("failed to open the store of durable topics: %w", err)
+	}
+	s.found = make(map[string]*store.Topic)
+	for _, t := range opened.Topics() {
+		s.found[t.Name()] = t
+	}
+	s.opened.Store(opened)
+	return opened, nil
+}
+
+// topicLog returns a log for a topic that is to be made: one that an earlier run has
+// left or, unless it is to be in memory, a fresh one. It returns nil for a topic in
+// memory.
+func (s *durableStore) topicLog(name string, d Durability) (log *topicLog, fresh bool, err error) {
+	if log := s.takeFound(name); log != nil {
+		return log, false, nil
+	}
+	if d == Memory {
+		return nil, false, nil
+	}
+	opened, err := s.open()
+	if err != nil {
+		return nil, false, err
+	}
+	t, err := opened.Create(name, d.inStore())
+	if err != nil {
+		return nil, false, fmt.Errorf("creating the log of topic %s: %w", name, err)
+	}
+	return newTopicLog(t), true, nil
+}
+
+// takeFound returns the log of an earlier run, once, or nil.
+func (s *durableStore) takeFound(name string) *topicLog {
+	if s.opened.Load() == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.found[name]
+	if t == nil {
+		return nil
+	}
+	delete(s.found, name)
+	return newTopicLog(t)
+}
+
+// close keeps everything that channels know of their messages, and closes the store.
+// Topics have been closed before.
+func (s *durableStore) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	opened := s.opened.Load()
+	if opened == nil {
+		return nil
+	}
+	s.opened.Store(nil)
+	if err := opened.Close(); err != nil {
+		return fmt.Errorf("closing the store of durable topics: %w", err)
+	}
+	return nil
+}
+
+// damaged is told of damage in the log of a topic.
+func (s *durableStore) damaged(topic string, d seglog.Damage) {
+	s.env.log.Error("STORE: a log is damaged, what is damaged was skipped",
+		"topic", logging.Said(topic), "file", d.File, "offset", d.Offset, "bytes", d.Bytes, "messages", d.Messages)
+	s.damagedRanges.Add(1)
+	s.damagedBytes.Add(d.Bytes)
+	s.damagedMessages.Add(d.Messages)
+}
+
+// damage returns what was found damaged, also of what was deleted, or nil.
+func (s *durableStore) damage() *stats.Damage {
+	ranges := s.damagedRanges.Load()
+	if ranges == 0 {
+		return nil
+	}
+	return &stats.Damage{Ranges: ranges, Bytes: s.damagedBytes.Load(), Records: s.damagedMessages.Load()}
+}
+
+// appendRoom is the room that each append to a log is to find beyond the reserve.
+const appendRoom = 64 << 10
+
+// room refuses appends that would take what is kept free on the disk.
+func (s *durableStore) room() error { return s.env.disk.Room(appendRoom) }

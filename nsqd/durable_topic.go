@@ -1,0 +1,271 @@
+package nsqd
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/internal/store"
+)
+
+// A topicLog is the log of a durable topic. What is published is appended to it, by
+// the publisher, and is acknowledged when the log has kept it; channels read it, each
+// for itself. So there is one copy, whatever the number of channels.
+//
+// It is safe for concurrent use.
+type topicLog struct {
+	gate
+	log *store.Topic
+
+	creating sync.Mutex // one channel of the topic is created at a time, over the disk
+
+	flow  sync.Mutex // flows; held over the disk, by those who change whether messages flow
+	flows bool       // the log gives what is appended to channels
+
+	feeding sync.Once // the log feeds ephemeral channels
+
+	opened  int64 // messages that were in the log, and had gone to no channel, when it was opened
+	emptied atomic.Int64
+	handed  atomic.Uint64 // the most that handedOver has returned
+}
+
+func newTopicLog(log *store.Topic) *topicLog {
+	return &topicLog{log: log, opened: log.Depth()}
+}
+
+// publishKept is publish for a durable topic. It returns when the messages are kept,
+// as the topic's durability says.
+func (t *topic) publishKept(payload []byte, count int, now int64, deferral time.Duration) error {
+	var due int64
+	if deferral > 0 {
+		due = now + int64(deferral)
+	}
+	records := make([]*store.Batch, 0, (count+maxBatch-1)/maxBatch)
+	for left := count; left > 0; left -= maxBatch {
+		n := min(left, maxBatch)
+		part := payload
+		if left > n {
+			part, payload = cutPayload(payload, n)
+		}
+		records = append(records, newKeptBatch(t.ids.take(now, n), now, due, n, part))
+	}
+	if !t.log.enter() {
+		return errExiting
+	}
+	err := t.log.log.Append(records)
+	t.log.leave()
+	if err == nil && deferral > 0 {
+		t.checkDue()
+	}
+	return err
+}
+
+// checkDue has every channel look when deferred messages are due.
+func (t *topic) checkDue() {
+	for _, ch := range *t.fanout.Load() {
+		if ch.queue.log != nil {
+			ch.checkDue()
+		}
+	}
+}
+
+// follow makes a durable topic's log follow what the topic is: from its return on no
+// message goes to channels that should wait, or the other way round. It is called
+// after each change of that, without topic.mu; it may wait for the disk.
+func (t *topic) follow() {
+	l := t.log
+	if l == nil {
+		return
+	}
+	l.flow.Lock()
+	defer l.flow.Unlock()
+	t.mu.Lock()
+	flows := t.flowsLocked()
+	t.mu.Unlock()
+	if flows == l.flows || !l.enter() {
+		return
+	}
+	defer l.leave()
+	l.flows = flows
+	if !flows {
+		l.log.Hold()
+		return
+	}
+	l.log.Release()
+	t.checkDue()
+}
+
+// createKeptChannel makes a channel and its log, which is there after a crash when
+// it returns. It returns nil where another look is needed.
+func (t *topic) createKeptChannel(name string) (*channel, error) {
+	l := t.log
+	l.creating.Lock()
+	defer l.creating.Unlock()
+	t.mu.Lock()
+	ok, err := t.mayCreateLocked(name)
+	t.mu.Unlock()
+	if !ok || !l.enter() {
+		return nil, err
+	}
+	log, err := l.channel(name)
+	l.leave()
+	if err != nil {
+		return nil, err
+	}
+	kept := &channelLog{log: log, began: t.handedOver()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.createChannelLocked(name, kept)
+}
+
+// channel returns the log of a channel, which may be there from an earlier run.
+func (l *topicLog) channel(name string) (*store.Channel, error) {
+	for _, ch := range l.log.Channels() {
+		if ch.Name() == name {
+			return ch, nil
+		}
+	}
+	return l.log.CreateChannel(name)
+}
+
+// feed has ephemeral channels given what the log gives to channels.
+func (t *topic) feed() {
+	l := t.log
+	l.feeding.Do(func() {
+		if l.enter() {
+			l.log.OnRelease(t.feedEphemeral)
+			l.leave()
+		}
+	})
+}
+
+// feedEphemeral puts records of the log into the ephemeral channels. They are there
+// to be looked at: what does not fit into memory is dropped. It waits for nothing.
+func (t *topic) feedEphemeral(records []*store.Batch) {
+	now := time.Now().UnixNano()
+	chans := *t.fanout.Load()
+	for _, r := range records {
+		s := batchOfRecord(r).all()
+		for _, ch := range chans {
+			switch {
+			case ch.queue.log != nil: // which reads
+			case r.Due > now:
+				ch.messages.Add(uint64(s.count))
+				ch.deferUntil(s, ch.env.ofUnix(r.Due))
+			default:
+				ch.put([]span{s})
+			}
+		}
+	}
+}
+
+// depth returns the messages that wait for channels, and those of them on disk.
+func (t *topic) depth() (total, disk int64) {
+	if t.log == nil {
+		return t.queue.depth()
+	}
+	if !t.log.enter() {
+		return 0, 0
+	}
+	defer t.log.leave()
+	depth := t.log.log.Depth()
+	return depth, depth
+}
+
+// empty drops the messages that no channel has got yet.
+func (t *topic) empty() error {
+	l := t.log
+	if l == nil {
+		return t.queue.empty()
+	}
+	if !l.enter() {
+		return errExiting
+	}
+	defer l.leave()
+	depth := l.log.Depth()
+	err := l.log.Empty()
+	if err == nil {
+		l.emptied.Add(depth)
+	}
+	return err
+}
+
+// handedOver returns how many messages a durable topic has handed over to channels
+// since the start. It never goes down.
+func (t *topic) handedOver() uint64 {
+	l := t.log
+	depth, _ := t.depth()
+	n := max(0, int64(t.messages.Load())+l.opened-depth-l.emptied.Load())
+	for {
+		before := l.handed.Load()
+		if before >= uint64(n) {
+			return before
+		}
+		if l.handed.CompareAndSwap(before, uint64(n)) {
+			return uint64(n)
+		}
+	}
+}
+
+// bytes returns what the log takes on disk.
+func (l *topicLog) bytes() int64 {
+	if !l.enter() {
+		return 0
+	}
+	defer l.leave()
+	return l.log.Bytes()
+}
+
+// damage returns what was found damaged in what the topic has on disk, or nil.
+func (t *topic) damage() *stats.Damage {
+	if t.log == nil {
+		return t.queue.damage()
+	}
+	if !t.log.enter() {
+		return nil
+	}
+	defer t.log.leave()
+	places, messages := t.log.log.Damage()
+	if places == 0 {
+		return nil
+	}
+	return &stats.Damage{Ranges: places, Records: messages}
+}
+
+// deleteLog deletes the log of a topic and its channels.
+func (t *topic) deleteLog() error {
+	t.log.close()
+	err := t.log.log.Delete()
+	t.env.stale.deleted(t.name, err, t.log.log.Delete)
+	return err
+}
+
+// durability returns what an OK means for the topic.
+func (t *topic) durability() Durability {
+	if t.log == nil || !t.log.enter() {
+		return Memory
+	}
+	defer t.log.leave()
+	if t.log.log.Durability() == store.Fsync {
+		return Fsync
+	}
+	return Disk
+}
+
+// durabilityToSave is the durability in nsqd.dat: "" for a topic in memory for which
+// none was chosen, which thus follows --durability.
+func (t *topic) durabilityToSave() string {
+	if t.log == nil && !t.chosen.Load() {
+		return ""
+	}
+	return t.durability().String()
+}
+
+// inStore returns the durability as the store knows it, which has none for Memory.
+func (d Durability) inStore() store.Durability {
+	if d == Fsync {
+		return store.Fsync
+	}
+	return store.Disk
+}
