@@ -15,12 +15,14 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/certs/certstest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/nsqd"
 )
 
 // A childBroker is a broker in a process of its own, so that its memory and
 // its files are not those of the test's clients.
 type childBroker struct {
 	tb    testing.TB
+	cmd   *exec.Cmd // nil once it was killed
 	in    io.Writer
 	out   *bufio.Scanner
 	tcp   net.Addr
@@ -32,6 +34,7 @@ type childBroker struct {
 type childOptions struct {
 	DataPath     string
 	MemQueueSize int64
+	Durability   nsqd.Durability
 }
 
 // childState is what the process tells of itself.
@@ -63,7 +66,7 @@ func isChildBroker(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	opts := nsqtest.Options(t)
-	opts.DataPath, opts.MemQueueSize = o.DataPath, o.MemQueueSize
+	opts.DataPath, opts.MemQueueSize, opts.Durability = o.DataPath, o.MemQueueSize, o.Durability
 	opts.HTTPSAddress = "127.0.0.1:0"
 	opts.TLSCert, opts.TLSKey = certstest.SelfSigned(t).Write(t, t.TempDir(), "server")
 	n := nsqtest.Start(t, opts)
@@ -89,15 +92,21 @@ func isChildBroker(t *testing.T) bool {
 // front are a command that gets the child's command line as its arguments.
 func startChildBroker(t *testing.T, memQueueSize int64, before ...string) *childBroker {
 	t.Helper()
+	return startChild(t, childOptions{DataPath: t.TempDir(), MemQueueSize: memQueueSize}, before...)
+}
+
+func startChild(t *testing.T, o childOptions, before ...string) *childBroker {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	env, err := json.Marshal(childOptions{t.TempDir(), memQueueSize})
+	env, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := append(before, self, "-test.run=^"+t.Name()+"$")
+	test, _, _ := strings.Cut(t.Name(), "/") // which in the child is the broker before it has subtests
+	args := append(before, self, "-test.run=^"+test+"$")
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(env))
 	cmd.Stderr = os.Stderr
@@ -112,8 +121,11 @@ func startChildBroker(t *testing.T, memQueueSize int64, before ...string) *child
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := &childBroker{tb: t, in: in, out: bufio.NewScanner(out)}
+	c := &childBroker{tb: t, cmd: cmd, in: in, out: bufio.NewScanner(out)}
 	t.Cleanup(func() {
+		if c.cmd == nil {
+			return
+		}
 		in.Close() // has it stop
 		kill := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 		defer kill.Stop()
@@ -160,6 +172,16 @@ func (c *childBroker) stop() time.Duration {
 	c.tb.Helper()
 	io.WriteString(c.in, "stop\n")
 	return c.hear().Stopped
+}
+
+// kill ends the process at once and returns when it is gone.
+func (c *childBroker) kill() {
+	c.tb.Helper()
+	if err := c.cmd.Process.Kill(); err != nil {
+		c.tb.Fatal(err)
+	}
+	c.cmd.Wait() // tells that it was killed
+	c.cmd = nil
 }
 
 // dial opens a connection and sends the magic.

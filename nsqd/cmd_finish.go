@@ -42,7 +42,7 @@ func (p *protocolV2) fin(c *client, l *wire.Line) ([]byte, error) {
 	c.finished.Add(1)
 	c.freed = true
 	if c.kept != nil {
-		*c.kept = appendRun(*c.kept, s.seq())
+		*c.kept = appendRun(*c.kept, s.run())
 	}
 	c.countFinished(&s)
 	return nil, nil

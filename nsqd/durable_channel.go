@@ -91,7 +91,7 @@ func (ch *channel) emptyKept() error {
 	waiting, _ := ch.deferred.release(nil, everything)
 	for _, s := range waiting {
 		if !s.isBefore(end) {
-			ch.queue.log.finish([]store.Run{{First: s.seq(), Count: 1}})
+			ch.queue.log.finish([]store.Run{s.run()})
 		}
 	}
 	for _, c := range ch.consumers() {

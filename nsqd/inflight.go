@@ -132,6 +132,7 @@ func (t *inflight) putBack(f flight) (arm int64) {
 func (t *inflight) finish(b []byte, done *latency.Batch, kept *[]store.Run) (n int, full bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	var run store.Run
 	for !full {
 		number, ok := wire.ParseFin(b[n*wire.FinLen:])
 		if !ok {
@@ -145,9 +146,17 @@ func (t *inflight) finish(b []byte, done *latency.Batch, kept *[]store.Run) (n i
 		f := &t.flights[i]
 		full = done.Add(f.s.b.time)
 		if kept != nil {
-			*kept = appendRun(*kept, f.s.seq()+uint64(guid(number)-f.id))
+			seq := f.s.seq() + uint64(guid(number)-f.id)
+			if seq != run.First+uint64(run.Count) {
+				*kept = appendRun(*kept, run)
+				run = store.Run{First: seq}
+			}
+			run.Count++
 		}
 		t.takeOut(i, guid(number))
+	}
+	if kept != nil {
+		*kept = appendRun(*kept, run)
 	}
 	return n, full
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed893f581e/nsq/internal/latency"
+	"github.com/seed893f581e/nsq/internal/store"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -307,4 +308,29 @@ func BenchmarkInflight(b *testing.B) {
 			}
 		}
 	}
+}
+
+// A FIN of a message of a log costs next to nothing more.
+func BenchmarkInflightKept(b *testing.B) {
+	one := batchOf(1<<40, slices.Repeat([]string{"x"}, 200)...)
+	one.kept = &store.Batch{First: 1}
+	groups := groupsOf(one.all())
+	var ids []guid
+	for i := range guid(200) {
+		ids = append(ids, one.first+i)
+	}
+	lines := fins(ids...)
+	var table inflight
+	var done latency.Batch
+	var runs []store.Run
+	b.ReportAllocs()
+	for b.Loop() {
+		table.add(groups, 1, 100)
+		runs = runs[:0]
+		table.finish(lines, &done, &runs)
+	}
+	if len(runs) != 1 || runs[0] != (store.Run{First: 1, Count: 200}) {
+		b.Fatalf("got %v", runs)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(ids)), "ns/message")
 }

@@ -58,13 +58,17 @@ func (s *span) isBefore(end uint64) bool {
 // adoptedSeqs is where the numbers begin of what a log has taken over.
 const adoptedSeqs = 1 << 63
 
-// appendRun adds a message that is finished to runs of numbers.
-func appendRun(runs []store.Run, seq uint64) []store.Run {
-	if last := len(runs) - 1; last >= 0 {
-		if r := &runs[last]; r.First+uint64(r.Count) == seq {
-			r.Count++
-			return runs
-		}
+// appendRun adds messages that are finished, if any, to others.
+func appendRun(runs []store.Run, r store.Run) []store.Run {
+	if r.Count == 0 {
+		return runs
 	}
-	return append(runs, store.Run{First: seq, Count: 1})
+	if last := len(runs) - 1; last >= 0 && runs[last].First+uint64(runs[last].Count) == r.First {
+		runs[last].Count += r.Count
+		return runs
+	}
+	return append(runs, r)
 }
+
+// run returns the messages of s by number.
+func (s *span) run() store.Run { return store.Run{First: s.seq(), Count: int(s.count)} }

@@ -226,7 +226,7 @@ func (ch *channel) sample(spans []span, rate int32) (picked []span) {
 			case rand.Int32N(100) < rate:
 				picked = append(picked, m)
 			case ch.queue.log != nil:
-				finished = appendRun(finished, m.seq())
+				finished = appendRun(finished, m.run())
 			}
 		}
 	}
