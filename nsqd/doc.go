@@ -36,6 +36,36 @@
 // creates, deletes or pauses one is answered when it is written. The next start
 // loads it, and what has files but is not named there (metadata_load.go).
 //
+// # Durable topics
+//
+// With --durability=disk or fsync, or where /topic/create has chosen it for one topic
+// (durability_change.go), a topic has a log in place of its queue: package store,
+// which is opened with the first of them (durable_store.go). topic.publish then
+// appends the batches to the log (durable_topic.go), and the producer gets its OK when
+// they are kept, by the operating system or on stable storage. Publishers that come
+// at once share an fsync. There is no pump: each channel reads on from the log for
+// itself, when a consumer takes from its queue (kept_queue.go), and mostly gets the very
+// batches that were appended, which the log still has in memory (kept_batch.go). A topic
+// that is paused, held or without channel holds its log (topic.follow).
+//
+// What a channel has read is in its memory or in flight, and unfinished in the log,
+// until FIN: the finished ones of one read are told to the log together
+// (client.tellFinished). A message that timed out or is requeued at once waits in
+// memory, after a crash it comes again with its attempts, which the log asks for
+// (channel.eachAttempted). One that is requeued with a delay is given back to
+// the log with its time (durable_channel.go), and so is, from the beginning, one that
+// is deferred by DPUB; only what is due is taken into memory, somewhat at a time. So
+// a stop writes nothing but positions, and a drain waits for none of it.
+//
+// Ephemeral channels of a durable topic have a memory queue as always, which the log
+// feeds (topic.feed). An ephemeral topic is in memory.
+//
+// The store says which durable topics there are, and their channels; nsqd.dat has
+// them, too, and says which are paused. What a topic has in classic files when it
+// is durable for the first time is taken over into its log (durable_load.go).
+//
+// # Around the messages
+//
 // With auth servers (package auth), AUTH gets a connection an answer that says
 // what it may do, until its ttl ends (cmd_auth.go). SUB, PUB, MPUB and DPUB are
 // checked against it before any body is read, and have it renewed; a
@@ -104,8 +134,9 @@
 //	  lookupSession.run            handOut, for each nsqlookupd that is connected; ends with that connection
 //	  lookupSession.work           what there is to ask, up to 4 for each; ends when there is no more. Exit
 //	                                                   ends all three, and waits, before it does anything else
-//	topic.messagePump              topics.create       the topic's deletion or flush ends its context
-//	                                                   and waits for it
+//	topic.messagePump              topics.create, not of a durable one; the topic's deletion or flush ends
+//	                                                   its context and waits for it
+//	store.Store's goroutines       the first durable topic; Exit closes the store, after topics and channels
 //	diskq.Store's sync loop        New                 Exit closes the store, after its queues
 //
 // Exit waits for all of them, in the order of shutdown.go; Main returns when
@@ -141,10 +172,14 @@
 //
 // # Locks, in the order in which they may be taken
 //
+//	topicLog.creating  the channels of one durable topic that are being created
+//	topicLog.flow  that a durable topic's log follows whether it is paused, held or without channel
+//	gate.mu        of a topic's log: it is not deleted while it is used
 //	drain.mu       the drain that was asked for, and that phase and nsqlookupds follow it
 //	topics.mu      the set of topics
 //	topic.mu       its channels, and whether it is paused or being deleted
 //	channel.mu     its consumers, and whether it is being deleted
+//	gate.mu        of a channel's log
 //	inflight.mu    one consumer's messages in flight: index and deadlines together
 //	deferred.mu    one channel's deferred messages
 //	queue.mu       one queue's memory, and whether it is paused or closed
@@ -153,8 +188,13 @@
 //	queueScan.mu   the next deadline of each table and heap, and the next heartbeat of each connection
 //	lookups.mu     addresses, names, peers and connections of nsqlookupds, and what each has to be told, or not
 //
-// Each guards what its declaration names. None is held over disk or network,
-// and none of the last seven is held while another of them is taken, but for
+// Each guards what its declaration names. None is held over disk or network, but for
+// the first three, the gate of a channel's log and durableStore.mu, which is taken alone and by
+// who creates the first durable topic: a gate keeps nobody waiting but who deletes,
+// the others nobody but who changes the same topic. A gate is held while the store calls
+// back, for queue.mu, deferred.mu and queueScan.mu; when the store asks for attempts,
+// it holds nothing.
+// None of the last seven is held while another of them is taken, but for
 // nearestFirst.mu with queue.mu.
 // staleFiles.mu may be taken with any of the first two held, lookupChannels.mu
 // with topics.mu. The TCP server's, clients.mu, client.mu, metadata.mu,
