@@ -1,0 +1,134 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/seed893f581e/nsq/internal/seglog"
+)
+
+// rebuild sets the index aside and makes a new one from the logs. All that
+// the logs still have comes again, but for what was finished up to where they
+// begin.
+func (s *Store) rebuild(reason error) error {
+	if s.index != nil {
+		if err := s.index.close(); err != nil {
+			s.logger.Warn("the damaged index was not closed cleanly", "error", err)
+		}
+		s.index = nil
+	}
+	if err := writeFile(s.fs, s.path(rebuildFile), nil); err != nil { // for a crash in between
+		return err
+	}
+	aside, err := s.setAside()
+	if err != nil {
+		return err
+	}
+	s.logger.Error("the index is rebuilt from the logs: messages that were finished may come again",
+		"reason", reason, "damaged", aside)
+	if s.index, err = openIndex(s.fs, s.path(indexDir), true, s.logger); err != nil {
+		return err
+	}
+	for _, t := range s.topics {
+		if err := t.rebuild(); err != nil {
+			return err
+		}
+	}
+	if err := s.fs.Remove(s.path(sealFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := s.note(s.topics, true); err != nil {
+		return err
+	}
+	if err := s.fs.Remove(s.path(rebuildFile)); err != nil {
+		return err
+	}
+	return syncDir(s.fs, s.Dir)
+}
+
+// setAside renames the index, if there is one, and returns its new name.
+func (s *Store) setAside() (string, error) {
+	if _, err := s.fs.Stat(s.path(indexDir)); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	for n := 1; ; n++ {
+		aside := s.path(fmt.Sprintf("%s.damaged-%d", indexDir, n))
+		if _, err := s.fs.Stat(aside); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := s.fs.Rename(s.path(indexDir), aside); err != nil {
+			return "", err
+		}
+		return aside, syncDir(s.fs, s.Dir)
+	}
+}
+
+// rebuild finds out what the logs say of the channels of t.
+func (t *Topic) rebuild() error {
+	if t.meta.Name == "" {
+		if err := t.restoreMeta(new(foundTopic)); err != nil {
+			return err
+		}
+	}
+	first, _ := t.log.Begin()
+	released, end := uint64(noNumber), uint64(0)
+	for _, m := range t.meta.Channels {
+		c := &Channel{t: t, id: m.ID, name: m.Name, dirty: true}
+		c.deferred.complete = true
+		c.position.floor = max(m.Begin, first)
+		released = min(released, c.position.floor)
+		end = max(end, c.position.floor)
+		t.channels = append(t.channels, c)
+	}
+	newest, err := t.newest()
+	if err != nil {
+		return err
+	}
+	for c, entries := range newest {
+		for seq, e := range entries {
+			if seq < adoptedNumbers {
+				c.position.mark(seq, seq+1)
+				end = max(end, seq+1)
+			}
+			c.deferred.put(e)
+		}
+	}
+	t.log.Raise(end)
+	if len(t.channels) == 0 {
+		released = first
+	}
+	return t.begin(released)
+}
+
+// newest returns the newest record of each message that was moved.
+func (t *Topic) newest() (map[*Channel]map[uint64]entry, error) {
+	all := make(map[*Channel]map[uint64]entry)
+	for kept, log := range t.logs() {
+		for _, s := range log.Segments() {
+			if !s.Deferred {
+				continue
+			}
+			err := log.Scan(s.ID, func(r seglog.Record) error {
+				if c := t.channelOf(r.Channel); r.Kind == seglog.Moved && c != nil {
+					c.keepNewest(all, entryOf(&r, kept == 1))
+				}
+				return nil
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+func (c *Channel) keepNewest(all map[*Channel]map[uint64]entry, e entry) {
+	if all[c] == nil {
+		all[c] = make(map[uint64]entry)
+	}
+	old, ok := all[c][e.seq]
+	if !ok || e.attempts > old.attempts || e.attempts == old.attempts && e.due >= old.due {
+		all[c][e.seq] = e
+	}
+}

@@ -1,0 +1,387 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/seed893f581e/nsq/internal/seglog"
+)
+
+// trim removes the segments that nobody needs any more. What only a few
+// deferred messages or stragglers hold is moved before.
+func (t *Topic) trim() error {
+	t.trimming.Lock()
+	defer t.trimming.Unlock()
+	if err := t.moveStragglers(); err != nil {
+		return err
+	}
+	unneeded, move := t.removable()
+	if len(move) > 0 {
+		if err := t.s.note([]*Topic{t}, false); err != nil { // the index says which entries there are
+			return err
+		}
+	}
+	for _, s := range move {
+		if err := t.moveDeferred(s); err != nil {
+			return err
+		}
+	}
+	if len(unneeded)+len(move) == 0 {
+		return nil
+	}
+	left := t.usage() // before the note, so that the index has no entries of what is unused
+	if err := t.s.seal(t); err != nil {
+		return err
+	}
+	for _, s := range append(unneeded, move...) {
+		if left[s].entries == 0 {
+			if err := t.logOf(s).Remove(s.id); err != nil && !errors.Is(err, seglog.ErrInUse) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Topic) logOf(s segment) *seglog.Log {
+	if s.kept {
+		return t.kept.Load()
+	}
+	return t.log
+}
+
+// usage returns what deferred messages take of each segment.
+func (t *Topic) usage() map[segment]usage {
+	all := make(map[segment]usage)
+	for _, c := range t.Channels() {
+		c.mu.Lock()
+		for s, u := range c.deferred.usage {
+			sum := all[s]
+			all[s] = usage{sum.entries + u.entries, sum.bytes + u.bytes}
+		}
+		c.mu.Unlock()
+	}
+	return all
+}
+
+// removable returns the segments that nobody needs, and those that would be
+// so if their deferred messages, less than half of them, were moved.
+func (t *Topic) removable() (unneeded, move []segment) {
+	low := t.lowest()
+	var used map[segment]usage
+	for kept, log := range t.logs() {
+		segments := log.Segments()
+		for i, s := range segments {
+			if s.End > low && kept == 0 || i == len(segments)-1 && !s.Sealed {
+				break
+			}
+			if used == nil {
+				used = t.usage()
+			}
+			id := segment{kept == 1, s.ID}
+			switch u := used[id]; {
+			case u.entries == 0:
+				unneeded = append(unneeded, id)
+			case u.bytes < s.Bytes/2:
+				move = append(move, id)
+			}
+		}
+	}
+	return unneeded, move
+}
+
+// lowest returns the number below which all is released and finished.
+func (t *Topic) lowest() uint64 {
+	low := t.released.Load()
+	for _, c := range t.Channels() {
+		low = min(low, c.lowest())
+	}
+	return low
+}
+
+// seal notes everything of t on stable storage, and writes down that the index
+// has got so far: if it is ever found to be older, it is rebuilt, as what it
+// still says may be removed.
+func (s *Store) seal(t *Topic) error {
+	if err := s.note([]*Topic{t}, true); err != nil {
+		return err
+	}
+	s.index.mu.Lock()
+	seals := s.index.seals
+	s.index.mu.Unlock()
+	return writeFile(s.fs, s.path(sealFile), binary.AppendUvarint(nil, seals))
+}
+
+// moveBytes is about how much is moved by one append.
+const moveBytes = 1 << 20
+
+// mover moves messages into the log of kept ones.
+type mover struct {
+	t       *Topic
+	records []*seglog.Record
+	olds    []moving
+	bytes   int
+}
+
+// moving is one message that is moved, on behalf of one channel.
+type moving struct {
+	c   *Channel
+	old entry // zero for a straggler, but for its number
+}
+
+func (m *mover) add(c *Channel, old entry, r *seglog.Record, seq uint64, attempts uint16) error {
+	b, err := message(r, seq)
+	if err != nil {
+		return err
+	}
+	m.records = append(m.records, &seglog.Record{
+		Kind: seglog.Moved, First: seq, Count: 1, ID: b.ID, Time: b.Time, Due: old.due, Attempts: attempts,
+		Channel: c.id, Payload: b.Payload,
+	})
+	m.olds = append(m.olds, moving{c, old})
+	if m.bytes += len(b.Payload); m.bytes >= moveBytes {
+		return m.flush()
+	}
+	return nil
+}
+
+// flush appends what was added, and has the channels know.
+func (m *mover) flush() error {
+	if len(m.records) == 0 {
+		return nil
+	}
+	kept, err := m.t.openKept()
+	if err == nil {
+		err = m.t.s.room()
+	}
+	if err == nil {
+		err = kept.Append(m.records)
+	}
+	if err != nil {
+		return err
+	}
+	x := m.t.s.index
+	x.mu.Lock() // no note between what the index has and what is pending
+	defer x.mu.Unlock()
+	for i, r := range m.records {
+		if err := m.olds[i].enter(x, r); err != nil {
+			m.t.s.fail(err)
+			return err
+		}
+	}
+	m.records, m.olds, m.bytes = nil, nil, 0
+	return nil
+}
+
+// enter replaces an entry, or enters a straggler, which its channel gave out,
+// unless it is finished meanwhile.
+func (m *moving) enter(x *index, r *seglog.Record) error {
+	straggler := m.old.bytes == 0
+	current, indexed := entry{}, false
+	if !straggler {
+		var err error
+		if current, indexed, err = x.entry(m.c.t.id, m.c.id, m.old.dueKey); err != nil {
+			return err
+		}
+	}
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	switch {
+	case m.c.gone:
+		return nil
+	case !straggler:
+		m.c.deferred.moved(m.old, place{true, r.Pos}, indexed, current)
+	case m.c.position.mark(r.First, r.First+1) == 1:
+		m.c.deferred.putTaken(entryOf(r, true))
+	}
+	m.c.changed()
+	return nil
+}
+
+// entry returns what the index has for a deferred message.
+func (x *index) entry(topic, channel uint32, k dueKey) (e entry, ok bool, err error) {
+	key := k.append(appendChannelKey(nil, deferredKeys, topic, channel))
+	value, closer, err := x.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return e, false, nil
+	}
+	if err != nil {
+		return e, false, err
+	}
+	defer closer.Close()
+	e, err = parseEntry(key, value)
+	return e, err == nil, err
+}
+
+// openKept returns the log of kept messages, which is made when it is needed.
+func (t *Topic) openKept() (*seglog.Log, error) {
+	if kept := t.kept.Load(); kept != nil {
+		return kept, nil
+	}
+	kept, err := seglog.Open(t.logOptions(keptDir))
+	if err != nil {
+		return nil, err
+	}
+	if err := syncDir(t.s.fs, t.dir); err != nil {
+		return nil, errors.Join(err, kept.Close())
+	}
+	t.kept.Store(kept)
+	return kept, nil
+}
+
+// moveDeferred moves the deferred messages of a segment. The index must know
+// them.
+func (t *Topic) moveDeferred(s segment) error {
+	m := mover{t: t}
+	channels := t.Channels()
+	err := t.logOf(s).Scan(s.id, func(r seglog.Record) error {
+		if r.Kind == seglog.Messages && r.Due == 0 {
+			return nil
+		}
+		for _, c := range channels {
+			if r.Kind == seglog.Moved && r.Channel != c.id {
+				continue
+			}
+			if err := m.addLive(c, &r, s.kept); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, m.flush())
+}
+
+// addLive adds the messages of a record that c has entries of.
+func (m *mover) addLive(c *Channel, r *seglog.Record, kept bool) error {
+	for i := range uint64(r.Count) {
+		k := dueKey{max(r.Due, 0), r.First + i}
+		e, ok, err := m.t.s.index.entry(m.t.id, c.id, k)
+		if err != nil {
+			m.t.s.fail(err)
+			return err
+		}
+		if !ok || e.at != (place{kept, r.Pos}) {
+			continue
+		}
+		if err := m.add(c, e, r, k.seq, e.attempts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveStragglers moves messages that a channel gave out long ago and that are
+// not finished: those two segments and more behind its cursor.
+func (t *Topic) moveStragglers() error {
+	segments := t.log.Segments()
+	if len(segments) < 3 {
+		return nil
+	}
+	for _, c := range t.Channels() {
+		c.mu.Lock()
+		cursor, floor := c.cursor, c.position.floor
+		c.mu.Unlock()
+		i := len(segments) - 1
+		for i > 0 && segments[i].First > cursor {
+			i--
+		}
+		if i > 1 && floor < segments[i-1].First {
+			if err := c.moveStragglers(segments[i-1].First); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// moveStragglers moves what is not finished below a number, which is at most
+// the cursor.
+func (c *Channel) moveStragglers(limit uint64) error {
+	m := mover{t: c.t}
+	attempts := c.attemptsNow()
+	r := stragglerReader{log: c.t.log}
+	defer r.close()
+	for seq := c.nextUnfinished(0, limit); seq < limit; seq = c.nextUnfinished(seq+1, limit) {
+		record, err := r.read(seq)
+		if err != nil {
+			return err
+		}
+		if record.First > seq { // what there was is lost
+			c.lose(seq, min(record.First, limit))
+			continue
+		}
+		if err := m.add(c, entry{dueKey: dueKey{seq: seq}}, record, seq, attempts[seq]); err != nil {
+			return err
+		}
+	}
+	return m.flush()
+}
+
+// attemptsNow returns the attempts of what is not finished, by number.
+func (c *Channel) attemptsNow() map[uint64]uint16 {
+	c.mu.Lock()
+	source := c.source
+	c.mu.Unlock()
+	attempts := make(map[uint64]uint16)
+	if source != nil {
+		source(func(seq uint64, count int, n uint16) {
+			for i := range uint64(count) {
+				attempts[seq+i] = n
+			}
+		})
+	}
+	return attempts
+}
+
+func (c *Channel) nextUnfinished(from, limit uint64) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.position.nextClear(min(from, limit), limit)
+}
+
+// lose finishes messages that were given out and are lost.
+func (c *Channel) lose(from, to uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.position.mark(from, to)
+	c.changed()
+}
+
+// stragglerReader reads records by rising numbers.
+type stragglerReader struct {
+	log     *seglog.Log
+	cursor  *seglog.Cursor
+	records []seglog.Record
+}
+
+func (r *stragglerReader) close() {
+	if r.cursor != nil {
+		r.cursor.Close()
+	}
+}
+
+// read returns the record that holds a number, or else the first one behind it,
+// which may begin anywhere if there is none.
+func (r *stragglerReader) read(seq uint64) (*seglog.Record, error) {
+	for {
+		for len(r.records) > 0 && r.records[0].First+uint64(r.records[0].Count) <= seq {
+			r.records = r.records[1:]
+		}
+		if len(r.records) > 0 {
+			return &r.records[0], nil
+		}
+		r.close()
+		r.cursor = r.log.Seek(seq)
+		var err error
+		if r.records, err = r.cursor.Next(readBytes); err != nil {
+			return nil, err
+		}
+		if len(r.records) == 0 {
+			return &seglog.Record{First: noNumber}, nil
+		}
+	}
+}
+
+// noNumber is behind all numbers that logs give.
+const noNumber = adoptedNumbers

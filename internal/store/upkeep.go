@@ -1,0 +1,122 @@
+package store
+
+import "time"
+
+// wake has t noted soon.
+func (s *Store) wake(t *Topic) {
+	s.mu.Lock()
+	s.dirty = append(s.dirty, t)
+	if !s.running && !s.closed && s.NoteEvery > 0 {
+		s.running = true
+		s.tasks.Go(s.upkeep)
+	}
+	s.mu.Unlock()
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// idleAfter is how long a topic rests until it lets go of memory and files.
+const idleAfter = 5 * time.Second
+
+// upkeep notes what changed, at most every NoteEvery, and trims topics. It
+// sleeps while nothing changes.
+func (s *Store) upkeep() {
+	used := make(map[*Topic]time.Time) // that were not idle lately
+	idle := time.NewTimer(idleAfter)
+	defer idle.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-idle.C:
+			s.rest(used)
+		case <-s.kick:
+			if !s.pause() {
+				return
+			}
+			now := time.Now()
+			for _, t := range s.noteChanges() {
+				used[t] = now
+			}
+		}
+		if len(used) > 0 {
+			idle.Reset(idleAfter)
+		}
+	}
+}
+
+// pause waits until the next note may come, and tells whether it is to come.
+func (s *Store) pause() bool {
+	timer := time.NewTimer(s.NoteEvery)
+	defer timer.Stop()
+	select {
+	case <-s.stop:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// noteChanges notes and trims the topics that changed, and returns them.
+func (s *Store) noteChanges() []*Topic {
+	s.mu.Lock()
+	topics := s.dirty
+	s.dirty = nil
+	s.mu.Unlock()
+	if s.note(topics, false) != nil {
+		return topics
+	}
+	for _, t := range topics {
+		if t.stuck.Swap(false) {
+			t.catchUp()
+		}
+		if err := t.trim(); err != nil {
+			s.logger.Warn("a log was not trimmed", "topic", t.name, "error", err)
+		}
+	}
+	return topics
+}
+
+// rest has topics let go of what they do not need now.
+func (s *Store) rest(used map[*Topic]time.Time) {
+	for t, at := range used {
+		if time.Since(at) >= idleAfter {
+			delete(used, t)
+			t.rest()
+		}
+	}
+}
+
+// spareBytes is how much of a log may be left when all of it is finished.
+const spareBytes = 1 << 20
+
+// rest lets go of memory and open files, and of a log of which nobody needs
+// anything.
+func (t *Topic) rest() {
+	t.trimming.Lock()
+	defer t.trimming.Unlock()
+	t.mu.Lock()
+	removed, end := t.removed, t.end
+	t.tail.clear(end)
+	t.mu.Unlock()
+	if removed {
+		return
+	}
+	for _, c := range t.Channels() {
+		if c.reading.TryLock() {
+			c.ahead.close()
+			c.reading.Unlock()
+		}
+	}
+	segments := t.log.Segments()
+	if n := len(segments); n > 0 && !segments[n-1].Sealed && segments[n-1].Bytes > spareBytes && t.lowest() == end {
+		if err := t.log.Roll(); err == nil {
+			t.touch() // which trims
+		}
+	}
+	for _, l := range t.logs() {
+		l.Idle()
+	}
+}
