@@ -77,7 +77,7 @@ run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsqlookupd nsqadmin to_nsq nsq
 	@echo "  find      curl 'http://$(call port,4)/lookup?topic=greetings'"
 	@echo
 	@echo "Ctrl-C stops all."
-	@contrib/run.sh $(BLDDIR) $(PORTS) --data-path=data $(RUNFLAGS)
+	@contrib/run.sh $(BLDDIR) $(PORTS) --data-path=data --durability=disk $(RUNFLAGS)
 
 demo: all
 	@$(BLDDIR)/nsq_demo$(EXE)

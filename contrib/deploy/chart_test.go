@@ -155,6 +155,23 @@ nsqd:
 	}
 }
 
+// What is acknowledged is kept unless the values say otherwise.
+func TestDurabilityIsChosen(t *testing.T) {
+	for values, want := range map[string]string{
+		"":                          "--durability=disk",
+		"nsqd: {durability: fsync}": "--durability=fsync",
+		`nsqd: {durability: ""}`:    "",
+	} {
+		var got string
+		for _, a := range mustRender(t, "r", values).workloads["r-nsqd"].container().Args {
+			if strings.HasPrefix(a, "--durability") {
+				got = a
+			}
+		}
+		same(t, values, got, want)
+	}
+}
+
 // A pod is not killed while it drains, and has time for what is left.
 func TestGracePeriodIsLongerThanTheDrain(t *testing.T) {
 	for values, want := range map[string]struct{ drain, grace time.Duration }{

@@ -74,6 +74,13 @@ func TestComposeHasTheKnownServices(t *testing.T) {
 	}
 }
 
+// What is acknowledged is kept.
+func TestComposeTopicsAreDurable(t *testing.T) {
+	if c := compose(t, nil).Services["nsqd"].Command; !slices.Contains(c, "--durability=disk") {
+		t.Errorf("nsqd is started as %q", c)
+	}
+}
+
 // The programs take their arguments, and addresses in them are those of services.
 func TestComposeCommands(t *testing.T) {
 	for broadcast, env := range map[string]map[string]string{"nsqd": nil, "192.0.2.1": {"NSQD_BROADCAST_ADDRESS": "192.0.2.1"}} {

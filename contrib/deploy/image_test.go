@@ -16,7 +16,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/version"
 )
 
-var programs = []string{"nsq_stat", "nsq_tail", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsqadmin", "nsqd", "nsqlookupd", "to_nsq"}
+var programs = []string{"nsq_stat", "nsq_store", "nsq_tail", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsqadmin", "nsqd", "nsqlookupd", "to_nsq"}
 
 func TestImageHasTheProgramsWhereCommandsExpectThem(t *testing.T) {
 	if got := names(t, theImage(t).path("usr/local/bin")); !slices.Equal(got, programs) {

@@ -21,6 +21,9 @@ func manPage(p *program, all []*program) []byte {
 	line(`%s \- %s`, p.name, roff(p.does))
 	line(".SH SYNOPSIS")
 	line(".B %s", p.name)
+	if c := commands[p.name]; c != "" {
+		line(`\fI%s\fR`, c)
+	}
 	line(`[\fIflag\fR ...]`)
 	line(".SH DESCRIPTION")
 	for _, text := range wrap(p.comment, manWidth) {

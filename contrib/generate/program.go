@@ -47,7 +47,10 @@ var daemons = []struct {
 	{name: "nsqadmin", options: nsqadmin.NewOptions(), set: "nsqlookupd_http_addresses"},
 }
 
-var tools = []string{"to_nsq", "nsq_tail", "nsq_stat", "nsq_to_file", "nsq_to_http", "nsq_to_nsq"}
+var tools = []string{"to_nsq", "nsq_tail", "nsq_stat", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsq_store"}
+
+// commands are what stands before the flags of the tools that have commands.
+var commands = map[string]string{"nsq_store": "check|info|export"}
 
 // words of the flags that no option tells of. The usage must name them.
 var words = map[string][]string{

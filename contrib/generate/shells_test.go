@@ -66,7 +66,7 @@ printf '%s\n' "${COMPREPLY[@]}"`
 
 func TestBashCompletion(t *testing.T) {
 	bash := need(t, "bash")
-	for _, path := range generated(t, "contrib/completion/bash/*", 9) {
+	for _, path := range generated(t, "contrib/completion/bash/*", 10) {
 		run(t, bash, "-n", path)
 	}
 	const nothing = ""
@@ -109,7 +109,7 @@ func TestBashCompletion(t *testing.T) {
 
 func TestFishCompletion(t *testing.T) {
 	fish := need(t, "fish")
-	for _, path := range generated(t, "contrib/completion/fish/*.fish", 9) {
+	for _, path := range generated(t, "contrib/completion/fish/*.fish", 10) {
 		run(t, fish, "--no-execute", path)
 	}
 	for line, want := range map[string]string{
@@ -135,7 +135,7 @@ func TestFishCompletion(t *testing.T) {
 
 func TestZshCompletionIsWellFormed(t *testing.T) {
 	zsh := need(t, "zsh")
-	for _, path := range generated(t, "contrib/completion/zsh/_*", 9) {
+	for _, path := range generated(t, "contrib/completion/zsh/_*", 10) {
 		run(t, zsh, "-f", "-n", path)
 		text, err := os.ReadFile(path)
 		if program := strings.TrimPrefix(filepath.Base(path), "_"); err != nil || !strings.HasPrefix(string(text), "#compdef "+program+"\n") {
@@ -146,7 +146,7 @@ func TestZshCompletionIsWellFormed(t *testing.T) {
 
 // Every page is read without a warning, by whichever of the readers there are.
 func TestManPagesAreWellFormed(t *testing.T) {
-	pages := append(generated(t, "contrib/man/man1/*.1", 6), generated(t, "contrib/man/man8/*.8", 3)...)
+	pages := append(generated(t, "contrib/man/man1/*.1", 7), generated(t, "contrib/man/man8/*.8", 3)...)
 	for name, args := range map[string][]string{
 		"mandoc": {"-T", "lint", "-W", "warning"},
 		"groff":  {"-ww", "-man", "-z"},

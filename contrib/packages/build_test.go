@@ -23,7 +23,7 @@ import (
 	"github.com/sassoftware/go-rpmutils"
 )
 
-var programs = []string{"nsq_stat", "nsq_tail", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsqadmin", "nsqd", "nsqlookupd", "to_nsq"}
+var programs = []string{"nsq_stat", "nsq_store", "nsq_tail", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsqadmin", "nsqd", "nsqlookupd", "to_nsq"}
 
 // dir has what make built.
 var dir string
@@ -160,7 +160,7 @@ func files() map[string]os.FileMode {
 		want["/usr/bin/"+p] = 0o755
 		want["/usr/share/bash-completion/completions/"+p] = 0o644
 	}
-	for _, p := range []string{"nsq_stat", "nsq_tail", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "to_nsq"} {
+	for _, p := range []string{"nsq_stat", "nsq_store", "nsq_tail", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "to_nsq"} {
 		want["/usr/share/man/man1/"+p+".1"] = 0o644
 	}
 	for _, d := range []string{"nsqd", "nsqlookupd", "nsqadmin"} {

@@ -48,8 +48,8 @@ func programs(tb testing.TB) []string {
 			names = append(names, d.Name())
 		}
 	}
-	if len(names) != 9 {
-		tb.Fatalf("programs are %q, want nine", names)
+	if len(names) != 10 {
+		tb.Fatalf("programs are %q, want ten", names)
 	}
 	return names
 }

@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 )
@@ -189,3 +193,61 @@ func (f fatal) Fatalf(format string, args ...any) { f.t.Fatalf(format, args...) 
 
 func populateRapid(t *rapid.T, f vfs.FS)               { populate(fatal{t: t}, f) }
 func treeRapid(t *rapid.T, f vfs.FS) map[string]string { return tree(fatal{t: t}, f, "/d") }
+
+// A whole database can be opened, written, compacted and closed over real files,
+// which stay as they were.
+func TestADatabaseRunsOverFilesThatStay(t *testing.T) {
+	dir := t.TempDir()
+	fill := func(f vfs.FS, from, to int) {
+		db, err := pebble.Open(dir, &pebble.Options{FS: f, MemTableSize: 64 << 10, Logger: quiet{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := from; i < to; i++ {
+			if err := db.Set(fmt.Appendf(nil, "%06d", i), make([]byte, 100), pebble.NoSync); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.Compact(t.Context(), []byte("0"), []byte("9"), false); err != nil {
+			t.Fatal(err)
+		}
+		if _, closer, err := db.Get([]byte("000000")); err != nil {
+			t.Fatal(err)
+		} else if err := closer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill(vfs.Default, 0, 5000)
+	before := files(t, dir)
+	over := New(vfs.Default)
+	fill(over, 3000, 9000)
+	fill(over, 9000, 9001)
+	if after := files(t, dir); !maps.Equal(before, after) {
+		t.Errorf("the files were %v and are %v", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
+	}
+}
+
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)              {}
+func (quiet) Errorf(string, ...any)             {}
+func (quiet) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+func files(t *testing.T, dir string) map[string]string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]string)
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Name()] = string(b)
+	}
+	return all
+}

@@ -12,6 +12,7 @@ import (
 // the logs still have comes again, but for what was finished up to where they
 // begin.
 func (s *Store) rebuild(reason error) error {
+	s.rebuilt = reason
 	if s.index != nil {
 		if err := s.index.close(); err != nil {
 			s.logger.Warn("the damaged index was not closed cleanly", "error", err)

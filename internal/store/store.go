@@ -43,6 +43,7 @@ type Store struct {
 	logger  *slog.Logger
 	index   *index
 	adopted atomic.Uint64 // the last number that was given to an adopted message
+	rebuilt error         // why Open has made the index anew, nil if it has not
 
 	admin sync.Mutex // creating and deleting topics
 

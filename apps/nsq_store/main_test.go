@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/dirlock"
+	"github.com/seed893f581e/nsq/internal/store"
+	"github.com/seed893f581e/nsq/internal/tool"
+	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+	"github.com/seed893f581e/nsq/internal/wire"
+)
+
+func TestMain(m *testing.M) { tooltest.Main(m, "apps/nsq_store") }
+
+// The time of all messages, and that of those that are deferred, which is to come.
+const published = 1_700_000_000_000_000_000
+
+var later = time.Now().Add(time.Hour).UnixNano()
+
+// batch is a batch of messages with ids from id.
+func batch(id uint64, bodies ...string) *store.Batch {
+	b := &store.Batch{ID: id, Time: published, Count: len(bodies)}
+	for _, body := range bodies {
+		b.Payload = append(wire.AppendSize(b.Payload, len(body)), body...)
+	}
+	return b
+}
+
+// must ends the test if something went wrong with what it depends on.
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func ok(t testing.TB, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openStore(t *testing.T, dataPath string) *store.Store {
+	t.Helper()
+	return must(store.Open(store.Options{Dir: filepath.Join(dataPath, storeDir), Logger: slog.New(slog.DiscardHandler)}))(t)
+}
+
+// dataPath makes a data path with two durable topics. One has a channel with messages
+// that wait, one of which was delivered three times, and deferred ones, by its
+// publisher and by a consumer; the channel of a second has finished all. The other
+// topic has no channel.
+func dataPath(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	orders := must(s.Create("orders", store.Fsync))(t)
+	billing := must(orders.CreateChannel("billing"))(t)
+	archive := must(orders.CreateChannel("archive"))(t)
+	orders.Release()
+	deferred := batch(30, "later")
+	deferred.Due = later
+	ok(t, orders.Append([]*store.Batch{batch(1, "one", "two", "three")}), orders.Append([]*store.Batch{batch(10, "four"), deferred}))
+
+	got := must(billing.Next(nil, 2, math.MaxInt))(t)
+	two := store.Message{Batch: got[0].Batch, Index: 1, Offset: wire.SizeLen + len("one"), Count: 1, Attempts: 2}
+	ok(t, billing.Defer(two, later+1))
+	billing.Attempts(func(yield func(uint64, int, uint16)) { yield(got[0].Seq(), 1, 3) })
+	got = must(archive.Next(nil, 100, math.MaxInt))(t)
+	finish(archive, got)
+
+	drafts := must(s.Create("drafts", store.Disk))(t)
+	deferred = batch(50, "draft for later")
+	deferred.Due = later
+	ok(t, drafts.Append([]*store.Batch{batch(40, "draft"), deferred}))
+	ok(t, s.Close())
+	ok(t, os.WriteFile(filepath.Join(dir, metadataName),
+		[]byte(`{"topics":[{"name":"orders","paused":false,"channels":[{"name":"billing","paused":true}],"durability":"fsync"},{"name":"in-memory","paused":true,"channels":[]}],"version":"1.4.0"}`), 0o600))
+	return dir
+}
+
+// tree returns the contents of all files below a directory, with their times.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	ok(t, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		content, err := os.ReadFile(name)
+		all[name] = info.ModTime().String() + "\n" + string(content)
+		return err
+	}))
+	return all
+}
+
+// act runs a command in this process, and fails if it changes what it reads.
+func act(t *testing.T, command string, o options) (string, error) {
+	t.Helper()
+	before := tree(t, o.dataPath)
+	var out bytes.Buffer
+	err := commands[command](t.Context(), &o, &out)
+	if after := tree(t, o.dataPath); !maps.Equal(before, after) {
+		t.Errorf("%s changed the data path: before %q, after %q", command, slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
+	}
+	return out.String(), err
+}
+
+func TestInfoListsTopicsAndChannels(t *testing.T) {
+	dir := dataPath(t)
+	out, err := act(t, "info", options{dataPath: dir})
+	want := [][]string{
+		{"TOPIC", "CHANNEL", "DURABILITY", "DEPTH", "DEFERRED", "BYTES"},
+		{"orders", "fsync", "0", "BYTES"},
+		{"orders", "billing", "3", "2"},
+		{"orders", "archive", "0", "1"},
+		{"drafts", "disk", "2", "BYTES"},
+	}
+	var got [][]string
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line)
+		if len(fields) == 4 && len(got) > 0 && (fields[1] == "fsync" || fields[1] == "disk") {
+			fields[3] = "BYTES"
+		}
+		got = append(got, fields)
+	}
+	if err != nil || !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("%v, %q, want %q", err, got, want)
+	}
+}
+
+func TestInfoAsJSON(t *testing.T) {
+	out, err := act(t, "info", options{dataPath: dataPath(t), json: true})
+	for _, want := range []string{
+		`{"topic_name":"orders","durability":"fsync","depth":0,"bytes":`,
+		`"channels":[{"channel_name":"billing","depth":3,"deferred_count":2},{"channel_name":"archive","depth":0,"deferred_count":1}]}`,
+		`{"topic_name":"drafts","durability":"disk","depth":2,"bytes":`,
+	} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%v, %s lacks %s", err, out, want)
+		}
+	}
+}
+
+// logFile returns the file of a topic's log in which a text is, and its content.
+func logFile(t *testing.T, dir, text string) (name string, content []byte) {
+	t.Helper()
+	for name := range tree(t, dir) {
+		content := must(os.ReadFile(name))(t)
+		if strings.HasSuffix(name, ".log") && bytes.Contains(content, []byte(text)) {
+			return name, content
+		}
+	}
+	t.Fatalf("no log has %q", text)
+	return "", nil
+}
+
+func TestCheckOfWhatIsWhole(t *testing.T) {
+	out, err := act(t, "check", options{dataPath: dataPath(t)})
+	if err != nil || !strings.Contains(out, " of 2 topics: ") || !strings.HasSuffix(out, "\nnothing is damaged\n") {
+		t.Errorf("%v, %s", err, out)
+	}
+}
+
+func TestCheckNamesWhatIsDamaged(t *testing.T) {
+	dir := dataPath(t)
+	name, content := logFile(t, dir, "three")
+	content[bytes.Index(content, []byte("three"))] ^= 1
+	ok(t, os.WriteFile(name, content, 0o600))
+	out, err := act(t, "check", options{dataPath: dir})
+	if want := "topic orders: " + name + ", offset 0: "; !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, want) || !strings.Contains(out, " damaged, 3 messages lost\n") {
+		t.Errorf("%v, %s, want %s", err, out, want)
+	}
+	if out, err := act(t, "info", options{dataPath: dir}); err != nil {
+		t.Errorf("what is left is not told of: %v, %s", err, out)
+	}
+}
+
+func TestCheckTellsOfADamagedIndex(t *testing.T) {
+	for name, damage := range map[string]func(index string) error{
+		"removed": os.RemoveAll,
+		"cut": func(index string) error {
+			names, err := filepath.Glob(filepath.Join(index, "MANIFEST-*"))
+			if err != nil {
+				return err
+			}
+			return os.Truncate(names[len(names)-1], 1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := dataPath(t)
+			ok(t, damage(filepath.Join(dir, storeDir, "index")))
+			out, err := act(t, "check", options{dataPath: dir})
+			if !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, "the index is damaged (") {
+				t.Errorf("%v, %s", err, out)
+			}
+		})
+	}
+}
+
+func TestADataPathInUseIsRefused(t *testing.T) {
+	dir := dataPath(t)
+	lock := must(dirlock.Acquire(dir))(t)
+	for command := range commands {
+		if _, err := act(t, command, options{dataPath: dir, to: t.TempDir()}); err == nil || err.Error() != dir+" is in use by an nsqd: stop that first" {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+	ok(t, lock.Unlock())
+}
+
+func TestADataPathWithoutDurableTopicsIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	for command := range commands {
+		if _, err := act(t, command, options{dataPath: dir, to: t.TempDir()}); err == nil || !strings.HasPrefix(err.Error(), dir+" has no durable topics: ") {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
+
+func TestMistakesAreExplained(t *testing.T) {
+	for name, c := range map[string]struct {
+		command string
+		options options
+		want    string
+	}{
+		"no command":      {"", options{}, "what to do is missing: check, info or export, before all flags"},
+		"unknown command": {"mend", options{}, `unknown command "mend": check, info and export are known`},
+		"export to where": {"export", options{}, "--to is required: the directory for what is exported"},
+		"check to":        {"check", options{to: "x"}, "--to is for export, not check"},
+		"export as JSON":  {"export", options{to: "x", json: true}, "--json is for info, not export"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := c.options.validate(c.command); err == nil || err.Error() != c.want {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTheProgram(t *testing.T) {
+	tooltest.CheckVersionAndHelp(t, "nsq_store", "data-path", "to", "json")
+	dir := dataPath(t)
+	if r := tooltest.Run(t, nil, "nsq_store", "check", "--data-path="+dir); r.Code != 0 || r.Stderr != "" || !strings.HasSuffix(r.Stdout, "nothing is damaged\n") {
+		t.Errorf("%+v", r)
+	}
+	if r := tooltest.Run(t, nil, "nsq_store", "export", "-data-path", dir, "-to", filepath.Join(dir, "new")); r.Code != 0 || r.Stderr != "" {
+		t.Errorf("%+v", r)
+	}
+	name, content := logFile(t, dir, "draft for later")
+	content[bytes.Index(content, []byte("draft for later"))] ^= 1
+	ok(t, os.WriteFile(name, content, 0o600))
+	if r := tooltest.Run(t, nil, "nsq_store", "check", "--data-path", dir); r.Code != 1 || r.Stderr != "" || !strings.Contains(r.Stdout, "topic drafts: ") {
+		t.Errorf("%+v", r)
+	}
+	if r := tooltest.Run(t, nil, "nsq_store", "--data-path="+dir); r.Code != 1 || !strings.Contains(r.Stderr, "what to do is missing") {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/seed893f581e/nsq/internal/chart"
+	"github.com/seed893f581e/nsq/internal/dirlock"
+	"github.com/seed893f581e/nsq/internal/overlay"
+	"github.com/seed893f581e/nsq/internal/seglog"
+	"github.com/seed893f581e/nsq/internal/store"
+)
+
+// storeDir is where in a data path the durable topics are.
+const storeDir = "store"
+
+// A lockedSource is a data path with durable topics that no nsqd uses.
+type lockedSource struct {
+	dir  string // of the store
+	lock *dirlock.Lock
+}
+
+func lockSource(dataPath string) (*lockedSource, error) {
+	lock, err := dirlock.Acquire(dataPath)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return nil, fmt.Errorf("%s is in use by an nsqd: stop that first", named(dataPath))
+	case err != nil:
+		return nil, err
+	}
+	dir := filepath.Join(dataPath, storeDir)
+	if _, err = os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s has no durable topics: there is no %s", named(dataPath), dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return &lockedSource{dir, lock}, nil
+}
+
+func (l *lockedSource) unlock() error { return l.lock.Unlock() }
+
+// named is a data path in words.
+func named(dataPath string) string {
+	if dataPath == "" {
+		return "the working directory"
+	}
+	return dataPath
+}
+
+// A source is the durable topics of a data path, opened to be read.
+type source struct {
+	*store.Store
+	damages
+	at *lockedSource
+}
+
+// openOver opens a store. What opening it mends and reading it changes is changed in
+// memory: the files stay as they are.
+func openOver(dir string, log *slog.Logger, damage func(string, seglog.Damage)) (*store.Store, error) {
+	return store.Open(store.Options{FS: overlay.New(vfs.Default), Dir: dir, Logger: log, Damage: damage})
+}
+
+// openSource locks a data path and opens its durable topics.
+func openSource(dataPath string) (*source, error) {
+	at, err := lockSource(dataPath)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{at: at}
+	s.Store, err = openOver(at.dir, logger(), s.add)
+	if err != nil {
+		return nil, errors.Join(err, at.unlock())
+	}
+	return s, nil
+}
+
+func (s *source) close() error { return errors.Join(s.Store.Close(), s.at.unlock()) }
+
+// logger logs what is wrong to stderr.
+func logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// damages are what was found damaged in logs. It is safe for concurrent use.
+type damages struct {
+	mu  sync.Mutex // all
+	all []string   // in words
+}
+
+func (d *damages) add(topic string, what seglog.Damage) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all = append(d.all, fmt.Sprintf("topic %s: %s, offset %d: %s damaged, %s lost",
+		topic, what.File, what.Offset, chart.Several(what.Bytes, "byte"), chart.Several(what.Messages, "message")))
+}
+
+// tell prints them, and reports whether there are any.
+func (d *damages) tell(out io.Writer) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, what := range d.all {
+		fmt.Fprintln(out, what)
+	}
+	return len(d.all) > 0
+}
