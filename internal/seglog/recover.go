@@ -115,7 +115,7 @@ func (l *Log) load(seg *segment) error {
 		return err
 	}
 	damaged := l.reportMissing(seg) || len(seg.voids) > 0
-	if l.opts.ReadOnly || size == 0 {
+	if l.opts.ReadOnly {
 		return nil
 	}
 	if err := l.mend(seg, size, damaged); err != nil {
@@ -218,7 +218,7 @@ func (l *Log) mend(seg *segment, size int64, damaged bool) error {
 		return err
 	}
 	l.logger.Info("a log was not closed cleanly", "file", seg.path, "kept", seg.size, "cut", size-seg.size)
-	if seg.size == 0 || damaged {
+	if damaged {
 		return file.SyncData()
 	}
 	err = writeSeal(file, seg, true)

@@ -9,6 +9,7 @@ import (
 // a window, those that were given out, and changes that the index is to learn.
 // The channel's mu guards it.
 type deferred struct {
+	size     int     // that a window is filled with; it may have twice as many before it is cut
 	window   []entry // all that are not taken before bound, in order
 	bound    dueKey
 	complete bool // there are none behind the window
@@ -32,10 +33,6 @@ type change struct {
 type usage struct {
 	entries, bytes int64
 }
-
-// windowSize is how many entries a window is filled with. It may have twice as
-// many before it is cut.
-const windowSize = 1024
 
 func (d *deferred) count(e *entry, sign int64) {
 	if d.usage == nil {
@@ -75,10 +72,10 @@ func (d *deferred) show(e entry) {
 	}
 	i := d.find(e.dueKey)
 	d.window = slices.Insert(d.window, i, e)
-	if len(d.window) > 2*windowSize {
+	if len(d.window) > 2*d.size {
 		d.complete = false
-		d.bound = d.window[windowSize].dueKey
-		d.window = slices.Clone(d.window[:windowSize])
+		d.bound = d.window[d.size].dueKey
+		d.window = slices.Clone(d.window[:d.size])
 	}
 }
 
@@ -176,7 +173,7 @@ func (d *deferred) lookup(k dueKey, indexed bool, inIndex entry) (entry, bool) {
 }
 
 // clear forgets everything.
-func (d *deferred) clear() { *d = deferred{complete: true, cleared: true} }
+func (d *deferred) clear() { *d = deferred{size: d.size, complete: true, cleared: true} }
 
 // needsFill tells whether only the index knows what is next.
 func (d *deferred) needsFill() bool { return len(d.window) == 0 && !d.complete }

@@ -36,6 +36,9 @@ func (c *Channel) take(now int64, n int) (entries []entry, next int64, err error
 		c.mu.Lock()
 		entries = c.deferred.take(entries, now, n-len(entries))
 		next, fill := c.deferred.next(), c.deferred.needsFill()
+		if len(entries) > 0 {
+			c.changed() // their attempts will
+		}
 		c.mu.Unlock()
 		if !fill {
 			return entries, next, nil
@@ -54,12 +57,12 @@ func (c *Channel) fill() error {
 	c.mu.Lock()
 	from := c.deferred.bound
 	c.mu.Unlock()
-	read, err := x.entries(c.t.id, c.id, from, windowSize)
+	read, err := x.entries(c.t.id, c.id, from, c.t.s.window)
 	if err != nil {
 		c.t.s.fail(err)
 		return err
 	}
-	complete, bound := len(read) < windowSize, dueKey{}
+	complete, bound := len(read) < c.t.s.window, dueKey{}
 	if !complete {
 		last := read[len(read)-1]
 		bound = dueKey{last.due, last.seq + 1}

@@ -19,6 +19,11 @@ func testOptions(t testing.TB, fs vfs.FS) Options {
 	if err := fs.MkdirAll(testDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	for _, dir := range []string{"/", "data"} {
+		if err := syncDir(fs, dir); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return Options{FS: fs, Dir: testDir, Logger: slog.New(slog.DiscardHandler), NoteEvery: -1}
 }
 

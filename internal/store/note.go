@@ -177,19 +177,28 @@ func (n *note) addChanges(c *Channel, cleared bool, changes map[dueKey]change) (
 }
 
 // unfinishedOf returns the attempts of what is not finished: as given, and as
-// noted earlier.
+// noted earlier of what was not given out since.
 func (c *Channel) unfinishedOf(attempts []attempted) (unfinished []attempted) {
-	for _, runs := range [][]attempted{attempts, c.attempts} {
-		for _, a := range runs {
-			end := a.first + uint64(a.count)
-			for first := c.position.nextClear(a.first, max(a.first, end)); first < end; {
-				until := c.position.nextMarked(first, end)
-				unfinished = append(unfinished, attempted{first, int(until - first), a.attempts})
-				first = c.position.nextClear(until, end)
-			}
+	for _, a := range attempts {
+		if a.first < adoptedNumbers {
+			unfinished = c.appendUnfinished(unfinished, a, a.first)
 		}
 	}
+	for _, a := range c.attempts {
+		unfinished = c.appendUnfinished(unfinished, a, max(a.first, c.cursor))
+	}
 	return unfinished
+}
+
+// appendUnfinished appends what is not finished of a run, from a number on.
+func (c *Channel) appendUnfinished(dst []attempted, a attempted, from uint64) []attempted {
+	end := a.first + uint64(a.count)
+	for first := c.position.nextClear(from, max(from, end)); first < end; {
+		until := c.position.nextMarked(first, end)
+		dst = append(dst, attempted{first, int(until - first), a.attempts})
+		first = c.position.nextClear(until, end)
+	}
+	return dst
 }
 
 // noteTaken has the index learn the attempts of messages that Due gave out.

@@ -42,6 +42,7 @@ func Open(o Options) (*Store, error) {
 	s.TailMessages = cmp.Or(o.TailMessages, 1<<16)
 	s.TailBytes = cmp.Or(o.TailBytes, 4<<20)
 	s.NoteEvery = cmp.Or(o.NoteEvery, 100*time.Millisecond)
+	s.window = cmp.Or(o.window, 1024)
 	if err := s.open(); err != nil {
 		for _, t := range s.topics {
 			t.close()
@@ -72,12 +73,25 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
+	if err := s.purge(found); err != nil {
+		return err
+	}
+	var ahead []*Topic
 	for _, t := range s.topics {
-		if err := t.restore(found.topic(t.id)); err != nil {
+		f := found.topic(t.id)
+		if err := t.restore(f); err != nil {
 			return err
 		}
+		if f.foreign || f.state.applied > t.applied {
+			ahead = append(ahead, t)
+		}
 	}
-	return s.purge(found)
+	if len(ahead) == 0 {
+		return nil
+	}
+	// What the index says of what the logs lost must not be taken for what they
+	// get now.
+	return s.note(ahead, true)
 }
 
 // isDamage tells what makes an index worth nothing from what may be better
@@ -196,6 +210,7 @@ type foundTopic struct {
 	state    state
 	channels map[uint32]*foundChannel
 	end      uint64            // behind all numbers of deferred messages
+	foreign  bool              // one of channels has foreign entries
 	files    map[segment]int64 // bytes of each segment there is, when asked for
 	last     [2]uint32         // id of the last one of the log, and of kept messages
 }
@@ -293,6 +308,7 @@ func (ft *foundTopic) findEntry(t *Topic, channel uint32, key, value []byte) err
 	there, lost := ft.has(t, e.at)
 	if lost {
 		fc.foreign = append(fc.foreign, e)
+		ft.foreign = true
 	}
 	if !there && !lost && t.knows(channel) {
 		return fmt.Errorf("%w: it has a message in a file of topic %q that is not there", errIndex, t.name)
@@ -381,11 +397,9 @@ func (t *Topic) restore(f *foundTopic) error {
 	}
 	end := max(f.end, f.state.released)
 	for _, m := range t.meta.Channels {
-		c := &Channel{t: t, id: m.ID, name: m.Name}
+		c := t.newChannel(m.ID, m.Name)
 		if fc := f.channels[m.ID]; fc != nil && fc.named {
 			c.restore(fc)
-		} else {
-			c.deferred.complete = true
 		}
 		c.position.raise(m.Begin)
 		end = max(end, c.position.end())
@@ -401,6 +415,7 @@ func (t *Topic) restore(f *foundTopic) error {
 func (c *Channel) restore(f *foundChannel) {
 	c.position = f.position
 	c.attempts = f.attempts
+	f.deferred.size = c.deferred.size
 	c.deferred = f.deferred
 	c.deferred.waiting = int64(f.entries)
 	c.deferred.complete = f.entries == 0
@@ -438,14 +453,18 @@ func (t *Topic) restoreMeta(f *foundTopic) error {
 func (t *Topic) begin(from uint64) error {
 	first, _ := t.log.Begin()
 	end, at := t.log.End()
-	from = min(max(from, first), end)
-	released := from
-	for _, c := range t.channels {
-		c.position.raise(first)
-		released = min(max(released, c.position.end()), end)
-	}
-	if err := t.redefer(from, released); err != nil {
-		return err
+	released := min(max(from, first), end)
+	for from = released; ; from = released {
+		for _, c := range t.channels {
+			c.position.raise(first)
+			released = min(max(released, c.position.end()), end)
+		}
+		if from == released {
+			break
+		}
+		if err := t.redefer(from, released); err != nil { // which may finish what is behind
+			return err
+		}
 	}
 	t.released.Store(released)
 	t.end, t.tail.first, t.applied = end, end, at

@@ -75,8 +75,8 @@ func (t *Topic) rebuild() error {
 	first, _ := t.log.Begin()
 	released, end := uint64(noNumber), uint64(0)
 	for _, m := range t.meta.Channels {
-		c := &Channel{t: t, id: m.ID, name: m.Name, dirty: true}
-		c.deferred.complete = true
+		c := t.newChannel(m.ID, m.Name)
+		c.dirty = true
 		c.position.floor = max(m.Begin, first)
 		released = min(released, c.position.floor)
 		end = max(end, c.position.floor)

@@ -33,6 +33,8 @@ type Options struct {
 	// Health, if set, is told when the store begins to fail (see Err), and nil
 	// when it works again.
 	Health func(error)
+
+	window int // deferred messages of a channel that are in memory, 1024
 }
 
 // A Store is a directory of topics. Its methods and those of its topics and

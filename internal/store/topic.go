@@ -122,17 +122,21 @@ func (t *Topic) CreateChannel(name string) (*Channel, error) {
 		t.meta = old
 		return nil, err
 	}
-	c := &Channel{t: t, id: id, name: name}
+	c := t.newChannel(id, name)
 	t.mu.Lock()
 	c.cursor = t.released.Load()
 	c.position.floor = c.cursor
 	c.passed = t.total
-	c.deferred.complete = true
 	c.dirty = true
 	t.setChannels(append(slices.Clone(t.channels), c))
 	t.mu.Unlock()
 	t.touch()
 	return c, nil
+}
+
+// newChannel returns a channel that has nothing deferred.
+func (t *Topic) newChannel(id uint32, name string) *Channel {
+	return &Channel{t: t, id: id, name: name, deferred: deferred{size: t.s.window, complete: true}}
 }
 
 // setChannels expects mu to be held.
