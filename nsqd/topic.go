@@ -306,13 +306,14 @@ func (t *topic) isPaused() bool {
 // reports whether the topic, an ephemeral one, has lost its last channel.
 func (t *topic) deleteChannel(ch *channel) (unused bool, err error) {
 	err = ch.delete()
+	counted := ch.totals()
 	t.mu.Lock()
 	if t.channels[ch.name] == ch {
 		delete(t.channels, ch.name)
 		if t.deleted == nil {
 			t.deleted = new(stats.Totals)
 		}
-		t.deleted.Merge(ch.totals())
+		t.deleted.Merge(counted)
 		t.env.lookups.deleted(t.name, ch.name)
 		t.updateLocked()
 	}
