@@ -49,7 +49,9 @@ func openIndex(fs vfs.FS, dir string, makeIt bool, logger *slog.Logger) (*index,
 // errNoRoom is what commits are answered while the index waits for room.
 var errNoRoom = fmt.Errorf("store: the index waits for room: %w", syscall.ENOSPC)
 
-// commit applies b, which it closes, and with sync waits for stable storage.
+// commit applies b, which it closes, and with sync waits for stable storage. Without,
+// it waits until the operating system has it, so that a kill costs nothing: by itself
+// Pebble would leave it in the memory of the process.
 // With an error b is not applied, or, if the disk became full meanwhile, not
 // known to be on stable storage. mu must be held.
 func (x *index) commit(b *pebble.Batch, sync bool) error {
@@ -57,10 +59,8 @@ func (x *index) commit(b *pebble.Batch, sync bool) error {
 		b.Close()
 		return err
 	}
-	if !sync {
-		defer b.Close()
-		return errors.Join(b.Commit(pebble.NoSync), x.logger.err())
-	}
+	x.fs.handing.Store(!sync)
+	defer x.fs.handing.Store(false)
 	if err := x.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
 		b.Close()
 		return err

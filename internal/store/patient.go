@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,6 +17,7 @@ type patientFS struct {
 	vfs.FS
 	patient atomic.Bool   // otherwise errors are returned
 	waiting atomic.Int32  // operations that wait now
+	handing atomic.Bool   // to sync a write-ahead log means only that the operating system has it
 	stop    chan struct{} // closed: none waits any more
 }
 
@@ -56,12 +58,12 @@ func wantsRoom(err error) bool {
 
 func (p *patientFS) Create(name string, category vfs.DiskWriteCategory) (f vfs.File, err error) {
 	err = p.try(func() error { f, err = p.FS.Create(name, category); return err })
-	return p.file(f), err
+	return p.logFile(f, name), err
 }
 
 func (p *patientFS) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (f vfs.File, err error) {
 	err = p.try(func() error { f, err = p.FS.ReuseForWrite(from, to, category); return err })
-	return p.file(f), err
+	return p.logFile(f, to), err
 }
 
 func (p *patientFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (f vfs.File, err error) {
@@ -98,9 +100,19 @@ func (p *patientFS) file(f vfs.File) vfs.File {
 	return &patientFile{File: f, fs: p}
 }
 
+// logFile is file for one that may be a write-ahead log.
+func (p *patientFS) logFile(f vfs.File, name string) vfs.File {
+	if f == nil {
+		return nil
+	}
+	return &patientFile{File: f, fs: p, wal: strings.HasSuffix(name, ".log")}
+}
+
 type patientFile struct {
 	vfs.File
-	fs *patientFS
+	fs      *patientFS
+	wal     bool
+	skipped atomic.Bool // a sync, which Close makes up for
 }
 
 func (f *patientFile) Write(b []byte) (n int, err error) {
@@ -121,8 +133,28 @@ func (f *patientFile) Preallocate(off, length int64) error {
 	return f.fs.try(func() error { return f.File.Preallocate(off, length) })
 }
 
-func (f *patientFile) Sync() error     { return f.fs.try(f.File.Sync) }
-func (f *patientFile) SyncData() error { return f.fs.try(f.File.SyncData) }
+func (f *patientFile) Sync() error     { return f.sync(f.File.Sync) }
+func (f *patientFile) SyncData() error { return f.sync(f.File.SyncData) }
+
+func (f *patientFile) sync(do func() error) error {
+	if f.wal && f.fs.handing.Load() {
+		f.skipped.Store(true)
+		return nil
+	}
+	err := f.fs.try(do)
+	if err == nil {
+		f.skipped.Store(false)
+	}
+	return err
+}
+
+func (f *patientFile) Close() error {
+	var err error
+	if f.skipped.Load() {
+		err = f.fs.try(f.File.SyncData)
+	}
+	return errors.Join(err, f.File.Close())
+}
 
 func (f *patientFile) SyncTo(length int64) (full bool, err error) {
 	err = f.fs.try(func() error { full, err = f.File.SyncTo(length); return err })
