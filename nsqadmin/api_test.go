@@ -145,7 +145,7 @@ func TestAPIOfTopicsAndChannels(t *testing.T) {
 		onNode := channelOf(c.addr(0), host, "null", "null", value)
 		topicOf := func(node, host, nodes, channels, value string) string {
 			return fmt.Sprintf(`{"node":"%[1]s","hostname":"%[2]s","topic_name":"t2","depth":0,"memory_depth":0,"backend_depth":0,"message_count":0,"delivery_msg_count":0,`+
-				`"nodes":%[3]s,"channels":[%[4]s],"paused":false,"e2e_processing_latency":%[5]s}`, node, host, nodes, channels, e2e("", node, value))
+				`"nodes":%[3]s,"channels":[%[4]s],"paused":false,"durability":"memory","e2e_processing_latency":%[5]s}`, node, host, nodes, channels, e2e("", node, value))
 		}
 		withMessage := func(object string) string { return strings.TrimSuffix(object, "}") + `,"message":""}` }
 		a.want(200, withMessage(topicOf("*", "", "["+topicOf(c.addr(0), host, "null", onNode, value)+"]", channelOf("*", "", "["+onNode+"]", "null", ""), "")),

@@ -28,10 +28,17 @@ func testActions(t *testing.T, b *browsertest.Browser) {
 	tab.Open("/lookup")
 
 	tab.Click("input[name=topic]", "")
-	tab.Type("fresh" + kb.Tab + "reader" + kb.Enter)
+	tab.Type("fresh" + kb.Tab + "reader" + kb.Tab + "disk")
+	tab.Click("main button", "Create")
 	heading(tab, "fresh/reader?")
+	tab.UntilText("with durability disk")
 	tab.Click("main button", "Create channel")
 	heading(tab, "done")
+	for i := range c.nsqds {
+		if !c.has(i, `"durability":"disk"`) {
+			t.Errorf("nsqd %d has no durable topic", i)
+		}
+	}
 	c.poller.Refresh(t.Context())
 	tab.Open("/topics/fresh")
 	tab.UntilText("reader")

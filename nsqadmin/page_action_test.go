@@ -3,6 +3,7 @@ package nsqadmin
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,34 @@ func TestEveryActionIsDone(t *testing.T) {
 				t.Errorf("after %s node %d has %d messages, channels %q, paused %q, want %+v", step.action.Name, i, depth, channels, paused, step)
 			}
 		}
+	}
+}
+
+func TestATopicIsCreatedWithTheDurabilityThatWasChosen(t *testing.T) {
+	c := newConsole(t, 2, nil)
+	nsqtest.Eventually(t, "both nodes are known", func() bool { return len(c.view().Nodes) == 2 })
+	create := action{Name: createChannel, Topic: "ledger", Channel: "c", Durability: "fsync"}
+	c.open(actionLink(create)).has(".panel", "Creates topic and channel on 2 nodes, with durability fsync: what is published survives a power cut.")
+	if status, d := c.confirm(actionLink(create), ""); status != http.StatusOK || !strings.HasSuffix(text(d.Find("h1")), ": done") {
+		t.Errorf("%d %s", status, text(d.Find("main")))
+	}
+	c.eventually("both nodes have it", "/topics/ledger", func(d *document) bool {
+		return slices.Equal(d.column("ledger on each nsqd", "Durability"), []string{"fsync", "fsync"})
+	})
+	// With messages it cannot become one of memory.
+	c.publish(0, "ledger", 1)
+	c.publish(1, "ledger", 1)
+	status, d := c.confirm(actionLink(action{Name: createTopic, Topic: "ledger", Durability: "memory"}), "")
+	if status != http.StatusBadGateway || !strings.Contains(text(d.Find("main")), "TOPIC_NOT_EMPTY") {
+		t.Errorf("%d %s", status, text(d.Find("main")))
+	}
+	// The form says what is wrong.
+	const wrong = "/action?do=create&topic=t%23ephemeral&durability=disk"
+	resp, body := c.do("GET", wrong, "")
+	d = c.read(resp, body, http.StatusBadRequest, wrong)
+	d.has(".error", "What is ephemeral is kept in memory only.")
+	if got := d.Find("select[name=durability] option[selected]"); text(got) != "disk" {
+		t.Errorf("chosen is %q", text(got))
 	}
 }
 

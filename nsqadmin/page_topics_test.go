@@ -74,7 +74,8 @@ func (c *console) tell(nsqd int, path, body string, names ...string) {
 	if len(names) > 2 {
 		query.Set("defer", names[2])
 	}
-	resp, err := http.Post(c.nsqds[nsqd].HTTPURL()+path+"?"+query.Encode(), "", strings.NewReader(body))
+	separator := map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")]
+	resp, err := http.Post(c.nsqds[nsqd].HTTPURL()+path+separator+query.Encode(), "", strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -147,6 +148,9 @@ func TestTopicsPage(t *testing.T) {
 	c.publish(1, "orders", 2)
 	c.create(0, "payments", "mail")
 	c.publish(0, "payments", 4)
+	c.tell(0, "/topic/create?durability=fsync", "", "ledger")
+	c.tell(0, "/topic/create?durability=fsync", "", "journal")
+	c.tell(1, "/topic/create?durability=disk", "", "journal")
 	c.tell(0, "/pub", "late", "payments", "", "3600000")
 	c.tell(1, "/topic/pause", "", "orders")
 	if resp, _ := http.Post(c.lookupd.HTTPURL()+"/topic/create?topic=nobody", "", nil); resp.StatusCode != http.StatusOK {
@@ -154,7 +158,8 @@ func TestTopicsPage(t *testing.T) {
 	}
 
 	d := c.eventually("what was published is shown", "/topics", func(d *document) bool {
-		return slices.Equal(d.column("Topics on all nodes", "Topic"), []string{"nobody no nsqd has it", "orders paused on 1 of 2 nodes no channel", "payments"}) &&
+		return slices.Equal(d.column("Topics on all nodes", "Topic"), []string{"journal mixed no channel", "ledger fsync no channel",
+			"nobody no nsqd has it", "orders memory paused on 1 of 2 nodes no channel", "payments memory"}) &&
 			d.row("Topics on all nodes", "payments")["Deferred"] == "1"
 	})
 	d.wantRow("Topics on all nodes", "orders", "Depth", "5", "In channels", "0", "Messages", "5", "Channels", "0", "Nodes", "2")
@@ -163,22 +168,22 @@ func TestTopicsPage(t *testing.T) {
 	if got := d.link("tbody th a", "orders"); got != "/topics/orders" {
 		t.Errorf("a topic links to %q", got)
 	}
-	if n := d.table("Topics on all nodes").Find("td svg[role=img] title").Length(); n != 2 {
+	if n := d.table("Topics on all nodes").Find("td svg[role=img] title").Length(); n != 4 {
 		t.Errorf("%d sparklines with a title, want one for each topic that an nsqd has", n)
 	}
 
 	sorted := c.open(d.link("thead a", "In channels"))
-	if got := sorted.column("Topics on all nodes", "Topic")[0]; got != "payments" {
+	if got := sorted.column("Topics on all nodes", "Topic")[0]; got != "payments memory" {
 		t.Errorf("the topic with the most messages in channels is not the first, but %q", got)
 	}
 	if got := sorted.table("Topics on all nodes").Find("th[aria-sort=descending]"); text(got) != "In channels" {
 		t.Errorf("sorted by %q", text(got))
 	}
 	filtered := c.open("/topics?q=MAI") // a channel of payments
-	if got := filtered.column("Topics on all nodes", "Topic"); !slices.Equal(got, []string{"payments"}) {
+	if got := filtered.column("Topics on all nodes", "Topic"); !slices.Equal(got, []string{"payments memory"}) {
 		t.Errorf("filtered: %q", got)
 	}
-	filtered.has(".filter", "1 of 3")
+	filtered.has(".filter", "1 of 5")
 	c.open("/topics?q=%22%3E%3Cscript%3E").has(".blank", `has “"><script>” in its name`)
 }
 
@@ -223,7 +228,7 @@ func TestTopicPage(t *testing.T) {
 	c.open("/topics/orders/audit").has(".banner.warning", "Channel audit of topic orders is paused with 1,240 messages waiting.")
 	c.open("/topics/orders/mail").hasNot(".banner.warning")
 	d.wantRow("Channels of orders", "mail", "State", "", "Consumers", "1", "Requeued", "0", "Timed out", "0")
-	d.wantRow("orders on each nsqd", c.address(0), "Health", "OK", "Depth", "0", "Messages", "1,234", "Channels", "2")
+	d.wantRow("orders on each nsqd", c.address(0), "Health", "OK", "Durability", "memory", "Depth", "0", "Messages", "1,234", "Channels", "2")
 	d.wantRow("orders on each nsqd", c.address(1), "Health", "OK", "Messages", "6", "Channels", "1")
 	d.wantRow("orders on each nsqd", "All nodes", "Messages", "1,240", "Channels", "2")
 	if got := d.row("orders on each nsqd", c.address(0))["Publish to finish"]; !strings.HasPrefix(got, "max ") || !strings.Contains(got, "p99 ") {
@@ -250,7 +255,7 @@ func TestTopicPage(t *testing.T) {
 	for i := range c.nsqds {
 		c.tell(i, "/topic/pause", "", "orders")
 	}
-	d = c.eventually("the topic is paused", "/topics/orders", func(d *document) bool { return text(d.Find("h1 + .sub")) == "topic paused" })
+	d = c.eventually("the topic is paused", "/topics/orders", func(d *document) bool { return text(d.Find("h1 + .sub")) == "topic durability memory paused" })
 	c.hasActions(d, "Unpause", "Empty", "Delete")
 }
 
