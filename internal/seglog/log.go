@@ -48,6 +48,7 @@ type Log struct {
 	floor    uint64     // the lowest that may be given
 	lastID   uint32
 	lastRead *segment // that Read holds open
+	spares   []spare
 	sync     bool
 	closed   bool
 	err      error // of the last append
@@ -144,7 +145,7 @@ func (l *Log) Remove(id uint32) error {
 	if err != nil {
 		return err
 	}
-	err = s.read.remove(func() error { return l.removeFile(s) })
+	err = s.read.remove(func() error { return l.dispose(s) })
 	if err != nil {
 		l.putBack(s)
 	}
@@ -245,10 +246,12 @@ func (l *Log) Err() error {
 	return l.err
 }
 
-// Idle closes all files that are not in use this moment. They are opened again
-// when needed, so it costs the next Append and Next a few microseconds.
+// Idle closes all files that are not in use this moment, and removes those that are
+// kept to be written to again. They are opened again when needed, so it costs the next
+// Append and Next a few microseconds.
 func (l *Log) Idle() {
 	l.closeReaders()
+	l.removeSpares()
 	l.mu.Lock()
 	busy := l.writing || l.underway > 0
 	l.writing = l.writing || !busy
@@ -279,6 +282,7 @@ func (l *Log) Close() error {
 		l.retire(durable)
 	}
 	l.closeReaders()
+	l.removeSpares()
 	return nil
 }
 

@@ -61,10 +61,13 @@ func (l *Log) addAll(names []string) {
 	slices.Sort(names)
 	var last *segment
 	for _, name := range names {
+		path := l.opts.FS.PathJoin(l.opts.Dir, name)
+		if strings.HasSuffix(name, spareSuffix) && !l.opts.ReadOnly {
+			l.removeUnneeded(path)
+		}
 		if !strings.HasSuffix(name, suffix) {
 			continue
 		}
-		path := l.opts.FS.PathJoin(l.opts.Dir, name)
 		id, first, salt, ok := parseName(name)
 		if !ok || last != nil && (id == last.id || first < last.first) {
 			l.tell(Damage{File: path, Bytes: l.sizeOf(path)})

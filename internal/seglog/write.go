@@ -177,10 +177,18 @@ func (l *Log) overflows(a *segment, size int) bool {
 // create begins a segment. The caller has the write turn.
 func (l *Log) create(sync bool) error {
 	seg := &segment{id: l.lastID + 1, salt: rand.Uint32(), first: l.next}
+	again := l.takeSpare()
+	for again != nil && seg.salt == again.salt {
+		seg.salt = rand.Uint32()
+	}
 	seg.path = l.opts.FS.PathJoin(l.opts.Dir, fileName(seg.id, seg.first, seg.salt))
 	seg.kept = tally{next: seg.first}
 	seg.w.given = seg.kept
+	if again != nil {
+		seg.w.ahead = l.reuse(again, seg.path)
+	}
 	if _, err := l.file(seg, 0); err != nil {
+		l.removeUnneeded(seg.path)
 		return err
 	}
 	l.mu.Lock()
