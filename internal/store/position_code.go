@@ -186,6 +186,10 @@ func (r *reader) bitmap(run func(from, to uint64)) {
 	if len(data) == 0 {
 		return
 	}
+	if len(data) < 8 || binary.LittleEndian.Uint64(data) > maxSpan>>32 { // so many bitmaps of 32 bits
+		r.fail(errors.New("it is too large"))
+		return
+	}
 	b := roaring64.New()
 	if _, err := b.ReadFrom(bytes.NewReader(data)); err != nil {
 		r.fail(err)

@@ -176,6 +176,9 @@ func (s *Store) Err() error {
 	s.mu.Lock()
 	err := cmp.Or(s.failed, s.failing)
 	s.mu.Unlock()
+	if err == nil {
+		err = s.index.err()
+	}
 	for _, t := range s.Topics() {
 		if err != nil {
 			break
