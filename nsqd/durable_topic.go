@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/store"
 )
@@ -24,6 +25,9 @@ type topicLog struct {
 	flows bool       // the log gives what is appended to channels
 
 	feeding sync.Once // the log feeds ephemeral channels
+
+	refused atomic.Bool // the last append failed
+	probe   scanItem
 
 	opened  int64 // messages that were in the log, and had gone to no channel, when it was opened
 	emptied atomic.Int64
@@ -55,10 +59,43 @@ func (t *topic) publishKept(payload []byte, count int, now int64, deferral time.
 	}
 	err := t.log.log.Append(records)
 	t.log.leave()
+	t.noteAppend(err)
 	if err == nil && deferral > 0 {
 		t.checkDue()
 	}
 	return err
+}
+
+// refusedRetry is how often a log that had no room is looked at again.
+const refusedRetry = time.Second
+
+// noteAppend tells the daemon's health how the last append went.
+func (t *topic) noteAppend(err error) {
+	l := t.log
+	if err == nil && !l.refused.Load() {
+		return
+	}
+	l.refused.Store(err != nil)
+	t.env.health.set(t.logName(), err)
+	if diskspace.IsFull(err) {
+		t.env.scan.schedule(&l.probe, t.env.now()+int64(refusedRetry))
+	}
+}
+
+// logName is the source of the health of the topic's log.
+func (t *topic) logName() string { return "log of topic " + t.name }
+
+// probeRoom ends the refusal of messages for want of room, if there is room, for the
+// scan: it must be known without a publish.
+func (t *topic) probeRoom(now int64) (next int64) {
+	if !t.log.refused.Load() {
+		return 0
+	}
+	if t.env.durable.room() != nil {
+		return now + int64(refusedRetry)
+	}
+	t.noteAppend(nil)
+	return 0
 }
 
 // checkDue has every channel look when deferred messages are due.
@@ -236,6 +273,8 @@ func (t *topic) damage() *stats.Damage {
 // deleteLog deletes the log of a topic and its channels.
 func (t *topic) deleteLog() error {
 	t.log.close()
+	t.env.scan.forget(&t.log.probe)
+	t.noteAppend(nil)
 	err := t.log.log.Delete()
 	t.env.stale.deleted(t.name, err, t.log.log.Delete)
 	return err

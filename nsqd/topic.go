@@ -64,6 +64,8 @@ func newTopic(e *env, name string, log *topicLog) *topic {
 	}
 	if log == nil {
 		t.queue = newQueue(e, name, t.ephemeral, t.newID)
+	} else {
+		log.probe.fire = t.probeRoom
 	}
 	t.updateLocked()
 	return t
