@@ -62,6 +62,9 @@ func (s *durableStore) openLocked() (*store.Store, error) {
 		}
 		return opened, nil
 	}
+	if _, err := os.Stat(s.env.opts.DataPath); err != nil { // which must not be made anew
+		return nil, fmt.Errorf("failed to open the store of durable topics: %w", err)
+	}
 	opened, err := store.Open(store.Options{
 		Dir:    s.dir(),
 		Logger: s.env.log,

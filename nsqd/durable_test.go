@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
@@ -18,13 +19,16 @@ import (
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
-// overDurabilities runs a test for a broker of each durability.
-func overDurabilities(t *testing.T, test func(t *testing.T, opts *nsqd.Options)) {
-	for _, d := range []nsqd.Durability{nsqd.Memory, nsqd.Disk, nsqd.Fsync} {
+// inBubbles runs a test in a bubble with topics in memory, and in one with durable
+// topics.
+func inBubbles(t *testing.T, test func(t *testing.T, opts *nsqd.Options)) {
+	for _, d := range []nsqd.Durability{nsqd.Memory, nsqd.Disk} {
 		t.Run(d.String(), func(t *testing.T) {
-			opts := nsqtest.Options(t)
-			opts.Durability = d
-			test(t, opts)
+			synctest.Test(t, func(t *testing.T) {
+				opts := nsqtest.Options(t)
+				opts.Durability = d
+				test(t, opts)
+			})
 		})
 	}
 }

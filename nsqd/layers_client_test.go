@@ -25,9 +25,10 @@ import (
 // A way is how a client reaches the broker: the network, and what it then
 // negotiates, in this order.
 type way struct {
-	name   string
-	unix   bool
-	layers []string // tls, snappy, deflate
+	name       string
+	unix       bool
+	layers     []string // tls, snappy, deflate
+	durability nsqd.Durability
 }
 
 var ways = []way{
@@ -58,6 +59,7 @@ func withCertificate(tb testing.TB, opts *nsqd.Options) {
 // configure has the broker serve this way.
 func (w way) configure(tb testing.TB, opts *nsqd.Options) {
 	tb.Helper()
+	opts.Durability = w.durability
 	if w.unix {
 		opts.TCPAddress = filepath.Join(opts.DataPath, "s")
 	}

@@ -105,8 +105,7 @@ func TestEmptyChannel(t *testing.T) {
 }
 
 func TestEmptyTopic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		opts := nsqtest.Options(t)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
 		opts.MemQueueSize = 3
 		b := startInBubble(t, opts)
 		p, c := b.dial(), b.dial()
@@ -128,8 +127,7 @@ func TestEmptyTopic(t *testing.T) {
 }
 
 func TestDeletedChannel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		opts := nsqtest.Options(t)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
 		opts.MemQueueSize = 2
 		b := startInBubble(t, opts)
 		p, c, idle, other := b.dial(), b.dial(), b.dial(), b.dial()
@@ -156,8 +154,7 @@ func TestDeletedChannel(t *testing.T) {
 }
 
 func TestDeletedTopic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		opts := nsqtest.Options(t)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
 		opts.MemQueueSize = 2
 		b := startInBubble(t, opts)
 		p, c1, c2 := b.dial(), b.dial(), b.dial()
@@ -182,8 +179,7 @@ func TestDeletedTopic(t *testing.T) {
 }
 
 func TestEphemeralChannel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		opts := nsqtest.Options(t)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
 		opts.MemQueueSize = 3
 		b := startInBubble(t, opts)
 		p, c, second := b.dial(), b.dial(), b.dial()
@@ -217,8 +213,7 @@ func TestEphemeralChannel(t *testing.T) {
 }
 
 func TestEphemeralTopic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		opts := nsqtest.Options(t)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
 		opts.MemQueueSize = 3
 		b := startInBubble(t, opts)
 		p := b.dial()

@@ -25,8 +25,8 @@ import (
 )
 
 func TestMessagesOfAVanishedClientComeBackAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := startInBubble(t, nil)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
+		b := startInBubble(t, opts)
 		b.dial().mpub("t", bodies("m", 5)...)
 		first := b.dial()
 		first.consume("t", "c", 4)
@@ -53,8 +53,8 @@ func TestTimedOutMessagesComeAgain(t *testing.T) {
 		`{"msg_timeout":1000}`:   time.Second,
 		`{"msg_timeout":900000}`: 15 * time.Minute,
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			b := startInBubble(t, nil)
+		inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
+			b := startInBubble(t, opts)
 			c := b.dial()
 			c.identify(identify)
 			c.consume("t", "c", 1)
@@ -76,8 +76,8 @@ func TestTimedOutMessagesComeAgain(t *testing.T) {
 
 // What timed out is no longer the client's, even while it waits for another.
 func TestTimedOutMessageIsNotInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := startInBubble(t, nil)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
+		b := startInBubble(t, opts)
 		c := b.dial()
 		c.consume("t", "c", 1)
 		b.dial().pub("t", "m")
@@ -93,8 +93,7 @@ func TestTimedOutMessageIsNotInFlight(t *testing.T) {
 }
 
 func TestTouchExtendsUpToMaxMsgTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		opts := nsqtest.Options(t)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
 		opts.MsgTimeout = 2 * time.Second
 		opts.MaxMsgTimeout = 5 * time.Second
 		b := startInBubble(t, opts)
@@ -128,8 +127,7 @@ func TestTouchExtendsUpToMaxMsgTimeout(t *testing.T) {
 
 // --max-msg-timeout bounds what clients ask for, not --msg-timeout itself.
 func TestTouchNeverShortensATimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		opts := nsqtest.Options(t)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
 		opts.MsgTimeout = 5 * time.Second
 		opts.MaxMsgTimeout = 2 * time.Second
 		b := startInBubble(t, opts)
@@ -146,8 +144,8 @@ func TestTouchNeverShortensATimeout(t *testing.T) {
 }
 
 func TestRDYIsALimitOfMessagesInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := startInBubble(t, nil)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
+		b := startInBubble(t, opts)
 		b.dial().mpub("t", bodies("m", 20)...)
 		c := b.dial()
 		c.sub("t", "c")
@@ -192,8 +190,8 @@ func TestRDYIsALimitOfMessagesInFlight(t *testing.T) {
 }
 
 func TestREQFreesRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := startInBubble(t, nil)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
+		b := startInBubble(t, opts)
 		b.dial().mpub("t", "a", "b")
 		c := b.dial()
 		c.consume("t", "c", 1)
@@ -208,8 +206,8 @@ func TestREQFreesRoom(t *testing.T) {
 }
 
 func TestREQIsClampedToMaxReqTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := startInBubble(t, nil)
+	inBubbles(t, func(t *testing.T, opts *nsqd.Options) {
+		b := startInBubble(t, opts)
 		b.dial().pub("t", "m")
 		c := b.dial()
 		c.consume("t", "c", 1)

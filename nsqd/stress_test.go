@@ -32,6 +32,9 @@ func TestNothingIsLostWhileConsumersDie(t *testing.T) {
 			stress(t, nsqtest.Start(t, opts), messages)
 		})
 	}
+	t.Run("durable", func(t *testing.T) {
+		stress(t, nsqtest.Start(t, durableOptions(t)), 100_000)
+	})
 }
 
 func stress(t *testing.T, d *nsqtest.NSQD, messages int) {
