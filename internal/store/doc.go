@@ -41,8 +41,8 @@
 // Appended, deferred and adopted messages: as the topic's durability says, when
 // the call returns. Topics and channels that are made or removed, and what is
 // emptied: on stable storage, when the call returns. What is finished, and attempts:
-// within NoteEvery handed to the database, and on stable storage after Close and
-// before a segment is removed because of it.
+// within NoteEvery handed to the operating system, with Fsync on stable storage; that
+// also after Close, and before a segment is removed because of it.
 //
 // If the index is damaged, or older than what was removed because of it, it is set
 // aside and made anew from the logs: nothing is lost, but what was finished and is

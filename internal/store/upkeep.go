@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // wake has t noted soon.
 func (s *Store) wake(t *Topic) {
@@ -59,13 +62,16 @@ func (s *Store) pause() bool {
 	}
 }
 
-// noteChanges notes and trims the topics that changed, and returns them.
+// noteChanges notes and trims the topics that changed, and returns them. What is
+// noted of a topic whose messages survive a power cut survives one, too, or all that
+// was finished and not trimmed would come again.
 func (s *Store) noteChanges() []*Topic {
 	s.mu.Lock()
 	topics := s.dirty
 	s.dirty = nil
 	s.mu.Unlock()
-	if s.note(topics, false) != nil {
+	sync := slices.ContainsFunc(topics, func(t *Topic) bool { return t.Durability() == Fsync })
+	if s.note(topics, sync) != nil {
 		return topics
 	}
 	for _, t := range topics {
