@@ -10,7 +10,7 @@ import (
 
 // errNotEmpty refuses to move a topic between memory and log while it holds
 // messages: they would have to be moved, too.
-var errNotEmpty = errors.New("the topic holds messages: between memory and disk or fsync it can be changed when it is empty")
+var errNotEmpty = errors.New("topic not empty")
 
 // topicOf returns the topic of that name with a durability, which is chosen for it
 // alone. It is created, or changed, if needed.

@@ -86,7 +86,7 @@ func (s *httpServer) createTopic(r *http.Request) (any, error) {
 		t, err = s.n.topics.topic([]byte(name))
 	}
 	if errors.Is(err, errNotEmpty) {
-		return nil, httpapi.Error{Status: http.StatusConflict, Code: "TOPIC_NOT_EMPTY", Err: err}
+		return nil, httpapi.Error{Status: http.StatusConflict, Code: "TOPIC_NOT_EMPTY"}
 	}
 	if err != nil {
 		return nil, diskError(err)

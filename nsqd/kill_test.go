@@ -53,7 +53,6 @@ type killing struct {
 	t *testing.T
 
 	mu       sync.Mutex
-	round_   int
 	next     int
 	acked    map[string]bool
 	due      map[string]time.Time       // of DPUBs: not before
