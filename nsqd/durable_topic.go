@@ -150,7 +150,7 @@ func (t *topic) createKeptChannel(name string) (*channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept := &channelLog{log: log, began: t.handedOver()}
+	kept := newChannelLog(log, t.handedOver())
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.createChannelLocked(name, kept)

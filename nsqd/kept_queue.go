@@ -21,12 +21,21 @@ type channelLog struct {
 	began uint64    // what the topic had handed over before the channel was there
 	due   *scanItem // fires to take what is due
 
+	reading sync.Mutex // one takes new messages from the log at a time, over the disk
+
 	// These belong to queue.mu.
 	ahead   memoryChan // read and not yet given to anybody
+	unread  int64      // while some are read, what the log had before; else -1
 	again   bool       // the next take begins with what comes again
 	given   uint64     // above all numbers that were given out
 	waiting bool       // more is due, when there is less than enough in memory
 	enough  int        // messages
+}
+
+// newChannelLog returns what stands behind a channel for which the topic had handed
+// so many messages over before.
+func newChannelLog(log *store.Channel, began uint64) *channelLog {
+	return &channelLog{log: log, began: began, unread: -1}
 }
 
 const (
@@ -91,7 +100,16 @@ func (q *queue) readAhead() {
 		return
 	}
 	defer l.leave()
-	if l.log.Depth() == 0 {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	unread := l.log.Depth()
+	q.mu.Lock()
+	needed := unread > 0 && l.ahead.spans == 0
+	if needed {
+		l.unread = unread
+	}
+	q.mu.Unlock()
+	if !needed {
 		return
 	}
 	list := messageLists.Get().(*[]store.Message)
@@ -100,6 +118,7 @@ func (q *queue) readAhead() {
 	if !q.closed {
 		l.addAhead(messages)
 	}
+	l.unread = -1
 	q.mu.Unlock()
 	clear(messages) // let go of the batches
 	*list = messages[:0]
@@ -178,6 +197,23 @@ func (q *queue) roomForDue(bytes int) int {
 		return 0
 	}
 	return room
+}
+
+// depthKept is depth for a queue with a log.
+func (q *queue) depthKept() (total, disk int64) {
+	l := q.log
+	if l.enter() { // before the lock, as who is inside may wait for it
+		defer l.leave()
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if disk = l.unread; disk < 0 {
+			disk = l.log.Depth()
+		}
+	} else {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+	}
+	return int64(q.mem.messages+l.ahead.messages) + disk, disk
 }
 
 // depth returns the messages in the log that were not given out, 0 once it is closed.

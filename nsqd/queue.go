@@ -257,19 +257,15 @@ func (q *queue) isPaused() bool {
 // depth returns the messages in the queue, and those of them that are on disk; of
 // those in a log, those that were not read.
 func (q *queue) depth() (total, disk int64) {
+	if q.log != nil {
+		return q.depthKept()
+	}
 	if q.disk != nil {
 		disk = q.disk.Depth()
 	}
-	ahead := 0
-	if q.log != nil {
-		disk = q.log.depth()
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.log != nil {
-		ahead = q.log.ahead.messages
-	}
-	return int64(q.mem.messages+ahead) + disk, disk
+	return int64(q.mem.messages) + disk, disk
 }
 
 // empty drops every message.

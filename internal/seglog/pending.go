@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"sync"
 )
 
 // maxAppend bounds what one Append may bring, so that every offset fits into a Pos.
@@ -29,30 +30,29 @@ type part struct {
 	crc     uint32
 }
 
+var pendings = sync.Pool{New: func() any { return &pending{wake: make(chan bool, 1)} }}
+
 // newPending splits records into frames. The caller gives it back with free.
-func (l *Log) newPending(records []*Record) (*pending, error) {
-	p, ok := l.pendings.Get().(*pending)
-	if !ok {
-		p = &pending{wake: make(chan bool, 1)}
-	}
+func newPending(records []*Record) (*pending, error) {
+	p := pendings.Get().(*pending)
 	p.records = records
 	for i, r := range records {
 		if err := p.add(i, r); err != nil {
-			l.free(p)
+			p.free()
 			return nil, err
 		}
 	}
 	if p.size > maxAppend {
-		defer l.free(p)
+		defer p.free()
 		return nil, fmt.Errorf("%w: an append of %d bytes, more than %d", ErrMalformed, p.size, maxAppend)
 	}
 	return p, nil
 }
 
-func (l *Log) free(p *pending) {
+func (p *pending) free() {
 	clear(p.parts)
 	p.records, p.parts, p.size, p.err = nil, p.parts[:0], 0, nil
-	l.pendings.Put(p)
+	pendings.Put(p)
 }
 
 func (p *pending) add(i int, r *Record) error {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -76,30 +75,17 @@ func (t *Topic) SetDurability(d Durability) error {
 	if d == t.Durability() {
 		return nil
 	}
-	was := t.Durability()
-	t.setSync(d)
 	old := t.meta
 	t.meta.Durability = d.String()
-	err := t.syncFor(d)
-	if err == nil {
-		err = t.meta.write(t.s.fs, t.dir)
-	}
-	if err != nil {
+	if err := t.meta.write(t.s.fs, t.dir); err != nil {
 		t.meta = old
-		t.setSync(was)
+		return err
 	}
-	return err
-}
-
-// syncFor has what is in the logs be as durable as d says.
-func (t *Topic) syncFor(d Durability) (err error) {
-	if d != Fsync {
-		return nil
+	t.setSync(d)
+	if d == Fsync {
+		return t.log.Roll()
 	}
-	for _, l := range t.logs() {
-		err = errors.Join(err, l.SyncAll())
-	}
-	return err
+	return nil
 }
 
 func (t *Topic) setSync(d Durability) {

@@ -1,0 +1,110 @@
+package nsqd_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/seed893f581e/nsq/nsqd"
+)
+
+const (
+	powerCuts = 8
+	diskImage = 96 << 20 // bytes of the file system that loses its power
+)
+
+// TestPowerCut cuts the power of a broker with fsync, again and again, while messages
+// are published in every way and consumed: the process stops between two instructions,
+// and the next one gets an image of the disk as it is then, without what the system
+// has not written. The same must hold as after a kill.
+func TestPowerCut(t *testing.T) {
+	if isChildBroker(t) {
+		return
+	}
+	disk := newPowerDisk(t)
+	k := newKilling(t)
+	child := func() *childBroker {
+		return startChild(t, childOptions{DataPath: filepath.Join(disk.dir, "data"), MemQueueSize: 100, Durability: nsqd.Fsync})
+	}
+	for range powerCuts {
+		b := child()
+		k.round(b, func() { disk.cut(b) })
+	}
+	last := child()
+	k.checkTopology(last)
+	k.consumeRest(last)
+	k.judge()
+	last.kill()
+}
+
+// A powerDisk is a file system in a file, mounted through a loop device.
+type powerDisk struct {
+	t     *testing.T
+	files string // directory of the images
+	image int
+	dir   string // where it is mounted
+}
+
+// newPowerDisk mounts a fresh file system with a directory data.
+func newPowerDisk(t *testing.T) *powerDisk {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may mount a file system; internal/store tests power cuts on one in memory, too")
+	}
+	d := &powerDisk{t: t, files: t.TempDir(), dir: t.TempDir()}
+	if err := os.WriteFile(d.file(), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(d.file(), diskImage); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"mkfs.ext4", "-q", "-F", d.file()}, d.mounting()} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("a file system in a file cannot be mounted here: %v: %v: %s", command, err, out)
+		}
+	}
+	t.Cleanup(d.unmount)
+	if err := os.Mkdir(filepath.Join(d.dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *powerDisk) file() string { return filepath.Join(d.files, fmt.Sprint(d.image)) }
+
+func (d *powerDisk) mounting() []string { return []string{"mount", "-o", "loop", d.file(), d.dir} }
+
+// cut stops the broker, takes an image of the disk, and mounts it in its place. What
+// the broker told anybody, it told before that.
+func (d *powerDisk) cut(b *childBroker) {
+	d.t.Helper()
+	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		d.t.Fatal(err)
+	}
+	before := d.file()
+	d.image++
+	d.run("cp", "--sparse=always", before, d.file())
+	b.kill()
+	d.unmount()
+	d.run(d.mounting()...)
+	if err := os.Remove(before); err != nil {
+		d.t.Error(err)
+	}
+}
+
+func (d *powerDisk) unmount() {
+	d.t.Helper()
+	if err := syscall.Unmount(d.dir, 0); err != nil {
+		d.t.Errorf("unmounting: %v", err)
+	}
+}
+
+func (d *powerDisk) run(command ...string) {
+	d.t.Helper()
+	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+		d.t.Fatalf("%v: %v: %s", command, err, out)
+	}
+}
