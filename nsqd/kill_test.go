@@ -307,7 +307,10 @@ func (k *killing) consumeRest(b *childBroker) {
 			}
 		})
 		nsqtest.Eventually(k.t, "channel "+channel+" is empty", func() bool {
-			return isDone(k.t, b, channel) && isDone(k.t, b, channel) // a message on its way is nowhere for a moment
+			if !isDone(k.t, b, channel) {
+				return false
+			}
+			return isDone(k.t, b, channel) // a message on its way is in no count for a moment
 		})
 		c.close()
 	}

@@ -34,7 +34,7 @@ func TestAThousandTopicsShareGoroutines(t *testing.T) {
 func TestAHundredThousandDeferredTakeLittleMemory(t *testing.T) {
 	o := testOptions(t, vfs.NewMem())
 	s := mustOpen(t, o)
-	topic, channels := mustCreate(t, s, "orders", "a")
+	topic, _ := mustCreate(t, s, "orders", "a")
 	topic.Release()
 	n := 100_000
 	if raceDetector {
@@ -52,8 +52,7 @@ func TestAHundredThousandDeferredTakeLittleMemory(t *testing.T) {
 	defer func() { mustClose(t, s) }()
 	topic = topicNamed(t, s, "orders")
 	topic.Release()
-	channels = topic.Channels()
-	c := channels[0]
+	c := topic.Channels()[0]
 	if all, due := c.Deferred(hour(1) * 2); all != int64(n) || due != int64(n) {
 		t.Fatalf("%d are deferred, %d due, want %d", all, due, n)
 	}
