@@ -43,18 +43,18 @@ func (l *Log) Append(records []*Record) error {
 	case len(records) == 0:
 		return nil
 	}
-	p, err := newPending(records)
+	p, err := l.newPending(records)
 	if err != nil {
 		return err
 	}
-	defer p.free()
+	defer l.free(p)
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
 		return ErrClosed
 	}
+	lead := len(l.queue) == 0 && l.turnFreeLocked() // who waits already leads the next group
 	l.queue = append(l.queue, p)
-	lead := l.turnFreeLocked()
 	l.writing = l.writing || lead
 	l.mu.Unlock()
 	if lead || <-p.wake {

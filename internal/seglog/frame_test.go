@@ -30,7 +30,7 @@ func FuzzParseHeader(f *testing.F) {
 // Whatever a file holds, it is read to its end, and no more is found than fits.
 func FuzzWalk(f *testing.F) {
 	seg := &segment{id: 1, salt: 5, first: 1, path: "file"}
-	p, err := newPending([]*Record{messages("a", "b"), moved(9, "c")})
+	p, err := new(Log).newPending([]*Record{messages("a", "b"), moved(9, "c")})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -63,6 +63,8 @@ type Log struct {
 	ordered   *sync.Cond // turn, writing or underway changed
 
 	next uint64 // the next number to give; belongs to the write turn
+
+	pendings sync.Pool
 }
 
 // End says which number the next message will have at least, and where its frame
@@ -221,6 +223,39 @@ func (l *Log) Roll() error {
 	defer l.passOn()
 	if l.active != nil && l.active.size > 0 {
 		l.retire(false)
+	}
+	return nil
+}
+
+// SyncAll returns when what was appended before is on stable storage, whether Sync
+// was set then or not. Appends go on meanwhile, in another segment.
+func (l *Log) SyncAll() error {
+	if err := l.Roll(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	segments := slices.Clone(l.segments)
+	l.mu.Unlock()
+	for _, s := range segments {
+		if err := l.syncSegment(s); err != nil {
+			return err
+		}
+	}
+	return syncDir(l.opts.FS, l.opts.Dir)
+}
+
+// syncSegment syncs the file of a segment, unless that is removed.
+func (l *Log) syncSegment(s *segment) error {
+	file, err := s.read.pin(l.opts.FS, s.path)
+	if errors.Is(err, ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.read.unpin()
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", s.path, err)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
-	"sync"
 )
 
 // maxAppend bounds what one Append may bring, so that every offset fits into a Pos.
@@ -30,29 +29,30 @@ type part struct {
 	crc     uint32
 }
 
-var pendings = sync.Pool{New: func() any { return &pending{wake: make(chan bool, 1)} }}
-
 // newPending splits records into frames. The caller gives it back with free.
-func newPending(records []*Record) (*pending, error) {
-	p := pendings.Get().(*pending)
+func (l *Log) newPending(records []*Record) (*pending, error) {
+	p, ok := l.pendings.Get().(*pending)
+	if !ok {
+		p = &pending{wake: make(chan bool, 1)}
+	}
 	p.records = records
 	for i, r := range records {
 		if err := p.add(i, r); err != nil {
-			p.free()
+			l.free(p)
 			return nil, err
 		}
 	}
 	if p.size > maxAppend {
-		defer p.free()
+		defer l.free(p)
 		return nil, fmt.Errorf("%w: an append of %d bytes, more than %d", ErrMalformed, p.size, maxAppend)
 	}
 	return p, nil
 }
 
-func (p *pending) free() {
+func (l *Log) free(p *pending) {
 	clear(p.parts)
 	p.records, p.parts, p.size, p.err = nil, p.parts[:0], 0, nil
-	pendings.Put(p)
+	l.pendings.Put(p)
 }
 
 func (p *pending) add(i int, r *Record) error {

@@ -143,3 +143,24 @@ func TestDeferredMessagesComeWhenTheyAreDue(t *testing.T) {
 		t.Errorf("%d entries are left, and messages from %d", c.deferred.live, c.lowest())
 	}
 }
+
+func TestWhatWasAppendedBeforeFsyncWasChosenSurvivesAPowerCut(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	o := testOptions(t, fs)
+	o.SegmentBytes = 1000
+	s := mustOpen(t, o)
+	defer mustClose(t, s)
+	topic, _ := mustCreate(t, s, "orders", "a")
+	for i := range 50 {
+		mustAppend(t, topic, numbered(i, i+1))
+	}
+	if err := topic.SetDurability(Fsync); err != nil {
+		t.Fatal(err)
+	}
+	o.FS = fs.CrashClone(vfs.CrashCloneCfg{})
+	s = mustOpen(t, o)
+	defer mustClose(t, s)
+	topic = topicNamed(t, s, "orders")
+	topic.Release()
+	wantBodies(t, next(t, topic.Channels()[0], 100), numbers(0, 50))
+}

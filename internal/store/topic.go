@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -75,17 +76,30 @@ func (t *Topic) SetDurability(d Durability) error {
 	if d == t.Durability() {
 		return nil
 	}
+	was := t.Durability()
+	t.setSync(d)
 	old := t.meta
 	t.meta.Durability = d.String()
-	if err := t.meta.write(t.s.fs, t.dir); err != nil {
+	err := t.syncFor(d)
+	if err == nil {
+		err = t.meta.write(t.s.fs, t.dir)
+	}
+	if err != nil {
 		t.meta = old
-		return err
+		t.setSync(was)
 	}
-	t.setSync(d)
-	if d == Fsync {
-		return t.log.Roll()
+	return err
+}
+
+// syncFor has what is in the logs be as durable as d says.
+func (t *Topic) syncFor(d Durability) (err error) {
+	if d != Fsync {
+		return nil
 	}
-	return nil
+	for _, l := range t.logs() {
+		err = errors.Join(err, l.SyncAll())
+	}
+	return err
 }
 
 func (t *Topic) setSync(d Durability) {

@@ -227,6 +227,7 @@ func (t *Topic) openKept() (*seglog.Log, error) {
 		return nil, errors.Join(err, kept.Close())
 	}
 	t.kept.Store(kept)
+	kept.SetSync(t.Durability() == Fsync) // which may have been changed meanwhile
 	return kept, nil
 }
 
