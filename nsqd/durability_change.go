@@ -92,13 +92,14 @@ func (n *NSQD) replace(t *topic, d Durability) (*topic, error) {
 
 // rebuild makes a topic of what is left of another.
 func (n *NSQD) rebuild(was *topicToLoad) (*topic, error) {
-	t, err := n.topics.make(was.name, was.durability, true)
+	t, err := n.topics.make(was.name, was.durability, true, true)
 	if err != nil {
 		return nil, err
 	}
 	if t == nil { // which only happens at a stop
 		return nil, errExiting
 	}
+	defer t.release()
 	l := loading{n: n, log: n.log, whole: true}
 	return t, l.fill(t, was)
 }
@@ -108,7 +109,9 @@ func (n *NSQD) rebuild(was *topicToLoad) (*topic, error) {
 // once it was found empty.
 func (n *NSQD) vacate(t *topic) error {
 	if t.log != nil {
-		empty := func() bool { return t.isEmpty(t.log.log.Depth()) && t.exit(false) }
+		empty := func() bool { // the log knows also what is on its way out of it
+			return t.isEmpty(t.log.log.Depth()) && t.log.log.Unfinished() == 0 && t.exit(false)
+		}
 		if !t.log.closeIf(empty) {
 			return errNotEmpty
 		}

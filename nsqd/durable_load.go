@@ -153,6 +153,7 @@ func (ch *channel) adoptClassic() error {
 		}
 		return ch.queue.log.log.Adopt(list)
 	}}
+	defer ch.checkDue() // also of what the log had, whether the topic is paused or not
 	return a.run()
 }
 
@@ -173,6 +174,6 @@ func (t *topic) adoptClassic() error {
 		return t.log.log.Append(list)
 	}}
 	err := a.run()
-	t.log.opened = t.log.log.Depth()
+	t.log.opened.Add(int64(a.taken))
 	return err
 }

@@ -29,13 +29,15 @@ type topicLog struct {
 	refused atomic.Bool // the last append failed
 	probe   scanItem
 
-	opened  int64 // messages that were in the log, and had gone to no channel, when it was opened
+	opened  atomic.Int64 // messages that were in the log, and had gone to no channel, when it was opened
 	emptied atomic.Int64
 	handed  atomic.Uint64 // the most that handedOver has returned
 }
 
 func newTopicLog(log *store.Topic) *topicLog {
-	return &topicLog{log: log, opened: log.Depth()}
+	l := &topicLog{log: log}
+	l.opened.Store(log.Depth())
+	return l
 }
 
 // publishKept is publish for a durable topic. It returns when the messages are kept,
@@ -57,8 +59,8 @@ func (t *topic) publishKept(payload []byte, count int, now int64, deferral time.
 	if !t.log.enter() {
 		return errExiting
 	}
+	defer t.log.leave()
 	err := t.log.log.Append(records)
-	t.log.leave()
 	t.noteAppend(err)
 	if err == nil && deferral > 0 {
 		t.checkDue()
@@ -233,7 +235,7 @@ func (t *topic) empty() error {
 func (t *topic) handedOver() uint64 {
 	l := t.log
 	depth, _ := t.depth()
-	n := max(0, int64(t.messages.Load())+l.opened-depth-l.emptied.Load())
+	n := max(0, int64(t.messages.Load())+l.opened.Load()-depth-l.emptied.Load())
 	for {
 		before := l.handed.Load()
 		if before >= uint64(n) {

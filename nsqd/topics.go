@@ -73,17 +73,18 @@ func (ts *topics) create(name string, d Durability, chosen bool) (*topic, error)
 		return nil, nil
 	}
 	defer ts.endMaking(name)
-	return ts.make(name, d, chosen)
+	return ts.make(name, d, chosen, false)
 }
 
-// make is create for who makes topics of that name.
-func (ts *topics) make(name string, d Durability, chosen bool) (*topic, error) {
+// make is create for who makes topics of that name. A topic that is held keeps
+// messages from its channels until the caller calls release.
+func (ts *topics) make(name string, d Durability, chosen, held bool) (*topic, error) {
 	log, fresh, err := ts.env.durable.topicLog(name, d)
 	if err != nil {
 		return nil, err
 	}
 	ts.mu.Lock()
-	t, err := ts.createLocked(name, log, chosen)
+	t, err := ts.createLocked(name, log, chosen, held)
 	ts.mu.Unlock()
 	if t == nil && fresh {
 		err = errors.Join(err, log.log.Delete())
@@ -116,7 +117,7 @@ func (ts *topics) endMaking(name string) {
 	ts.mu.Unlock()
 }
 
-func (ts *topics) createLocked(name string, log *topicLog, chosen bool) (*topic, error) {
+func (ts *topics) createLocked(name string, log *topicLog, chosen, held bool) (*topic, error) {
 	if ts.closed || ts.byName[name] != nil || ts.env.stale.has(name) {
 		return nil, nil
 	}
@@ -125,6 +126,10 @@ func (ts *topics) createLocked(name string, log *topicLog, chosen bool) (*topic,
 	}
 	t := newTopic(ts.env, name, log)
 	t.chosen.Store(chosen)
+	if held {
+		t.holds++
+		t.updateLocked()
+	}
 	ts.byName[name] = t
 	t.run()
 	ts.elsewhere.ask(t)

@@ -241,6 +241,13 @@ func (c *Channel) lowest() uint64 {
 	return c.position.floor
 }
 
+// unfinished counts what is not finished of what was released.
+func (c *Channel) unfinished(released uint64) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t.unfinished(&c.position, c.position.floor, released) + int64(c.deferred.live)
+}
+
 // unfinished counts the messages of from ≤ number < to that are not finished.
 func (t *Topic) unfinished(p *position, from, to uint64) (n int64) {
 	if from = max(from, p.floor); from >= to {

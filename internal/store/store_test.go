@@ -164,3 +164,38 @@ func TestWhatWasAppendedBeforeFsyncWasChosenSurvivesAPowerCut(t *testing.T) {
 	topic.Release()
 	wantBodies(t, next(t, topic.Channels()[0], 100), numbers(0, 50))
 }
+
+func TestWhatIsGivenOutOrDeferredIsUnfinished(t *testing.T) {
+	s := mustOpen(t, testOptions(t, vfs.NewMem()))
+	defer mustClose(t, s)
+	topic, channels := mustCreate(t, s, "orders", "a", "b")
+	want := func(n int64) {
+		t.Helper()
+		if got := topic.Unfinished(); got != n {
+			t.Fatalf("%d messages are unfinished, want %d", got, n)
+		}
+	}
+	a, b := channels[0], channels[1]
+	mustAppend(t, topic, numbered(0, 3))
+	want(3)
+	topic.Release()
+	want(6)
+	given, err := a.Next(nil, 2, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(6)
+	if err := a.Defer(Message{Batch: given[0].Batch, Count: 1}, 1); err != nil {
+		t.Fatal(err)
+	}
+	want(6)
+	taken, _ := due(t, a, 2, 1)
+	want(6)
+	finish(a, each(taken))
+	want(5)
+	finish(a, each(given))
+	finish(a, next(t, a, 1))
+	want(3)
+	finish(b, next(t, b, 3))
+	want(0)
+}

@@ -348,8 +348,11 @@ func (t *Topic) releaseHeld() error {
 		if err != nil {
 			return err
 		}
-		if len(records) == 0 || !t.releaseRead(records, end) {
+		if len(records) == 0 {
 			break
+		}
+		if !t.releaseRead(records, end) {
+			return nil
 		}
 	}
 	t.mu.Lock()
@@ -421,6 +424,19 @@ func (t *Topic) Depth() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.log.Count(t.released.Load(), t.end)
+}
+
+// Unfinished returns how many messages are held, or in a channel: waiting, given
+// out and not finished, or deferred. One that is in several counts for each.
+func (t *Topic) Unfinished() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	released := t.released.Load()
+	n := t.log.Count(released, t.end)
+	for _, c := range t.channels {
+		n += c.unfinished(released)
+	}
+	return n
 }
 
 // Empty drops the messages that are held. They stay dropped after a power cut

@@ -9,32 +9,29 @@ import (
 )
 
 // trim removes the segments that nobody needs any more. What only a few
-// deferred messages or stragglers hold is moved before.
+// deferred messages or stragglers hold is moved before; if that fails, the others
+// are removed all the same, as that may be what makes room for it.
 func (t *Topic) trim() error {
 	t.trimming.Lock()
 	defer t.trimming.Unlock()
-	if err := t.moveStragglers(); err != nil {
-		return err
+	if t.isRemoved() {
+		return nil
 	}
+	err := t.moveStragglers()
 	unneeded, move := t.removable()
-	if len(move) > 0 {
-		if err := t.s.note([]*Topic{t}, false); err != nil { // the index says which entries there are
-			return err
-		}
-	}
-	for _, s := range move {
-		if err := t.moveDeferred(s); err != nil {
-			return err
-		}
-	}
-	if len(unneeded)+len(move) == 0 {
+	return errors.Join(err, t.removeSegments(unneeded), t.clear(move))
+}
+
+// removeSegments removes what nobody needs, when the index says so on stable storage.
+func (t *Topic) removeSegments(segments []segment) error {
+	if len(segments) == 0 {
 		return nil
 	}
 	left := t.usage() // before the note, so that the index has no entries of what is unused
 	if err := t.s.seal(t); err != nil {
 		return err
 	}
-	for _, s := range append(unneeded, move...) {
+	for _, s := range segments {
 		if left[s].entries == 0 {
 			if err := t.logOf(s).Remove(s.id); err != nil && !errors.Is(err, seglog.ErrInUse) {
 				return err
@@ -42,6 +39,12 @@ func (t *Topic) trim() error {
 		}
 	}
 	return nil
+}
+
+func (t *Topic) isRemoved() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.removed
 }
 
 func (t *Topic) logOf(s segment) *seglog.Log {
@@ -146,15 +149,13 @@ func (m *mover) add(c *Channel, old entry, r *seglog.Record, seq uint64, attempt
 	return nil
 }
 
-// flush appends what was added, and has the channels know.
+// flush appends what was added, and has the channels know. It does not ask for room:
+// what is moved is little, and makes room.
 func (m *mover) flush() error {
 	if len(m.records) == 0 {
 		return nil
 	}
 	kept, err := m.t.openKept()
-	if err == nil {
-		err = m.t.s.room()
-	}
 	if err == nil {
 		err = kept.Append(m.records)
 	}
@@ -229,6 +230,26 @@ func (t *Topic) openKept() (*seglog.Log, error) {
 	t.kept.Store(kept)
 	kept.SetSync(t.Durability() == Fsync) // which may have been changed meanwhile
 	return kept, nil
+}
+
+// clear moves the deferred messages of segments and removes these, one by one, so
+// that little more room is taken meanwhile.
+func (t *Topic) clear(segments []segment) error {
+	if len(segments) == 0 {
+		return nil
+	}
+	if err := t.s.note([]*Topic{t}, false); err != nil { // the index says which entries there are
+		return err
+	}
+	for _, s := range segments {
+		if err := t.moveDeferred(s); err != nil {
+			return err
+		}
+		if err := t.removeSegments([]segment{s}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // moveDeferred moves the deferred messages of a segment. The index must know
