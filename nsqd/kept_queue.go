@@ -315,7 +315,7 @@ func (s *span) appendAttempted(list []attempted) []attempted {
 const everything = math.MaxInt64
 
 // unixOf returns a time of the daemon's clock as Unix time; ofUnix is its inverse.
-func (e *env) unixOf(now int64) int64 { return now + e.wallClock() }
+func (e *env) unixOf(now int64) int64 { return now + min(e.wallClock(), everything-now) }
 func (e *env) ofUnix(t int64) int64   { return max(1, t-e.wallClock()) }
 
 // wallClock returns what turns the daemon's clock into Unix time.

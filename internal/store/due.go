@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/seglog"
@@ -166,10 +167,13 @@ func (c *Channel) untake(entries []entry) {
 }
 
 // Deferred returns how many messages Due has still to give, and how many of
-// them at the given time.
+// them at the given time; of math.MaxInt64 it is quick, and they are all.
 func (c *Channel) Deferred(until int64) (all, due int64) {
 	c.mu.Lock()
 	all, due = c.deferred.waiting, int64(c.deferred.find(dueKey{until, ^uint64(0)}))
+	if until == math.MaxInt64 {
+		due = all
+	}
 	known := c.deferred.complete || until < c.deferred.bound.due
 	c.mu.Unlock()
 	if known || all == due {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 
@@ -154,4 +155,25 @@ func FuzzParseNoted(f *testing.F) {
 			t.Errorf("%x was parsed, and cannot be written: %v", b, err)
 		}
 	})
+}
+
+func TestAllDeferredMessagesAreDueInTheEnd(t *testing.T) {
+	o := testOptions(t, vfs.NewMem())
+	o.window = 3
+	s := mustOpen(t, o)
+	defer mustClose(t, s)
+	topic, channels := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	for i := range 20 {
+		b := numbered(i, i+1)
+		b.Due = hour(i + 1)
+		mustAppend(t, topic, b)
+	}
+	noteAll(s)
+	if all, due := channels[0].Deferred(math.MaxInt64); all != 20 || due != 20 {
+		t.Errorf("%d are deferred and %d due in the end, want 20", all, due)
+	}
+	if all, due := channels[0].Deferred(hour(10)); all != 20 || due != 10 {
+		t.Errorf("%d are deferred and %d due in ten hours, want 20 and 10", all, due)
+	}
 }
