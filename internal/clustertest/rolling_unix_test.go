@@ -334,6 +334,7 @@ func nsqdArguments(t *testing.T, lookupds []node) []string {
 		"--broadcast-address":   {"127.0.0.1"},
 		"--lookupd-tcp-address": addressesOf(lookupds),
 		"--data-path":           {t.TempDir()},
+		"--durability":          {"disk"},
 		"--drain-on-term":       {drainOnTerm.String()}, // less than the chart's, so that what no drain waits for is soon due
 	})
 	return append(args, "--https-address=")

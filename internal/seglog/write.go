@@ -15,7 +15,7 @@ const (
 	// syncs: to overwrite them costs a sync less than to make the file longer.
 	aheadBytes = 1 << 20
 	// aheadBelow is the size of a group from which on it makes the file longer itself.
-	aheadBelow = 64 << 10
+	aheadBelow = 16 << 10
 	// keepBuffer bounds the buffers that are kept for the next group.
 	keepBuffer = 2 << 20
 )

@@ -34,11 +34,11 @@ var nsqdOptions = []optionGroup{
 		{Key: "log_level", show: logLevel, changes: true}, {Key: "log_format"}, {Key: "log_prefix"},
 	}},
 	{"Queues", []option{
-		{Key: "data_path"}, {Key: "mem_queue_size"}, {Key: "max_bytes_per_file", show: size}, {Key: "sync_every"}, {Key: "sync_timeout", show: nanoseconds},
+		{Key: "data_path"}, {Key: "durability"}, {Key: "mem_queue_size"}, {Key: "max_bytes_per_file", show: size}, {Key: "sync_every"}, {Key: "sync_timeout", show: nanoseconds},
 		{Key: "min_free_disk", show: size}, {Key: "queue_scan_worker_pool_max"}, {Key: "queue_scan_selection_count"},
 	}},
 	{"Messages and consumers", []option{
-		{Key: "msg_timeout", show: nanoseconds}, {Key: "max_msg_timeout", show: nanoseconds}, {Key: "max_req_timeout", show: nanoseconds},
+		{Key: "msg_timeout", show: nanoseconds}, {Key: "max_msg_timeout", show: nanoseconds}, {Key: "max_req_timeout", show: nanoseconds}, {Key: "max_defer_timeout", show: nanoseconds},
 		{Key: "max_msg_size", show: size}, {Key: "max_body_size", show: size}, {Key: "max_rdy_count"}, {Key: "max_channel_consumers"}, {Key: "max_heartbeat_interval", show: nanoseconds},
 		{Key: "max_output_buffer_size", show: size}, {Key: "max_output_buffer_timeout", show: nanoseconds}, {Key: "min_output_buffer_timeout", show: nanoseconds}, {Key: "output_buffer_timeout", show: nanoseconds},
 		{Key: "deflate"}, {Key: "max_deflate_level"}, {Key: "snappy"},
