@@ -33,6 +33,7 @@ var commands = map[string]func(context.Context, *options, io.Writer) error{
 }
 
 func define(fs *flag.FlagSet) func(context.Context, string) error {
+	fs.Init(fs.Name()+" check|info|export", fs.ErrorHandling())
 	o := newOptions(fs)
 	return func(ctx context.Context, command string) error {
 		if err := o.validate(command); err != nil {
@@ -45,7 +46,7 @@ func define(fs *flag.FlagSet) func(context.Context, string) error {
 func newOptions(fs *flag.FlagSet) *options {
 	o := &options{}
 	fs.StringVar(&o.dataPath, "data-path", "", "`directory` that is the --data-path of the nsqd (default the working directory)")
-	fs.StringVar(&o.to, "to", "", "new `directory` for what is exported")
+	fs.StringVar(&o.to, "to", "", "new `directory` for what export writes")
 	fs.BoolVar(&o.json, "json", false, "print what info tells as JSON")
 	return o
 }

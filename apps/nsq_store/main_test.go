@@ -194,6 +194,16 @@ func TestCheckNamesWhatIsDamaged(t *testing.T) {
 	}
 }
 
+func TestCheckTellsOfALogThatLostItsEnd(t *testing.T) {
+	dir := dataPath(t)
+	name, content := logFile(t, dir, "four")
+	ok(t, os.Truncate(name, int64(bytes.Index(content, []byte("four")))))
+	out, err := act(t, "check", options{dataPath: dir})
+	if err != nil || !strings.Contains(out, "\n1 file was not closed: ") {
+		t.Errorf("%v, %s", err, out)
+	}
+}
+
 func TestCheckTellsOfADamagedIndex(t *testing.T) {
 	for name, damage := range map[string]func(index string) error{
 		"removed": os.RemoveAll,
@@ -209,7 +219,7 @@ func TestCheckTellsOfADamagedIndex(t *testing.T) {
 			dir := dataPath(t)
 			ok(t, damage(filepath.Join(dir, storeDir, "index")))
 			out, err := act(t, "check", options{dataPath: dir})
-			if !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, "the index is damaged (") {
+			if !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, "the next start of nsqd rebuilds the index ") {
 				t.Errorf("%v, %s", err, out)
 			}
 		})
@@ -257,7 +267,7 @@ func TestMistakesAreExplained(t *testing.T) {
 }
 
 func TestTheProgram(t *testing.T) {
-	tooltest.CheckVersionAndHelp(t, "nsq_store", "data-path", "to", "json")
+	tooltest.CheckVersionAndHelp(t, "nsq_store check|info|export", "data-path", "to", "json")
 	dir := dataPath(t)
 	if r := tooltest.Run(t, nil, "nsq_store", "check", "--data-path="+dir); r.Code != 0 || r.Stderr != "" || !strings.HasSuffix(r.Stdout, "nothing is damaged\n") {
 		t.Errorf("%+v", r)

@@ -104,7 +104,7 @@ func (p *program) readComment(root string) error {
 // readHelp takes the flags, those of a daemon in the order of its options, and
 // then those that are none.
 func (p *program) readHelp(help string) error {
-	flags, notation, err := parseHelp(p.name, help)
+	flags, notation, err := parseHelp(strings.TrimSpace(p.name+" "+commands[p.name]), help)
 	if err != nil {
 		return err
 	}

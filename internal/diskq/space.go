@@ -47,7 +47,7 @@ func (s *space) take(n int64) error {
 	s.budget.Store(max(0, left/budgetShare))
 	s.until.Store(now + int64(budgetTime))
 	if left < 0 {
-		return fmt.Errorf("%w: of %d bytes that are free, %d are kept for what is in memory when the daemon stops", syscall.ENOSPC, free, s.keep)
+		return fmt.Errorf("%w: %d bytes are free, and %d are kept for what is in memory when the daemon stops", syscall.ENOSPC, free, s.keep)
 	}
 	return nil
 }

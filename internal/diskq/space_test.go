@@ -37,7 +37,7 @@ func TestPutLeavesSpaceFree(t *testing.T) {
 		d.bytes = 10_000
 		<-time.After(budgetTime)
 		err := q.Put(batch(records(1, 2)...))
-		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "of 10000 bytes that are free, 10000 are kept") {
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "10000 bytes are free, and 10000 are kept") {
 			t.Errorf("Put: %v", err)
 		}
 		if q.heal() {

@@ -4,6 +4,7 @@
 package overlay
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -364,8 +365,17 @@ func (f *FS) PathBase(name string) string    { return f.base.PathBase(name) }
 func (f *FS) PathJoin(elem ...string) string { return f.base.PathJoin(elem...) }
 func (f *FS) PathDir(name string) string     { return f.base.PathDir(name) }
 
-// GetDiskUsage tells of the disk below.
-func (f *FS) GetDiskUsage(name string) (vfs.DiskUsage, error) { return f.base.GetDiskUsage(name) }
+// GetDiskUsage tells of the disk below, for a directory that is only here by the one it is in.
+func (f *FS) GetDiskUsage(name string) (vfs.DiskUsage, error) {
+	for {
+		usage, err := f.base.GetDiskUsage(name)
+		dir := f.base.PathDir(name)
+		if !errors.Is(err, fs.ErrNotExist) || dir == name {
+			return usage, err
+		}
+		name = dir
+	}
+}
 
 // Unwrap returns nothing, so that nobody gets to what must not change.
 func (f *FS) Unwrap() vfs.FS { return nil }

@@ -163,6 +163,17 @@ func TestAFileCanHaveTwoNames(t *testing.T) {
 	}
 }
 
+func TestTheDiskOfADirectoryThatIsOnlyHereIsKnown(t *testing.T) {
+	f := New(vfs.Default)
+	dir := filepath.Join(t.TempDir(), "new", "dir")
+	if err := f.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if usage, err := f.GetDiskUsage(dir); err != nil || usage.TotalBytes == 0 {
+		t.Errorf("%+v, %v", usage, err)
+	}
+}
+
 func TestALockKeepsOthersOutAndLeavesNothing(t *testing.T) {
 	base := vfs.NewMem()
 	populate(t, base)

@@ -42,8 +42,9 @@ func (l *Log) reportDamage(seg *segment, offset, size, messages int64) {
 }
 
 func (l *Log) tell(d Damage) {
-	l.logger.Warn("damage in a log", "file", d.File, "offset", d.Offset, "bytes", d.Bytes, "messages", d.Messages)
 	if l.opts.Damage != nil {
 		l.opts.Damage(d)
+		return
 	}
+	l.logger.Warn("damage in a log", "file", d.File, "offset", d.Offset, "bytes", d.Bytes, "messages", d.Messages)
 }

@@ -30,7 +30,7 @@ type Options struct {
 	// log's again when it returns. A record that was split comes as one.
 	OnCommit func([]Record)
 	// Damage is told of what cannot be read, once per Log and place, from the
-	// goroutine that met it, with no lock of the log held.
+	// goroutine that met it, with no lock of the log held; nil has it logged.
 	Damage func(Damage)
 	Logger *slog.Logger
 }

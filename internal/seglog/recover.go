@@ -220,7 +220,7 @@ func (l *Log) mend(seg *segment, size int64, damaged bool) error {
 	if err := cutTo(file, seg.size); err != nil {
 		return err
 	}
-	l.logger.Info("a log was not closed cleanly", "file", seg.path, "kept", seg.size, "cut", size-seg.size)
+	l.logger.Info("a log was not closed, as after a kill: all whole appends of it are kept", "file", seg.path, "bytes", seg.size)
 	if damaged {
 		return file.SyncData()
 	}

@@ -15,6 +15,7 @@ import (
 // Checked is what Check has read.
 type Checked struct {
 	Topics, Segments int
+	Unsealed         int   // Segments that were not closed: by a kill, or their end is lost, which does not show
 	Messages, Bytes  int64 // Messages that could be read, those of channels alone too
 }
 
@@ -57,6 +58,9 @@ func (c *Checked) log(ctx context.Context, o seglog.Options) (err error) {
 	for _, seg := range l.Segments() {
 		c.Segments++
 		c.Bytes += seg.Bytes
+		if !seg.Sealed {
+			c.Unsealed++
+		}
 		err := l.Scan(seg.ID, func(r seglog.Record) error {
 			c.Messages += int64(r.Count)
 			return context.Cause(ctx)

@@ -26,8 +26,11 @@ func (s *Store) rebuild(reason error) error {
 	if err != nil {
 		return err
 	}
-	s.logger.Error("the index is rebuilt from the logs: messages that were finished may come again",
-		"reason", reason, "damaged", aside)
+	attrs := []any{"reason", reason}
+	if aside != "" {
+		attrs = append(attrs, "old", aside)
+	}
+	s.logger.Error("the index is rebuilt from the logs: messages that were finished may come again", attrs...)
 	if s.index, err = openIndex(s.fs, s.path(indexDir), true, s.logger); err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ type Options struct {
 
 	// Room, if set, is asked before anything is appended: its error refuses it.
 	Room func() error
-	// Damage, if set, is told of every damaged place of a log, once.
+	// Damage is told of every damaged place of a log, once; nil has it logged.
 	Damage func(topic string, d seglog.Damage)
 	// Health, if set, is told when the store begins to fail (see Err), and nil
 	// when it works again.

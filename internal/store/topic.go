@@ -478,10 +478,11 @@ func (t *Topic) Damage() (places, messages int64) { return t.places.Load(), t.lo
 func (t *Topic) damaged(d seglog.Damage) {
 	t.places.Add(1)
 	t.lost.Add(d.Messages)
-	t.s.logger.Error("damage in a log", "topic", t.name, "file", d.File, "offset", d.Offset, "bytes", d.Bytes, "messages", d.Messages)
 	if t.s.Damage != nil {
 		t.s.Damage(t.name, d)
+		return
 	}
+	t.s.logger.Error("damage in a log", "topic", t.name, "file", d.File, "offset", d.Offset, "bytes", d.Bytes, "messages", d.Messages)
 }
 
 // Delete removes the topic with its channels and messages. They stay removed

@@ -10,13 +10,16 @@ import (
 
 // CheckVersionAndHelp checks what a tool answers to -version and -h. The help, which
 // it returns, must tell of exactly these flags and -version, in alphabetical order.
+// A name may have the tool's commands behind it.
 func CheckVersionAndHelp(tb testing.TB, name string, flags ...string) (help string) {
 	tb.Helper()
+	usage := "Usage of " + name + ":\n"
+	name, _, _ = strings.Cut(name, " ")
 	if r := Run(tb, nil, name, "-version"); r.Code != 0 || r.Stdout != name+" v"+version.Binary+"\n" || r.Stderr != "" {
 		tb.Errorf("-version: %+v", r)
 	}
 	r := Run(tb, nil, name, "-h")
-	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "Usage of "+name+":\n") {
+	if r.Code != 0 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, usage) {
 		tb.Errorf("-h: %+v", r)
 	}
 	var told []string
