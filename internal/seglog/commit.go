@@ -6,8 +6,10 @@ import (
 )
 
 const (
-	// maxUnderway is how many groups may be under way: one is written and synced while another is.
-	maxUnderway = 2
+	// maxUnderway is how many groups may be under way. With two, one would be written while
+	// another is synced; measured with 16 that publish and wait, side by side, that is 17,700 and
+	// 19,300 a second in place of 20,800 and 24,800, as groups are smaller and a sync costs CPU, too.
+	maxUnderway = 1
 	// groupBytes bounds what one group takes from the queue, unless one append is larger.
 	groupBytes = 1 << 20
 )
