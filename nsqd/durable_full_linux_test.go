@@ -53,7 +53,7 @@ func TestFullDiskOfDurableTopics(t *testing.T) {
 	c.send([]byte("NOP\n"))
 	failed := 0
 	for _, id := range ids {
-		c.send(wire.AppendReq(nil, id, 100*time.Millisecond))
+		c.send(wire.AppendReq(nil, id, 2*time.Second)) // none is due before the last is sent
 	}
 	c.send(wire.AppendTouch(nil, [wire.MessageIDLen]byte{})) // whose answer comes behind theirs
 	for {

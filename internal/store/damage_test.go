@@ -16,6 +16,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/seed893f581e/nsq/internal/seglog"
 )
 
 // aged makes a store with a history: finished, waiting, given out and deferred
@@ -217,4 +219,56 @@ func TestAFullDiskRefusesAndResumesByItself(t *testing.T) {
 
 func removes(k errorfs.OpKind) bool {
 	return k == errorfs.OpRemove || k == errorfs.OpRemoveAll || k == errorfs.OpFileClose
+}
+
+func TestAnEndThatIsCutOffIsToldOnce(t *testing.T) {
+	o := testOptions(t, vfs.NewMem())
+	lost := 0
+	o.Damage = func(topic string, d seglog.Damage) {
+		if topic != "orders" {
+			t.Errorf("damage of topic %q", topic)
+		}
+		lost += int(d.Messages)
+	}
+	s := mustOpen(t, o)
+	topic, channels := mustCreate(t, s, "orders", "a", "done")
+	topic.Release()
+	mustAppend(t, topic, numbered(0, 10))
+	mustAppend(t, topic, numbered(10, 14))
+	done := next(t, channels[1], 14)
+	finish(channels[1], done)
+	dir := o.FS.PathJoin(topic.dir, logDir)
+	mustClose(t, s)
+
+	names, err := o.FS.List(dir)
+	if err != nil || len(names) != 1 {
+		t.Fatalf("the log has the files %q, %v", names, err)
+	}
+	cutInHalf(t, o.FS, o.FS.PathJoin(dir, names[0]))
+	for _, want := range []int{4, 0} { // the first half has the first append
+		lost = 0
+		s = mustOpen(t, o)
+		if lost != want {
+			t.Errorf("%d messages are told to be lost, want %d", lost, want)
+		}
+		mustClose(t, s)
+	}
+}
+
+func cutInHalf(t *testing.T, fs vfs.FS, name string) {
+	t.Helper()
+	data, err := readFile(fs, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(data[:len(data)/2]); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

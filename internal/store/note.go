@@ -20,6 +20,7 @@ type state struct {
 	released   uint64
 	applied    seglog.Pos // what deferred messages the log has before is in the index
 	durability Durability
+	last       uint64 // number behind the last message of the log
 }
 
 // stateForm is the first byte of what append makes.
@@ -28,7 +29,8 @@ const stateForm = 1
 func (v *state) append(dst []byte) []byte {
 	dst = append(dst, stateForm, byte(v.durability))
 	dst = binary.AppendUvarint(dst, v.released)
-	return binary.AppendUvarint(dst, uint64(v.applied))
+	dst = binary.AppendUvarint(dst, uint64(v.applied))
+	return binary.AppendUvarint(dst, v.last)
 }
 
 // parseState is the inverse of append.
@@ -40,6 +42,7 @@ func parseState(b []byte) (v state, err error) {
 	v.durability = Durability(b[1])
 	v.released = r.uvarint()
 	v.applied = seglog.Pos(r.uvarint())
+	v.last = r.uvarint()
 	return v, r.err
 }
 
@@ -119,7 +122,7 @@ func (c *Channel) askAttempts(all map[*Channel][]attempted) {
 // released or applied twice changes nothing.
 func (n *note) addTopic(t *Topic, attempts map[*Channel][]attempted) error {
 	t.mu.Lock()
-	v := state{t.released.Load(), t.applied, t.Durability()}
+	v := state{t.released.Load(), t.applied, t.Durability(), t.last}
 	channels, gone := t.channels, t.removed
 	t.mu.Unlock()
 	if gone {

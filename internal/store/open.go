@@ -405,11 +405,36 @@ func (t *Topic) restore(f *foundTopic) error {
 		end = max(end, c.position.end())
 		t.channels = append(t.channels, c)
 	}
+	t.last, _ = t.log.End()
+	t.reportMissing(f.state.last)
 	t.log.Raise(end)
 	if err := t.replay(f.state.applied); err != nil {
 		return err
 	}
 	return t.begin(f.state.released)
+}
+
+// reportMissing tells of messages that the log had up to a number when it was noted, and
+// has no more: its end was cut off, or, with Disk, a power cut took it. What every
+// channel has finished does not count.
+func (t *Topic) reportMissing(noted uint64) {
+	var missing uint64
+	if t.last < noted && len(t.channels) == 0 {
+		missing = noted - t.last
+	}
+	for _, c := range t.channels {
+		if from := max(t.last, c.position.floor); from < noted {
+			missing = max(missing, noted-from-c.position.marked(from, noted))
+		}
+	}
+	if missing == 0 {
+		return
+	}
+	d := seglog.Damage{File: t.s.fs.PathJoin(t.dir, logDir), Messages: int64(missing)}
+	if segments := t.log.Segments(); len(segments) > 0 {
+		d.Offset = segments[len(segments)-1].Bytes
+	}
+	t.damaged(d)
 }
 
 func (c *Channel) restore(f *foundChannel) {

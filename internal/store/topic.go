@@ -47,7 +47,8 @@ type Topic struct {
 
 	mu        sync.Mutex // what follows, and changes of released
 	tail      tail
-	end       uint64 // number behind the last message
+	end       uint64 // number behind the last message, or above it if some are left out
+	last      uint64 // number behind the last message that the log has had
 	applied   seglog.Pos
 	total     int64 // messages released since Open
 	held      bool
@@ -242,6 +243,7 @@ func (t *Topic) committed(records []seglog.Record) {
 				batches = append(batches, a.Batch)
 			}
 			t.end = r.First + uint64(r.Count)
+			t.last = t.end
 			if t.live {
 				t.release(r, now)
 			}
