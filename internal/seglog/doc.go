@@ -23,9 +23,9 @@
 // # How it is written
 //
 // Who appends queues; the first becomes leader of a group, takes what is queued, and has the write
-// turn until it is written. With Sync another group may be written and synced meanwhile, through
-// a file of its own. Groups finish in the order in which they were written: they are
-// shown to readers, passed to OnCommit, and acknowledged.
+// turn until it is written. One group is under way at a time (see maxUnderway for why); with
+// more, each would have a file of its own. Groups finish in the order in which they were
+// written: they are shown to readers, passed to OnCommit, and acknowledged.
 //
 // Log.mu is the one lock of a log and is never held over disk or a callback; below it is no other.
 // The lock of a segment's handle is held while its file is opened, closed or removed.
