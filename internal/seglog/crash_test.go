@@ -147,7 +147,7 @@ func TestPowerCutsKeepWhatWasAcknowledged(t *testing.T) {
 		if err := h.fs.MkdirAll("log", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := syncDir(h.fs, "/"); err != nil {
+		if err := SyncDir(h.fs, "/"); err != nil {
 			t.Fatal(err)
 		}
 		h.start(t)

@@ -241,7 +241,7 @@ func (l *Log) SyncAll() error {
 			return err
 		}
 	}
-	return syncDir(l.opts.FS, l.opts.Dir)
+	return SyncDir(l.opts.FS, l.opts.Dir)
 }
 
 // syncSegment syncs the file of a segment, unless that is removed.

@@ -53,7 +53,7 @@ func (l *Log) list() ([]string, error) {
 	if err := l.opts.FS.MkdirAll(l.opts.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	return nil, syncDir(l.opts.FS, cmp.Or(l.opts.FS.PathDir(l.opts.Dir), "."))
+	return nil, SyncDir(l.opts.FS, cmp.Or(l.opts.FS.PathDir(l.opts.Dir), "."))
 }
 
 // addAll takes those files whose names make sense, alone and in their order.

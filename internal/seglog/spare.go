@@ -40,7 +40,7 @@ func (l *Log) dispose(s *segment) error {
 	if err := l.opts.FS.Rename(s.path, path); err != nil {
 		return l.removeFile(s)
 	}
-	if err := syncDir(l.opts.FS, l.opts.Dir); err != nil {
+	if err := SyncDir(l.opts.FS, l.opts.Dir); err != nil {
 		l.removeUnneeded(path)
 		return nil
 	}

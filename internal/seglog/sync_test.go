@@ -43,7 +43,7 @@ func TestSyncThatIsSwitchedOnLeavesNobodyWaiting(t *testing.T) {
 func TestSyncAllMakesDurableWhatWasAppendedWithoutSync(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	l := openLog(t, Options{FS: fs, Dir: "log", SegmentBytes: 300})
-	check(t, syncDir(fs, "/"))
+	check(t, SyncDir(fs, "/"))
 	var want []string
 	for _, body := range []string{"one", "two", "three", "four", "five"} {
 		mustAppend(t, l, numbered(body, 1, 100))

@@ -211,12 +211,13 @@ func (l *Log) name(seg *segment, sync bool) error {
 	if !sync || seg.w.named {
 		return nil
 	}
-	err := syncDir(l.opts.FS, l.opts.Dir)
+	err := SyncDir(l.opts.FS, l.opts.Dir)
 	seg.w.named = err == nil
 	return err
 }
 
-func syncDir(fs vfs.FS, dir string) error {
+// SyncDir makes created, renamed and removed names of a directory durable.
+func SyncDir(fs vfs.FS, dir string) error {
 	d, err := fs.OpenDir(dir)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/seed893f581e/nsq/internal/seglog"
 )
 
 const testDir = "data/store"
@@ -20,7 +21,7 @@ func testOptions(t testing.TB, fs vfs.FS) Options {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{"/", "data"} {
-		if err := syncDir(fs, dir); err != nil {
+		if err := seglog.SyncDir(fs, dir); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/seed893f581e/nsq/internal/seglog"
 )
 
 // meta is what exists of a topic, in its meta.json.
@@ -87,14 +88,5 @@ func writeFile(fs vfs.FS, name string, data []byte) error {
 		_ = fs.Remove(tmp) // the reason is what counts; the next write replaces what is left
 		return err
 	}
-	return syncDir(fs, fs.PathDir(name))
-}
-
-// syncDir makes created, renamed and removed names of a directory durable.
-func syncDir(fs vfs.FS, dir string) error {
-	d, err := fs.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return seglog.SyncDir(fs, fs.PathDir(name))
 }

@@ -127,7 +127,7 @@ func (s *Store) checkFormat() error {
 	if err := writeFile(s.fs, name, fmt.Appendf(nil, "%d\n", format)); err != nil {
 		return err
 	}
-	return syncDir(s.fs, s.fs.PathDir(s.Dir))
+	return seglog.SyncDir(s.fs, s.fs.PathDir(s.Dir))
 }
 
 // openTopics opens the logs of all topics, and removes what is left of

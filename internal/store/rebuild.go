@@ -48,7 +48,7 @@ func (s *Store) rebuild(reason error) error {
 	if err := s.fs.Remove(s.path(rebuildFile)); err != nil {
 		return err
 	}
-	return syncDir(s.fs, s.Dir)
+	return seglog.SyncDir(s.fs, s.Dir)
 }
 
 // setAside renames the index, if there is one, and returns its new name.
@@ -64,7 +64,7 @@ func (s *Store) setAside() (string, error) {
 		if err := s.fs.Rename(s.path(indexDir), aside); err != nil {
 			return "", err
 		}
-		return aside, syncDir(s.fs, s.Dir)
+		return aside, seglog.SyncDir(s.fs, s.Dir)
 	}
 }
 

@@ -118,7 +118,7 @@ func (s *Store) makeTopic(dir string, m *meta) error {
 	if err != nil {
 		return errors.Join(err, s.fs.RemoveAll(made))
 	}
-	return syncDir(s.fs, s.path(topicsDir))
+	return seglog.SyncDir(s.fs, s.path(topicsDir))
 }
 
 // path returns the path of a part of the store.
@@ -148,7 +148,7 @@ func (s *Store) remove(t *Topic) error {
 	if err := s.fs.Rename(t.dir, deleted); err != nil {
 		return fmt.Errorf("store: deleting topic %q: %w", t.name, err)
 	}
-	if err := syncDir(s.fs, s.path(topicsDir)); err != nil {
+	if err := seglog.SyncDir(s.fs, s.path(topicsDir)); err != nil {
 		return fmt.Errorf("store: deleting topic %q: %w", t.name, err)
 	}
 	if err := errors.Join(s.fs.RemoveAll(deleted), s.index.forgetTopic(t.id)); err != nil {

@@ -224,7 +224,7 @@ func (t *Topic) openKept() (*seglog.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syncDir(t.s.fs, t.dir); err != nil {
+	if err := seglog.SyncDir(t.s.fs, t.dir); err != nil {
 		return nil, errors.Join(err, kept.Close())
 	}
 	t.kept.Store(kept)
