@@ -85,7 +85,7 @@ func (ch *channel) deferKept(s span, delay time.Duration) error {
 // before is finished in the log by then; what comes meanwhile stays.
 func (ch *channel) emptyKept() error {
 	end, err := ch.queue.emptyKept()
-	if err != nil {
+	if err = errors.Join(err, ch.env.dropClassic(ch.queue.name)); err != nil {
 		return err
 	}
 	waiting, _ := ch.deferred.release(nil, everything)
@@ -101,16 +101,22 @@ func (ch *channel) emptyKept() error {
 	return nil
 }
 
+// closeLog has nothing be done with the channel's part of the log any more.
+func (ch *channel) closeLog() {
+	ch.deferred.close()
+	ch.queue.close()
+	ch.queue.log.close()
+}
+
 // deleteKept deletes the channel from the log, unless that goes as a whole.
 func (ch *channel) deleteKept() error {
-	ch.queue.close()
-	l := ch.queue.log
-	l.close()
-	if ch.topic.isExiting() {
-		return nil
+	ch.closeLog()
+	remove := func() error { return ch.env.dropClassic(ch.queue.name) }
+	if !ch.topic.isExiting() {
+		remove = func() error { return errors.Join(ch.env.dropClassic(ch.queue.name), ch.queue.log.log.Delete()) }
 	}
-	err := l.log.Delete()
-	ch.env.stale.deleted(ch.queue.name, err, l.log.Delete)
+	err := remove()
+	ch.env.stale.deleted(ch.queue.name, err, remove)
 	return err
 }
 

@@ -4,10 +4,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
@@ -84,5 +86,79 @@ func TestFullDiskOfDurableTopics(t *testing.T) {
 	p.wantAll("d")
 	if counts, _ := p.n.ChannelCounts("t", "c"); counts.Depth != 1 {
 		t.Errorf("the other channel has %+v, want the one message that it was not given", counts)
+	}
+}
+
+// A broker whose disk is full starts, and keeps what topics that are durable now have on
+// disk from when they were in memory, until it is started with room for it. What is
+// emptied or deleted meanwhile does not come back.
+func TestClassicBacklogOnAFullDisk(t *testing.T) {
+	for _, metadata := range []string{"with nsqd.dat", "without nsqd.dat"} {
+		t.Run(metadata, func(t *testing.T) {
+			opts := nsqtest.Options(t)
+			opts.DataPath = smallDisk(t, 48<<20)
+			opts.MinFreeDisk = 16 << 20
+			opts.MemQueueSize = 2
+			n := nsqtest.Start(t, opts)
+			p := dialRaw(t, n)
+			topics := []string{"emptied", "deleted", "t"}
+			body := strings.Repeat("x", 1000)
+			for _, topic := range topics {
+				a := newAPI(t, n)
+				a.post("/topic/create?topic=" + topic)
+				a.post("/channel/create?topic=" + topic + "&channel=c")
+				p.mpub(topic, bodies("m"+body, 10)...)
+				p.dpub(topic, 2*time.Second, "deferred")
+				wantCounts(t, n, topic, "c", nsqd.Counts{Depth: 10, Deferred: 1})
+			}
+			p.mpub("alone", bodies("alone", 5)...)
+			p.dpub("alone", time.Millisecond, "deferred")
+			n.Stop()
+			ballast := filepath.Join(opts.DataPath, "ballast")
+			writeFile(t, ballast, strings.Repeat("x", 34<<20))
+			if metadata == "without nsqd.dat" {
+				if err := os.Remove(filepath.Join(opts.DataPath, "nsqd.dat")); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			var log loggingtest.Buffer
+			opts.Logger = log.Logger(slog.LevelWarn)
+			opts.Durability = nsqd.Disk
+			n = nsqtest.Start(t, opts)
+			a := newAPI(t, n)
+			for _, topic := range topics {
+				wantCounts(t, n, topic, "c", nsqd.Counts{})
+				if want := "there is no room to take over what a durable topic has on disk"; !strings.Contains(log.String(), want) ||
+					!strings.Contains(log.String(), "queue="+topic+":c ") {
+					t.Errorf("the log does not say %q of topic %s: %s", want, topic, log.String())
+				}
+			}
+			a.want(507, `{"message":"DISK_FULL"}`, "POST", "/pub?topic=t", "refused")
+			a.post("/channel/empty?topic=emptied&channel=c")
+			a.post("/topic/delete?topic=deleted")
+			n.Stop()
+
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+			n = nsqtest.Start(t, opts)
+			wantCounts(t, n, "emptied", "c", nsqd.Counts{})
+			if _, ok := n.TopicCounts("deleted"); ok {
+				t.Error("a topic that was deleted is there again")
+			}
+			c, alone := dialRaw(t, n), dialRaw(t, n)
+			c.consume("t", "c", 20)
+			if got, want := sorted(c.take(11)), sorted(append(bodies("m"+body, 10), "deferred")); !slices.Equal(got, want) {
+				t.Errorf("the channel got %.20q, want %.20q", got, want)
+			}
+			alone.consume("alone", "c", 20)
+			if got, want := sorted(alone.take(6)), sorted(append(bodies("alone", 5), "deferred")); !slices.Equal(got, want) {
+				t.Errorf("the topic without channel kept %q, want %q", got, want)
+			}
+			c.sync()
+			n = n.Restart()
+			wantCounts(t, n, "t", "c", nsqd.Counts{})
+		})
 	}
 }

@@ -3,15 +3,19 @@ package nsqd
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/seed893f581e/nsq/internal/diskq"
+	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/store"
 )
 
 // At the start a topic that is durable may have messages on disk from a time when it
 // was not: in the files of disk queues and of deferred messages. They are taken over
 // into its log before anything else, and then the files go. A crash in between gives
-// them twice.
+// them twice. Where there is no room for both, the files stay as they are until the
+// next start, unless what they belong to is emptied or deleted.
 
 // adoptBytes is about how much is taken over at a time.
 const adoptBytes = 1 << 20
@@ -66,19 +70,58 @@ type adoption struct {
 	taken   int
 }
 
-// run takes everything over, and removes the files.
+// run takes everything over, and removes the files. What there is no room for stays in
+// them, which is no error.
 func (a *adoption) run() error {
+	err := a.takeOver()
+	if diskspace.IsFull(err) {
+		a.env.log.Error("NSQ: there is no room to take over what a durable topic has on disk from when it was in memory: it stays there until the next start, and is not delivered before",
+			"queue", a.name, "error", err)
+		return nil
+	}
+	if a.taken > 0 && err == nil {
+		a.env.log.Info("NSQ: messages that were on disk are in the log of their durable topic now", "queue", a.name, "messages", a.taken)
+	}
+	return err
+}
+
+func (a *adoption) takeOver() error {
 	if err := a.queue(); err != nil {
 		return fmt.Errorf("taking over what queue %s has on disk: %w", a.name, err)
 	}
 	file := deferredFileName(a.env.opts.DataPath, a.name)
-	if err := takeDeferredFile(a.env.log, file, a.newID, a.addAll); err != nil {
+	if err := takeDeferredFile(a.env.log, file, a.newID, a.addDeferred); err != nil {
 		return fmt.Errorf("taking over deferred messages of queue %s: %w", a.name, err)
 	}
-	if a.taken > 0 {
-		a.env.log.Info("NSQ: messages that were on disk are in the log of their durable topic now", "queue", a.name, "messages", a.taken)
-	}
 	return nil
+}
+
+// recordSize is about what a message takes in a log beside its body.
+const recordSize = 68
+
+// room asks for room for all of so many messages at once: some of them in the log and
+// all of them in the files would be delivered twice.
+func (a *adoption) room(messages, bytes int64) error {
+	return a.env.disk.Room(bytes + messages*recordSize)
+}
+
+// leftClassic reports, with 1, that there was no room to take over what is in the files
+// of a queue.
+func (e *env) leftClassic(queue string) int {
+	there, err := e.disk.Has(queue)
+	if err != nil || there || exists(deferredFileName(e.opts.DataPath, queue)) {
+		return 1
+	}
+	return 0
+}
+
+// dropClassic removes what there was no room to take over.
+func (e *env) dropClassic(queue string) error {
+	there, err := e.disk.Has(queue)
+	if err == nil && there {
+		err = e.disk.Queue(queue).Delete()
+	}
+	return errors.Join(err, removeDeferredFile(deferredFileName(e.opts.DataPath, queue)))
 }
 
 // queue takes the disk queue over.
@@ -93,6 +136,13 @@ func (a *adoption) queue() error {
 	}
 	q := &queue{disk: disk.Queue(a.name), env: a.env, newID: a.newID, name: a.name}
 	if err := q.disk.Open(); err != nil {
+		return err
+	}
+	bytes, err := a.filesSize()
+	if err == nil {
+		err = a.room(q.disk.Depth(), bytes)
+	}
+	if err != nil {
 		return err
 	}
 	for q.disk.Depth() > 0 {
@@ -121,7 +171,28 @@ func (a *adoption) add(d deferredMessage) error {
 	return a.flush()
 }
 
-func (a *adoption) addAll(messages []deferredMessage) error {
+// filesSize returns what the files of the queue take.
+func (a *adoption) filesSize() (bytes int64, err error) {
+	entries, err := os.ReadDir(a.env.opts.DataPath)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), a.name+".diskqueue.") {
+			continue
+		}
+		if info, err := e.Info(); err == nil { // otherwise it is not there any more
+			bytes += info.Size()
+		}
+	}
+	return bytes, err
+}
+
+func (a *adoption) addDeferred(messages []deferredMessage) error {
+	var bytes int64
+	for _, d := range messages {
+		bytes += int64(len(d.s.body()))
+	}
+	if err := a.room(int64(len(messages)), bytes); err != nil {
+		return err
+	}
 	for _, d := range messages {
 		if err := a.add(d); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,7 +228,7 @@ func (t *topic) empty() error {
 	if err == nil {
 		l.emptied.Add(depth)
 	}
-	return err
+	return errors.Join(err, t.env.dropClassic(t.name))
 }
 
 // handedOver returns how many messages a durable topic has handed over to channels
@@ -277,8 +278,14 @@ func (t *topic) deleteLog() error {
 	t.log.close()
 	t.env.scan.forget(&t.log.probe)
 	t.noteAppend(nil)
-	err := t.log.log.Delete()
-	t.env.stale.deleted(t.name, err, t.log.log.Delete)
+	remove := func() error {
+		if err := t.env.dropClassic(t.name); err != nil {
+			return err
+		}
+		return t.log.log.Delete() // which succeeds once
+	}
+	err := remove()
+	t.env.stale.deleted(t.name, err, remove)
 	return err
 }
 

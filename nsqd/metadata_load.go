@@ -259,7 +259,11 @@ func (l *loading) fill(t *topic, tl *topicToLoad) error {
 	if err := t.load(); err != nil {
 		return err
 	}
-	if depth, _ := t.depth(); tl.foundOnly && !l.keep(t.name, depth, len(t.allChannels())) {
+	others := len(t.allChannels())
+	if t.log != nil {
+		others += l.n.env.leftClassic(t.name)
+	}
+	if depth, _ := t.depth(); tl.foundOnly && !l.keep(t.name, depth, others) {
 		t.exit(false)
 		return l.n.topics.drop(t)
 	}
@@ -286,7 +290,11 @@ func (l *loading) loadChannel(t *topic, cl channelToLoad) error {
 		return err
 	}
 	deferred, _ := ch.deferrals(everything)
-	if depth, _ := ch.queue.depth(); cl.foundOnly && !l.keep(ch.queue.name, depth, int(deferred)) {
+	others := int(deferred)
+	if ch.queue.log != nil {
+		others += l.n.env.leftClassic(ch.queue.name)
+	}
+	if depth, _ := ch.queue.depth(); cl.foundOnly && !l.keep(ch.queue.name, depth, others) {
 		ch.exit(false)
 		return l.n.topics.dropChannel(ch)
 	}
