@@ -65,7 +65,7 @@ func (c *Channel) Name() string { return c.name }
 
 // OnReady has f called when there may be something to take, by Next or Due.
 // f is called without locks of the store, must be quick, and may come without
-// reason. It must be set before the topic is released, and not twice.
+// reason. It must be set before the topic is released; another f takes its place.
 func (c *Channel) OnReady(f func()) {
 	c.t.mu.Lock()
 	defer c.t.mu.Unlock()
@@ -76,7 +76,7 @@ func (c *Channel) OnReady(f func()) {
 // Attempts sets the source of the attempts of messages that were given out and
 // are not finished. It is asked, without locks of the store, when positions
 // are written: after a crash these messages come again with their attempts.
-// It must be set before the topic is released, and not twice.
+// It must be set before the topic is released; another one takes its place.
 func (c *Channel) Attempts(source func(yield func(seq uint64, count int, attempts uint16))) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

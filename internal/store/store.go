@@ -92,11 +92,11 @@ func (s *Store) Create(name string, d Durability) (*Topic, error) {
 		return nil, fmt.Errorf("store: topic %q: %w", name, err)
 	}
 	t, err := s.openTopic(id, name, dir, &m)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = t.begin(0)
 	}
-	if err := t.begin(0); err != nil {
-		return nil, err
+	if err != nil { // it must not be there after the next Open
+		return nil, fmt.Errorf("store: topic %q: %w", name, errors.Join(err, s.fs.RemoveAll(s.path(topicsDir, dir))))
 	}
 	s.mu.Lock()
 	s.topics = append(s.topics, t)
@@ -113,12 +113,23 @@ func (s *Store) makeTopic(dir string, m *meta) error {
 		err = m.write(s.fs, made)
 	}
 	if err == nil {
-		err = s.fs.Rename(made, s.path(topicsDir, dir))
+		err = s.rename(made, s.path(topicsDir, dir))
 	}
 	if err != nil {
 		return errors.Join(err, s.fs.RemoveAll(made))
 	}
-	return seglog.SyncDir(s.fs, s.path(topicsDir))
+	return nil
+}
+
+// rename renames a topic's directory for good or, with an error, not.
+func (s *Store) rename(from, to string) error {
+	if err := s.fs.Rename(from, to); err != nil {
+		return err
+	}
+	if err := seglog.SyncDir(s.fs, s.path(topicsDir)); err != nil {
+		return errors.Join(err, s.fs.Rename(to, from))
+	}
+	return nil
 }
 
 // path returns the path of a part of the store.
@@ -126,7 +137,7 @@ func (s *Store) path(elem ...string) string {
 	return s.fs.PathJoin(append([]string{s.Dir}, elem...)...)
 }
 
-// remove removes a topic.
+// remove removes a topic. If that fails, the topic is as it was.
 func (s *Store) remove(t *Topic) error {
 	s.admin.Lock()
 	defer s.admin.Unlock()
@@ -134,27 +145,33 @@ func (s *Store) remove(t *Topic) error {
 	defer t.trimming.Unlock()
 	t.releasing.Lock()
 	defer t.releasing.Unlock()
+	t.closeFiles() // before the rename, for systems that rename nothing that is open
+	deleted := t.dir + deletedSuffix
+	if err := s.rename(t.dir, deleted); err != nil {
+		return fmt.Errorf("store: deleting topic %q: %w", t.name, err)
+	}
 	s.mu.Lock()
 	s.topics = slices.DeleteFunc(slices.Clone(s.topics), func(o *Topic) bool { return o == t })
 	s.mu.Unlock()
 	t.mu.Lock()
 	t.removed, t.held, t.live = true, true, false
 	t.mu.Unlock()
-	err := t.close() // before the rename, for systems that rename nothing that is open
-	if err != nil {
-		s.logger.Warn("a topic that is deleted was not closed cleanly", "topic", t.name, "error", err)
-	}
-	deleted := t.dir + deletedSuffix
-	if err := s.fs.Rename(t.dir, deleted); err != nil {
-		return fmt.Errorf("store: deleting topic %q: %w", t.name, err)
-	}
-	if err := seglog.SyncDir(s.fs, s.path(topicsDir)); err != nil {
-		return fmt.Errorf("store: deleting topic %q: %w", t.name, err)
-	}
 	if err := errors.Join(s.fs.RemoveAll(deleted), s.index.forgetTopic(t.id)); err != nil {
 		s.logger.Warn("the rest of a deleted topic is removed later", "topic", t.name, "error", err)
 	}
 	return nil
+}
+
+// closeFiles closes what t has open, which is opened again when it is used.
+func (t *Topic) closeFiles() {
+	for _, c := range t.Channels() {
+		c.reading.Lock()
+		c.ahead.close()
+		c.reading.Unlock()
+	}
+	for _, l := range t.logs() {
+		l.Idle()
+	}
 }
 
 // close closes what t has open.

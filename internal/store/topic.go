@@ -489,7 +489,7 @@ func (t *Topic) damaged(d seglog.Damage) {
 
 // Delete removes the topic with its channels and messages. They stay removed
 // after a power cut once it returned. Nothing may be called on t, or its
-// channels, during and after it.
+// channels, during and after it; if it fails, everything may be.
 func (t *Topic) Delete() error { return t.s.remove(t) }
 
 func appendSize(dst []byte, size int) []byte {
