@@ -61,7 +61,9 @@ func (t *topic) logDurability(d Durability) {
 
 // replace puts a topic with a log in the place of t, which has none, or the other way
 // round. It has the same channels; their consumers are disconnected, and come back.
-// Only an empty topic is replaced, and what is published just then is not lost.
+// Only an empty topic is replaced, and what is published just then is not lost. Where
+// the disk fails, t stays or is replaced by its like, or the topic is changed, and the
+// error says what is not well: there is a topic in any case, and it works.
 func (n *NSQD) replace(t *topic, d Durability) (*topic, error) {
 	if !n.topics.beginMaking(t.name) { // until the end nobody makes a topic of that name
 		return nil, nil
@@ -70,27 +72,36 @@ func (n *NSQD) replace(t *topic, d Durability) (*topic, error) {
 	if t.isExiting() {
 		return nil, nil
 	}
-	was := topicToLoad{name: t.name, paused: t.isPaused(), durability: d}
-	for _, ch := range t.allChannels() {
-		if ch.isKept() && !ch.isExiting() {
-			was.channels = append(was.channels, channelToLoad{name: ch.name, paused: ch.queue.isPaused()})
-		}
+	was := t.toLoad()
+	was.durability = d
+	vacate := n.vacateQueue
+	if t.log != nil {
+		vacate = n.vacateLog
 	}
-	before := t.durability()
-	if err := n.vacate(t); err != nil {
+	vacated, err := vacate(t, was)
+	if !vacated {
 		return nil, err
 	}
-	next, err := n.rebuild(&was)
-	if err != nil { // the disk fails: it is to be again what it was
-		was.durability = before
-		next, again := n.rebuild(&was)
-		return next, errors.Join(err, again)
+	next, again := n.rebuild(was)
+	if err = errors.Join(err, again); next != nil && was.durability == d {
+		next.logDurability(d)
 	}
-	next.logDurability(d)
-	return next, nil
+	return next, err
 }
 
-// rebuild makes a topic of what is left of another.
+// toLoad returns what is to be made to have a topic like t.
+func (t *topic) toLoad() *topicToLoad {
+	like := &topicToLoad{name: t.name, paused: t.isPaused()}
+	for _, ch := range t.allChannels() {
+		if ch.isKept() && !ch.isExiting() {
+			like.channels = append(like.channels, channelToLoad{name: ch.name, paused: ch.queue.isPaused()})
+		}
+	}
+	return like
+}
+
+// rebuild makes a topic of what is left of another. With an error it is there, unless
+// the daemon stops, and lacks what the error says.
 func (n *NSQD) rebuild(was *topicToLoad) (*topic, error) {
 	t, err := n.topics.make(was.name, was.durability, true, true)
 	if err != nil {
@@ -100,42 +111,68 @@ func (n *NSQD) rebuild(was *topicToLoad) (*topic, error) {
 		return nil, errExiting
 	}
 	defer t.release()
+	t.setPaused(was.paused)
 	l := loading{n: n, log: n.log, whole: true}
-	return t, l.fill(t, was)
+	var errs []error
+	for _, cl := range was.channels {
+		if err := l.loadChannel(t, cl); err != nil {
+			errs = append(errs, fmt.Errorf("channel %s: %w", cl.name, err))
+		}
+	}
+	return t, errors.Join(append(errs, t.load())...)
 }
 
-// vacate takes the place of t from it. What is published to a topic in memory just
-// then lies in its files in the end; a log is deleted, and nobody can append to it
-// once it was found empty.
-func (n *NSQD) vacate(t *topic) error {
-	if t.log != nil {
-		empty := func() bool { // the log knows also what is on its way out of it
-			return t.isEmpty(t.log.log.Depth()) && t.log.log.Unfinished() == 0 && t.exit(false)
-		}
-		if !t.log.closeIf(empty) {
-			return errNotEmpty
-		}
-	} else if depth, _ := t.queue.depth(); !t.isEmpty(depth) || !t.exit(false) {
-		return errNotEmpty
+// vacateQueue takes the place of t, a topic in memory, from it, for one with a log,
+// which is made first: until that is there, nothing is changed. What is published to
+// the topic just then lies in its files in the end.
+func (n *NSQD) vacateQueue(t *topic, next *topicToLoad) (vacated bool, err error) {
+	if depth, _ := t.queue.depth(); !t.isEmpty(depth) {
+		return false, errNotEmpty
 	}
-	ts := &n.topics
-	ts.elsewhere.forget(t)
-	var err error
-	if t.log != nil {
-		err = t.delete()
-	} else {
-		for _, ch := range t.allChannels() {
-			ch.vacate()
-		}
-		err = t.flush()
+	if err := n.env.durable.prepare(next); err != nil {
+		return false, err
 	}
-	ts.mu.Lock()
-	delete(ts.byName, t.name)
-	counted := t.totals()
-	ts.deleted.Merge(&counted)
-	ts.mu.Unlock()
-	close(t.gone)
-	return err
+	if !t.exit(false) { // somebody deletes it
+		return false, n.env.durable.discard(t.name)
+	}
+	for _, ch := range t.allChannels() {
+		ch.vacate()
+	}
+	err = t.flush()
+	n.topics.replaced(t)
+	return true, err
+}
+
+// vacateLog takes the place of t, a topic with a log, from it, and deletes the log, to
+// which nobody can append once it was found empty. A log that cannot be deleted is left
+// to another topic with a log.
+func (n *NSQD) vacateLog(t *topic, next *topicToLoad) (vacated bool, err error) {
+	before := t.durability()
+	empty := func() bool { // the log knows also what is on its way out of it
+		return t.isEmpty(t.log.log.Depth()) && t.log.log.Unfinished() == 0 && t.exit(false)
+	}
+	if !t.log.closeIf(empty) {
+		if t.isExiting() { // somebody deletes it
+			return false, nil
+		}
+		return false, errNotEmpty
+	}
+	for _, ch := range t.allChannels() {
+		ch.vacate()
+		if ch.queue.log != nil {
+			ch.closeLog()
+		}
+	}
+	err = t.flush()
+	t.env.scan.forget(&t.log.probe)
+	t.noteAppend(nil)
+	if failed := t.log.log.Delete(); failed != nil {
+		next.durability = before
+		n.env.durable.giveBack(t.log.log)
+		err = errors.Join(err, failed)
+	}
+	n.topics.replaced(t)
+	return true, err
 }
 
 // emptyTime is how long a topic has to look empty: a message that goes from one place to

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/seglog"
 	"github.com/seed893f581e/nsq/internal/stats"
@@ -19,11 +21,12 @@ import (
 // the first of them. It is safe for concurrent use.
 type durableStore struct {
 	env *env
+	fs  vfs.FS // of the store, for tests; nil for that of the system
 
 	opened atomic.Pointer[store.Store] // nil before that
 
 	mu     sync.Mutex              // what follows; held over the disk, by those who open or close it
-	found  map[string]*store.Topic // of an earlier run, that are not loaded yet
+	found  map[string]*store.Topic // that have no topic yet: of an earlier run, or made by prepare
 	closed bool
 
 	damagedRanges, damagedBytes, damagedMessages atomic.Int64
@@ -66,6 +69,7 @@ func (s *durableStore) openLocked() (*store.Store, error) {
 		return nil, fmt.Errorf("failed to open the store of durable topics: %w", err)
 	}
 	opened, err := store.Open(store.Options{
+		FS:     s.fs,
 		Dir:    s.dir(),
 		Logger: s.env.log,
 		Room:   s.room,
@@ -83,9 +87,9 @@ func (s *durableStore) openLocked() (*store.Store, error) {
 	return opened, nil
 }
 
-// topicLog returns a log for a topic that is to be made: one that an earlier run has
-// left or, unless it is to be in memory, a fresh one. It returns nil for a topic in
-// memory.
+// topicLog returns a log for a topic that is to be made: one that an earlier run or
+// prepare has left or, unless it is to be in memory, a fresh one. It returns nil for a
+// topic in memory.
 func (s *durableStore) topicLog(name string, d Durability) (log *topicLog, fresh bool, err error) {
 	if log := s.takeFound(name); log != nil {
 		return log, false, nil
@@ -104,7 +108,7 @@ func (s *durableStore) topicLog(name string, d Durability) (log *topicLog, fresh
 	return newTopicLog(t), true, nil
 }
 
-// takeFound returns the log of an earlier run, once, or nil.
+// takeFound returns the log that waits for its topic, once, or nil.
 func (s *durableStore) takeFound(name string) *topicLog {
 	if s.opened.Load() == nil {
 		return nil
@@ -117,6 +121,50 @@ func (s *durableStore) takeFound(name string) *topicLog {
 	}
 	delete(s.found, name)
 	return newTopicLog(t)
+}
+
+// prepare makes the log of a topic, with its channels, for topicLog or discard. With an
+// error there is none.
+func (s *durableStore) prepare(t *topicToLoad) error {
+	opened, err := s.open()
+	if err == nil {
+		err = errors.Join(s.room(), s.env.stale.clear(t.name))
+	}
+	if err != nil {
+		return err
+	}
+	log, err := opened.Create(t.name, t.durability.inStore())
+	if err != nil {
+		return fmt.Errorf("creating the log of topic %s: %w", t.name, err)
+	}
+	s.giveBack(log)
+	for _, ch := range t.channels {
+		if _, err := log.CreateChannel(ch.name); err != nil {
+			err = fmt.Errorf("creating channel %s in the log of topic %s: %w", ch.name, t.name, err)
+			return errors.Join(err, s.discard(t.name))
+		}
+	}
+	return nil
+}
+
+// giveBack has a log wait for its topic.
+func (s *durableStore) giveBack(log *store.Topic) {
+	log.Hold() // as it is when it was just opened
+	log.OnRelease(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found[log.Name()] = log
+}
+
+// discard deletes the log that waits for the topic of a name.
+func (s *durableStore) discard(name string) error {
+	l := s.takeFound(name)
+	if l == nil {
+		return nil
+	}
+	err := l.log.Delete()
+	s.env.stale.deleted(name, err, l.log.Delete)
+	return err
 }
 
 // close keeps everything that channels know of their messages, and closes the store.

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/seed893f581e/nsq/internal/auth"
 	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
@@ -73,6 +75,9 @@ func (n *NSQD) LimitMetrics(limit int) { n.http.metrics.limit = limit }
 // MeasureDisk has the daemon believe free of what is free on its disk. It must be called
 // before Main.
 func (n *NSQD) MeasureDisk(free func() (int64, error)) { n.space.ask = free }
+
+// KeepDurableOn has durable topics kept on a file system, if none is there yet.
+func (n *NSQD) KeepDurableOn(fs vfs.FS) { n.env.durable.fs = fs }
 
 // HoldChannel keeps everybody from putting into a channel's queue, and from taking out of
 // it, until release.

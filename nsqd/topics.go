@@ -246,3 +246,20 @@ func (ts *topics) drop(t *topic) error {
 	close(t.gone) // after that, as somebody waits for it to save the change
 	return err
 }
+
+// replaced takes a topic out of the set, in whose place the caller puts another one.
+func (ts *topics) replaced(t *topic) {
+	ts.elsewhere.forget(t)
+	counted := t.totals()
+	for _, ch := range t.allChannels() {
+		counted.Merge(ch.totals())
+		if !ch.isKept() {
+			ts.env.lookups.deleted(t.name, ch.name)
+		}
+	}
+	ts.mu.Lock()
+	delete(ts.byName, t.name)
+	ts.deleted.Merge(&counted)
+	ts.mu.Unlock()
+	close(t.gone)
+}

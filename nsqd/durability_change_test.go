@@ -1,0 +1,134 @@
+package nsqd_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/nsqd"
+)
+
+// A failingDisk is a file system on which one thing fails that is done to the log of a
+// topic, once.
+type failingDisk struct {
+	topic atomic.Pointer[string]
+	after atomic.Int64 // so many things work before
+}
+
+var errFailingDisk = errors.New("the disk fails")
+
+func (d *failingDisk) fs() vfs.FS {
+	return errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		topic := d.topic.Load()
+		if topic == nil || !strings.Contains(op.Path, "-"+*topic) && !strings.HasSuffix(op.Path, "/topics") {
+			return nil
+		}
+		if d.after.Add(-1) == -1 {
+			return errFailingDisk
+		}
+		return nil
+	}))
+}
+
+// arm has the next thing fail that is done to a topic after so many.
+func (d *failingDisk) arm(topic string, after int) {
+	d.after.Store(int64(after))
+	d.topic.Store(&topic)
+}
+
+// disarm has everything work, and reports whether something has failed.
+func (d *failingDisk) disarm() (failed bool) {
+	d.topic.Store(nil)
+	return d.after.Load() < 0
+}
+
+// Whatever fails on disk when a topic's durability changes between memory and disk, the
+// topic has its channels, pauses and durability, or the one that was asked for, and
+// works; the next attempt succeeds.
+func TestDurabilityChangeOnAFailingDisk(t *testing.T) {
+	for _, way := range [][2]string{{"memory", "disk"}, {"disk", "memory"}} {
+		t.Run(way[0]+" to "+way[1], func(t *testing.T) {
+			nsqtest.Parallel(t)
+			opts := nsqtest.Options(t)
+			opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+			n := nsqtest.Start(t, opts)
+			var disk failingDisk
+			n.KeepDurableOn(disk.fs())
+			a := newAPI(t, n)
+			a.post("/topic/create?topic=first&durability=disk") // makes the store
+			failures := 0
+			for after := 0; ; after++ {
+				topic := fmt.Sprintf("t%dx", after)
+				makeForChange(a, topic, way[0])
+				disk.arm(topic, after)
+				resp, text, err := a.try("POST", "/topic/create?topic="+topic+"&durability="+way[1], nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				failed := disk.disarm()
+				wants := way[1]
+				if resp.StatusCode != 200 {
+					failures++
+					wants = way[0]
+				}
+				if resp.StatusCode == 503 != (text == `{"message":"DISK_ERROR"}`) || resp.StatusCode != 200 && !failed {
+					t.Errorf("after %d: %d %s, although the disk failed: %v", after, resp.StatusCode, text, failed)
+				}
+				wantAfterChange(t, n, topic, wants)
+				a.post("/channel/empty?topic=" + topic + "&channel=paused")
+				a.post("/topic/create?topic=" + topic + "&durability=" + way[1])
+				wantAfterChange(t, n, topic, way[1])
+				if t.Failed() || !failed {
+					t.Logf("%d changes failed, of %d on a disk that did", failures, after)
+					break
+				}
+			}
+			if failures < 3 {
+				t.Errorf("%d changes failed", failures)
+			}
+			n.Restart()
+		})
+	}
+}
+
+// makeForChange makes a topic with a channel that is paused and one that is not.
+func makeForChange(a *api, topic, durability string) {
+	a.tb.Helper()
+	a.post("/topic/create?topic=" + topic + "&durability=" + durability)
+	for _, channel := range []string{"paused", "open"} {
+		a.post("/channel/create?topic=" + topic + "&channel=" + channel)
+	}
+	a.post("/channel/pause?topic=" + topic + "&channel=paused")
+}
+
+// wantAfterChange checks what makeForChange has made, and that it works.
+func wantAfterChange(t *testing.T, n *nsqtest.NSQD, topic, durability string) {
+	t.Helper()
+	s := newAPI(t, n).stats("topic=" + topic).Topics
+	if len(s) != 1 || s[0].Durability != durability || s[0].Paused || pauses(s[0].Channels) != "open:false paused:true " {
+		t.Fatalf("the topic is %+v, want it with durability %s", s, durability)
+	}
+	p, c := dialRaw(t, n), dialRaw(t, n)
+	defer p.close()
+	defer c.close()
+	c.consume(topic, "open", 1)
+	p.pub(topic, "after")
+	c.fin(c.wantMessage("after", 1))
+	c.sync()
+	wantCounts(t, n, topic, "paused", nsqd.Counts{Depth: 1})
+}
+
+func pauses(channels []stats.Channel) (text string) {
+	for _, ch := range channels {
+		text += fmt.Sprintf("%s:%v ", ch.Name, ch.Paused)
+	}
+	return text
+}
