@@ -22,10 +22,10 @@
 //
 // # How it is written
 //
-// Who appends queues; the first becomes leader of a group, takes what is queued, and has the write
-// turn until it is written. One group is under way at a time (see maxUnderway for why); with
-// more, each would have a file of its own. Groups finish in the order in which they were
-// written: they are shown to readers, passed to OnCommit, and acknowledged.
+// Who appends queues. The first in the queue has the turn when it is free: it takes what is
+// queued as a group, writes and syncs it, shows it to readers, passes it to OnCommit, and
+// acknowledges it. One group is under way at a time. With Sync a group waits a little for those who
+// were there lately, and one who publishes can have several appends under way: see gather and Start.
 //
 // Log.mu is the one lock of a log and is never held over disk or a callback; below it is no other.
 // The lock of a segment's handle is held while its file is opened, closed or removed.

@@ -43,7 +43,7 @@ type Log struct {
 
 	mu       sync.Mutex // what follows, and what segments say of it; never held over disk
 	segments []*segment // in order
-	active   *segment   // the last one, if it is written to; changed by who has the write turn
+	active   *segment   // the last one, if it is written to; changed by who has the turn
 	end      uint64     // the next number, of what is kept
 	floor    uint64     // the lowest that may be given
 	lastID   uint32
@@ -54,15 +54,13 @@ type Log struct {
 	err      error // of the last append
 
 	queue     []*pending // not written yet
-	writing   bool       // somebody has the write turn
-	exclusive int        // who waits for the write turn with no group under way
-	underway  int        // groups that are formed and not finished
-	slots     [maxUnderway]bool
-	ticket    uint64     // of the last group
-	turn      uint64     // of the group that may finish
-	ordered   *sync.Cond // turn, writing or underway changed
+	busy      bool       // somebody has the turn: the leader of a group, or who took it with exclude
+	underway  bool       // a group has it
+	exclusive int        // who waits for the turn, and has it before any group
+	freed     *sync.Cond // busy changed
+	gather    gather
 
-	next uint64 // the next number to give; belongs to the write turn
+	next uint64 // the next number to give; belongs to the turn
 
 	pendings sync.Pool
 }
@@ -77,7 +75,7 @@ func (l *Log) End() (next uint64, at Pos) {
 
 func (l *Log) endLocked() (next uint64, at Pos) {
 	next = l.end
-	if l.underway == 0 {
+	if !l.underway {
 		next = max(next, l.floor)
 	}
 	if l.active != nil {
@@ -288,8 +286,8 @@ func (l *Log) Idle() {
 	l.closeReaders()
 	l.removeSpares()
 	l.mu.Lock()
-	busy := l.writing || l.underway > 0
-	l.writing = l.writing || !busy
+	busy := l.busy
+	l.busy = true
 	l.mu.Unlock()
 	if busy {
 		return

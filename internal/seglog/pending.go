@@ -16,6 +16,7 @@ type pending struct {
 	records []*Record
 	parts   []part
 	size    int       // of its frames
+	awaited bool      // its publisher does nothing else
 	wake    chan bool // true: lead the next group; false: done
 	err     error
 }
@@ -51,7 +52,7 @@ func (l *Log) newPending(records []*Record) (*pending, error) {
 
 func (l *Log) free(p *pending) {
 	clear(p.parts)
-	p.records, p.parts, p.size, p.err = nil, p.parts[:0], 0, nil
+	*p = pending{parts: p.parts[:0], wake: p.wake}
 	l.pendings.Put(p)
 }
 

@@ -24,8 +24,8 @@ func Open(opts Options) (*Log, error) {
 		opts.SegmentBytes = defaultSegmentBytes
 	}
 	opts.SegmentBytes = min(opts.SegmentBytes, maxAppend)
-	l := &Log{opts: opts, logger: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)), sync: opts.Sync, turn: 1}
-	l.ordered = sync.NewCond(&l.mu)
+	l := &Log{opts: opts, logger: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)), sync: opts.Sync}
+	l.freed = sync.NewCond(&l.mu)
 	names, err := l.list()
 	if err != nil {
 		return nil, err

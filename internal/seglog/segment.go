@@ -26,10 +26,8 @@ type segment struct {
 	deferred bool
 	voids    []void         // what recovery left out; only ever set before the log is in use
 	reported map[int64]bool // offsets of damage
-	refuse   uint64         // groups from this ticket on are refused, 0: none
-	err      error          // why
 
-	w writer // belongs to whoever holds the log's write turn
+	w writer // belongs to whoever has the log's turn
 }
 
 // void is a stretch that readers pass over without a word.

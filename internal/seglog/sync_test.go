@@ -28,15 +28,15 @@ func TestSyncThatIsSwitchedOnLeavesNobodyWaiting(t *testing.T) {
 			synctest.Wait()
 		}
 		appendOne("committing")
-		appendOne("queued while one group may be under way")
+		appendOne("queued before")
 		l.SetSync(true)
-		appendOne("queued while two may")
+		appendOne("queued after")
 		close(wait)
 		synctest.Wait()
 		if n := returned.Load(); n != 3 {
 			t.Errorf("%d of 3 appends returned", n)
 		}
-		wantBodies(t, l, "committing", "queued while one group may be under way", "queued while two may")
+		wantBodies(t, l, "committing", "queued before", "queued after")
 	})
 }
 

@@ -25,47 +25,45 @@ var (
 	buffers = sync.Pool{New: func() any { return new([]byte) }}
 )
 
-// writer is what a segment that is written to needs. Each group under way has a
-// file of its own, so that no error of a sync is told to another.
+// writer is what a segment that is written to needs.
 type writer struct {
-	files   [maxUnderway]vfs.File
-	written int64 // also by groups under way
-	given   tally // with them
-	ahead   int64 // zeros were written up to here
-	full    bool  // they could not be
-	named   bool  // its name is durable
+	file    vfs.File // nil while it is closed
+	written int64    // also by the group under way
+	given   tally    // with it
+	ahead   int64    // zeros were written up to here
+	full    bool     // they could not be
+	named   bool     // its name is durable
+	spoiled bool     // by an error: nothing more is written to it
 }
 
 func (w *writer) close() {
-	for i, f := range w.files {
-		if f != nil {
-			f.Close()
-			w.files[i] = nil
-		}
+	if w.file != nil {
+		w.file.Close()
+		w.file = nil
 	}
 }
 
-// file opens the file of a slot if need be.
-func (l *Log) file(seg *segment, slot int) (vfs.File, error) {
+// file opens the file of a segment if need be.
+func (l *Log) file(seg *segment) (vfs.File, error) {
 	w := &seg.w
-	if w.files[slot] == nil {
+	if w.file == nil {
 		f, err := l.opts.FS.OpenReadWrite(seg.path, vfs.WriteCategoryUnspecified)
 		if err != nil {
 			return nil, err
 		}
-		w.files[slot] = f
+		w.file = f
 	}
-	return w.files[slot], nil
+	return w.file, nil
 }
 
 // write puts a group behind what is written. If it fails, the next one takes its
-// place and its numbers. The caller has the write turn.
+// place and its numbers. The caller has the turn.
 func (l *Log) write(g *group) error {
 	if err := l.room(g); err != nil {
 		return err
 	}
 	seg := l.active
-	file, err := l.file(seg, g.slot)
+	file, err := l.file(seg)
 	if err != nil {
 		return err
 	}
@@ -84,7 +82,7 @@ func (l *Log) write(g *group) error {
 		return nil
 	}
 	err = fmt.Errorf("write %s: %w", seg.path, err)
-	l.undo(seg, file, g, err)
+	l.undo(file, g)
 	return err
 }
 
@@ -110,9 +108,10 @@ func (g *group) encode(buf []byte, seg *segment) []byte {
 
 // undo takes back what a failed write may have left. If that fails too, the
 // segment is given up, and the numbers with it.
-func (l *Log) undo(seg *segment, file vfs.File, g *group, cause error) {
+func (l *Log) undo(file vfs.File, g *group) {
+	seg := g.seg
 	if err := cutTo(file, g.at); err != nil {
-		l.abandon(seg, g.ticket, cause)
+		seg.w.spoiled = true
 		l.advance(g)
 		return
 	}
@@ -151,16 +150,12 @@ func (l *Log) writeAhead(seg *segment, file vfs.File, size int) {
 	w.full = err != nil
 }
 
-// room has an active segment with room for a group. The caller has the write turn.
+// room has an active segment with room for a group. The caller has the turn.
 func (l *Log) room(g *group) error {
 	l.mu.Lock()
 	floor, a := l.floor, l.active
-	done := a != nil && (a.refuse != 0 || floor > l.next || l.overflows(a, g.size))
-	if done {
-		l.awaitLocked(g.ticket)
-	}
 	l.mu.Unlock()
-	if done {
+	if a != nil && (a.w.spoiled || floor > l.next || l.overflows(a, g.size)) {
 		l.retire(false)
 	}
 	l.next = max(l.next, floor)
@@ -174,7 +169,7 @@ func (l *Log) overflows(a *segment, size int) bool {
 	return a.w.written > 0 && a.w.written+int64(size) > l.opts.SegmentBytes
 }
 
-// create begins a segment. The caller has the write turn.
+// create begins a segment. The caller has the turn.
 func (l *Log) create(sync bool) error {
 	seg := &segment{id: l.lastID + 1, salt: rand.Uint32(), first: l.next}
 	again := l.takeSpare()
@@ -187,7 +182,7 @@ func (l *Log) create(sync bool) error {
 	if again != nil {
 		seg.w.ahead = l.reuse(again, seg.path)
 	}
-	if _, err := l.file(seg, 0); err != nil {
+	if _, err := l.file(seg); err != nil {
 		l.removeUnneeded(seg.path)
 		return err
 	}
@@ -229,7 +224,7 @@ func SyncDir(fs vfs.FS, dir string) error {
 }
 
 // retire closes the active segment, with a seal if it has frames. The caller has
-// the write turn and no group is under way. What fails costs only time: without
+// the turn, and its group, if any, is not written yet. What fails costs only time: without
 // a seal the next Open reads the segment.
 func (l *Log) retire(durable bool) {
 	a := l.active
@@ -245,7 +240,7 @@ func (l *Log) retire(durable bool) {
 }
 
 func (l *Log) seal(a *segment, durable bool) error {
-	file, err := l.file(a, 0)
+	file, err := l.file(a)
 	if err != nil {
 		return err
 	}
