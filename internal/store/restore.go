@@ -1,0 +1,220 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/seed893f581e/nsq/internal/seglog"
+)
+
+// restore brings the channels of a topic back as they were noted, and begins.
+func (t *Topic) restore(f *foundTopic) error {
+	if t.meta.Name == "" {
+		if err := t.restoreMeta(f); err != nil {
+			return err
+		}
+	}
+	end := max(f.end, f.state.released)
+	for _, m := range t.meta.Channels {
+		c := t.newChannel(m.ID, m.Name)
+		if fc := f.channels[m.ID]; fc != nil && fc.named {
+			c.restore(fc)
+		}
+		c.position.raise(m.Begin)
+		end = max(end, c.position.end())
+		t.channels = append(t.channels, c)
+	}
+	t.last, _ = t.log.End()
+	t.reportMissing(f.state.last)
+	t.log.Raise(end)
+	if err := t.replay(f.state.applied); err != nil {
+		return err
+	}
+	return t.begin(f.state.released)
+}
+
+// reportMissing tells of messages that the log had up to a number when it was noted, and
+// has no more: its end was cut off, or, with Disk, a power cut took it. What every
+// channel has finished does not count.
+func (t *Topic) reportMissing(noted uint64) {
+	var missing uint64
+	if t.last < noted && len(t.channels) == 0 {
+		missing = noted - t.last
+	}
+	for _, c := range t.channels {
+		if from := max(t.last, c.position.floor); from < noted {
+			missing = max(missing, noted-from-c.position.marked(from, noted))
+		}
+	}
+	if missing == 0 {
+		return
+	}
+	d := seglog.Damage{File: t.s.fs.PathJoin(t.dir, logDir), Messages: int64(missing)}
+	if segments := t.log.Segments(); len(segments) > 0 {
+		d.Offset = segments[len(segments)-1].Bytes
+	}
+	t.damaged(d)
+}
+
+func (c *Channel) restore(f *foundChannel) {
+	c.position = f.position
+	c.attempts = f.attempts
+	f.deferred.size = c.deferred.size
+	c.deferred = f.deferred
+	c.deferred.waiting = int64(f.entries)
+	c.deferred.complete = f.entries == 0
+	for _, e := range f.foreign {
+		c.deferred.count(&e, -1)
+		c.deferred.waiting--
+		c.deferred.change(change{entry: e, gone: true})
+		c.dirty = true
+	}
+}
+
+// restoreMeta finds out from the index what meta.json said.
+func (t *Topic) restoreMeta(f *foundTopic) error {
+	t.meta = meta{Name: t.name, Durability: Fsync.String(), NextChannel: 1}
+	if d := f.state.durability; d == Disk {
+		t.meta.Durability = d.String()
+	}
+	for id, c := range f.channels {
+		t.meta.NextChannel = max(t.meta.NextChannel, id+1)
+		if c.named {
+			t.meta.Channels = append(t.meta.Channels, channelMeta{ID: id, Name: c.name})
+		}
+	}
+	slices.SortFunc(t.meta.Channels, func(a, b channelMeta) int { return cmp.Compare(a.ID, b.ID) })
+	d, err := ParseDurability(t.meta.Durability)
+	if err != nil {
+		return err
+	}
+	t.setSync(d)
+	return t.meta.write(t.s.fs, t.dir)
+}
+
+// begin sets what t and its channels begin with, when their positions are
+// known: at least what is below a number was released.
+func (t *Topic) begin(from uint64) error {
+	first, _ := t.log.Begin()
+	end, at := t.log.End()
+	released := min(max(from, first), end)
+	for from = released; ; from = released {
+		for _, c := range t.channels {
+			c.position.raise(first)
+			released = min(max(released, c.position.end()), end)
+		}
+		if from == released {
+			break
+		}
+		if err := t.redefer(from, released); err != nil { // which may finish what is behind
+			return err
+		}
+	}
+	t.released.Store(released)
+	t.end, t.tail.first, t.applied = end, end, at
+	for _, c := range t.channels {
+		c.cursor = c.position.floor
+		c.tailed = c.cursor
+		c.passed = -t.unfinished(&c.position, c.cursor, released)
+		if c.dirty {
+			t.touch()
+		}
+	}
+	return nil
+}
+
+// redefer enters what was published to be deferred, between two numbers: some
+// channels may not have noted it.
+func (t *Topic) redefer(from, to uint64) error {
+	if from == to || !t.hasDeferred(from) {
+		return nil
+	}
+	cursor := t.log.Seek(from)
+	defer cursor.Close()
+	now := time.Now().UnixNano()
+	for {
+		records, err := cursor.Next(readBytes)
+		if err != nil || len(records) == 0 {
+			return err
+		}
+		for i := range records {
+			r := &records[i]
+			if r.First >= to {
+				return nil
+			}
+			for _, c := range t.channels {
+				if r.Due > now {
+					c.deferRecord(r)
+				}
+			}
+		}
+	}
+}
+
+// replay enters the deferred messages that the log has from a place on, and
+// that the index may not have.
+func (t *Topic) replay(applied seglog.Pos) error {
+	records := make(map[*Channel][]entry)
+	for _, s := range t.log.Segments() {
+		if !s.Deferred || s.ID < applied.Segment() || s.ID == applied.Segment() && applied&allOfSegment == allOfSegment {
+			continue
+		}
+		err := t.log.Scan(s.ID, func(r seglog.Record) error {
+			if c := t.channelOf(r.Channel); r.Kind == seglog.Moved && r.Pos >= applied && c != nil {
+				records[c] = append(records[c], entryOf(&r, false))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for c, entries := range records {
+		if err := c.replay(entries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Topic) channelOf(id uint32) *Channel {
+	i := slices.IndexFunc(t.channels, func(c *Channel) bool { return c.id == id })
+	if i < 0 {
+		return nil
+	}
+	return t.channels[i]
+}
+
+// replay enters entries, in the order of the log. A number that is finished
+// and not in the index was deferred and finished, or emptied; what the index has
+// of the kept log is older than what is to be replayed.
+func (c *Channel) replay(entries []entry) error {
+	known := make(map[uint64]*entry)
+	for _, e := range entries {
+		known[e.seq] = nil
+	}
+	from := appendChannelKey(nil, deferredKeys, c.t.id, c.id)
+	err := c.t.s.index.each(from, after(from), func(key, value []byte) (bool, error) {
+		e, err := parseEntry(key, value)
+		if _, ok := known[e.seq]; ok && err == nil {
+			known[e.seq] = &e
+		}
+		return true, err
+	})
+	for _, e := range entries {
+		old := known[e.seq]
+		switch {
+		case old != nil && !old.at.kept && old.at.pos >= e.at.pos:
+			continue
+		case old != nil:
+			c.deferred.drop(*old)
+		case e.seq < adoptedNumbers && c.position.mark(e.seq, e.seq+1) == 0:
+			continue
+		}
+		c.deferred.put(e)
+		known[e.seq] = &e
+		c.dirty = true
+	}
+	return err
+}
