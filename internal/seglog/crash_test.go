@@ -22,7 +22,10 @@ type history struct {
 }
 
 func (h *history) start(t *rapid.T) {
-	l, err := Open(Options{FS: h.fs, Dir: "log", Sync: true, SegmentBytes: 20 << 10})
+	l, err := Open(Options{
+		FS: h.fs, Dir: "log", Sync: true, SegmentBytes: 20 << 10,
+		Damage: func(d Damage) { t.Fatalf("damage is told: %+v", d) }, // all that was acknowledged is there
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +82,18 @@ func (h *history) appendSome(t *rapid.T, cut bool) {
 		h.fs = after
 		h.start(t)
 	}
+}
+
+// crashable is a file system that has the directory of a log.
+func crashable(t rapid.TB) *vfs.MemFS {
+	fs := vfs.NewCrashableMem()
+	if err := fs.MkdirAll("log", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := SyncDir(fs, "/"); err != nil {
+		t.Fatal(err)
+	}
+	return fs
 }
 
 func crash(t *rapid.T, fs *vfs.MemFS) *vfs.MemFS {
@@ -143,13 +158,7 @@ func (h *history) forget(t *rapid.T) {
 
 func TestPowerCutsKeepWhatWasAcknowledged(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := &history{fs: vfs.NewCrashableMem(), must: map[string]uint64{}, size: map[int]int{}}
-		if err := h.fs.MkdirAll("log", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := SyncDir(h.fs, "/"); err != nil {
-			t.Fatal(err)
-		}
+		h := &history{fs: crashable(t), must: map[string]uint64{}, size: map[int]int{}}
 		h.start(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"append": func(t *rapid.T) { h.appendSome(t, false) },
@@ -174,6 +183,10 @@ func TestPowerCutsKeepWhatWasAcknowledged(t *testing.T) {
 				}
 			},
 			"roll": func(*rapid.T) { h.l.Roll() },
+			"raise": func(t *rapid.T) {
+				next, _ := h.l.End()
+				h.l.Raise(next + rapid.Uint64Range(1, 10).Draw(t, "more"))
+			},
 			"idle": func(*rapid.T) { h.l.Idle() },
 			"":     func(*rapid.T) {},
 		})

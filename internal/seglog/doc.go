@@ -3,6 +3,9 @@
 //
 //	<id 8 hex>-<first sequence number 16 hex>-<salt 8 hex>.log
 //
+// A fourth part, of 16 hex, is there where numbers before the first were left out, as those of
+// a failed sync: the number from which on none was acknowledged.
+//
 // Ids grow and are never used twice. A segment is only ever appended to, and
 // only by the Log that created it: an Open begins a new one with its first Append.
 // It ends with a seal, so that the next Open need not read it; only a segment
@@ -14,7 +17,8 @@
 // are handed to the operating system; with Sync they are on stable storage. Frames
 // hold whole messages, at most 32 KiB or one, and have checksums: what is damaged
 // costs no more than its frame, is told of once, and is never given out. Only where a crash
-// left no seal is it the whole append, as a hole there may be one that was never acknowledged.
+// left no seal is it the whole append, as a hole there may be one that was never acknowledged;
+// and what was synced last, at once, ends with its first hole.
 //
 // A write that fails, as on a full disk, is taken back, and the next one takes its place. After
 // a sync that failed nothing more is acknowledged in that file: what was under way is

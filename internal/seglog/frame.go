@@ -31,6 +31,7 @@ const (
 	flagMore     = 1 << 0 // the append goes on in the next frame
 	flagAgain    = 1 << 1 // the append began in a frame before
 	flagDeferred = 1 << 2 // of a seal: the segment has deferred messages
+	flagJoined   = 1 << 3 // an append begins that is synced with the one before
 )
 
 var (

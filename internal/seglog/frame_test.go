@@ -2,6 +2,7 @@ package seglog
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
@@ -34,7 +35,7 @@ func FuzzWalk(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	whole, _ := p.encode(nil, seg, 0, tally{next: 1})
+	whole, _ := p.encode(nil, seg, 0, tally{next: 1}, false)
 	f.Add(whole, uint16(0), byte(0))
 	f.Add(append(whole, whole...), uint16(70), byte(1))
 	f.Fuzz(func(t *testing.T, data []byte, at uint16, flip byte) {
@@ -63,13 +64,21 @@ func FuzzWalk(f *testing.F) {
 }
 
 func TestNameOfASegmentReadsBack(t *testing.T) {
-	name := fileName(0xab, 1<<63|5, 0x1234)
-	if id, first, salt, ok := parseName(name); !ok || id != 0xab || first != 1<<63|5 || salt != 0x1234 {
-		t.Errorf("%s reads as %x, %x, %x, %v", name, id, first, salt, ok)
-	}
-	for _, bad := range []string{"", ".log", "x-y-z.log", "1-2-3.log", name + ".log", "A" + name[1:], name[:len(name)-4]} {
-		if _, _, _, ok := parseName(bad); ok {
-			t.Errorf("%q passed for a segment", bad)
+	for _, after := range []uint64{1<<63 | 5, 1<<63 | 2, 0} {
+		want := segment{id: 0xab, first: 1<<63 | 5, salt: 0x1234, after: after}
+		name := want.fileName()
+		got, ok := parseName(name)
+		if !ok || got.id != want.id || got.first != want.first || got.salt != want.salt || got.after != want.after {
+			t.Errorf("%s reads as %x, %x, %x, %x, %v", name, got.id, got.first, got.salt, got.after, ok)
 		}
+		for _, bad := range []string{"", ".log", "x-y-z.log", "1-2-3.log", name + ".log", "A" + name[1:], name[:len(name)-4], "1" + name} {
+			if _, ok := parseName(bad); ok {
+				t.Errorf("%q passed for a segment", bad)
+			}
+		}
+	}
+	behind := segment{first: 5, after: 5}
+	if _, ok := parseName(strings.TrimSuffix(behind.fileName(), suffix) + "-0000000000000006" + suffix); ok {
+		t.Error("more was acknowledged than was given")
 	}
 }

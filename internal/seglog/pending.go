@@ -109,8 +109,9 @@ func (p *pending) addPart(q part) {
 }
 
 // encode appends the frames of p to buf, which begins at an offset of a segment,
-// and sets numbers and places of its records. It returns what is counted then.
-func (p *pending) encode(buf []byte, seg *segment, offset int64, t tally) ([]byte, tally) {
+// and sets numbers and places of its records; joined says that it is synced with those before.
+// It returns what is counted then.
+func (p *pending) encode(buf []byte, seg *segment, offset int64, t tally, joined bool) ([]byte, tally) {
 	for i, q := range p.parts {
 		r, at := p.records[q.record], offset+int64(len(buf))
 		if q.skip == 0 {
@@ -120,8 +121,11 @@ func (p *pending) encode(buf []byte, seg *segment, offset int64, t tally) ([]byt
 			}
 		}
 		f := q.frame(r, t, seg.first)
-		if i > 0 {
+		switch {
+		case i > 0:
 			f.flags |= flagAgain
+		case joined:
+			f.flags |= flagJoined
 		}
 		if i < len(p.parts)-1 {
 			f.flags |= flagMore

@@ -36,11 +36,12 @@ func Open(opts Options) (*Log, error) {
 			return nil, err
 		}
 	}
-	l.next = max(opts.First, 1)
+	l.end = 1
 	for _, seg := range l.segments {
-		l.next = max(l.next, seg.kept.next)
+		l.end = max(l.end, seg.kept.next)
 	}
-	l.end, l.floor = l.next, l.next
+	l.next = max(opts.First, l.end)
+	l.floor = l.next
 	return l, nil
 }
 
@@ -68,14 +69,14 @@ func (l *Log) addAll(names []string) {
 		if !strings.HasSuffix(name, suffix) {
 			continue
 		}
-		id, first, salt, ok := parseName(name)
-		if !ok || last != nil && (id == last.id || first < last.first) {
+		seg, ok := parseName(name)
+		if !ok || last != nil && (seg.id == last.id || seg.first < last.first) {
 			l.tell(Damage{File: path, Bytes: l.sizeOf(path)})
 			continue
 		}
-		last = &segment{id: id, first: first, salt: salt, path: path, kept: tally{next: first}}
-		l.segments = append(l.segments, last)
-		l.lastID = id
+		seg.path, seg.kept = path, tally{next: seg.first}
+		l.segments = append(l.segments, seg)
+		last, l.lastID = seg, seg.id
 	}
 }
 
@@ -87,15 +88,29 @@ func (l *Log) sizeOf(path string) int64 {
 	return info.Size()
 }
 
-// reportMissing tells of numbers that lie between a segment without a seal and
-// the next: the end of its file is lost.
+// reportMissing tells of numbers that were acknowledged, lie behind a segment without a seal,
+// and are not in the next: the end of its file is lost.
 func (l *Log) reportMissing(seg *segment) bool {
-	i, _ := slices.BinarySearchFunc(l.segments, seg.id+1, compareID)
-	if i == len(l.segments) || l.segments[i].first <= seg.kept.next {
+	end := l.acknowledged(seg)
+	if end <= seg.kept.next {
 		return false
 	}
-	l.reportDamage(seg, seg.size, 0, int64(l.segments[i].first-seg.kept.next))
+	l.reportDamage(seg, seg.size, 0, int64(end-seg.kept.next))
 	return true
+}
+
+// acknowledged returns up to which number messages of a segment, and of none behind it, are
+// known to have been acknowledged: what the next one says, 0 for the last, and all where the
+// next one is removed.
+func (l *Log) acknowledged(seg *segment) uint64 {
+	i, next := slices.BinarySearchFunc(l.segments, seg.id+1, compareID)
+	switch {
+	case i == len(l.segments):
+		return 0
+	case next:
+		return l.segments[i].after
+	}
+	return seg.kept.next
 }
 
 // load finds out what a segment holds: its seal says, or all that is in it.
@@ -113,7 +128,7 @@ func (l *Log) load(seg *segment) error {
 	if ok, err := seg.readSeal(file, size-headerSize); ok || err != nil {
 		return err
 	}
-	r := recovery{l: l, seg: seg, good: tally{next: seg.first}}
+	r := recovery{l: l, seg: seg, kept: kept{good: tally{next: seg.first}}}
 	if err := r.scan(file, size); err != nil || seg.sealed {
 		return err
 	}
@@ -156,43 +171,63 @@ func (s *segment) closed(at int64, f *frame) {
 type recovery struct {
 	l    *Log
 	seg  *segment
-	end  int64 // of the last whole append
-	good tally // up to there
+	kept kept
 
-	start   int64 // of the append that is being read
-	before  tally
-	prev    int64 // end of the frame before
-	whole   bool  // nothing of it is missing so far
-	due     bool  // it has deferred messages
-	damages []Damage
+	start  int64 // of the append that is being read
+	before tally
+	prev   int64 // end of the frame before
+	whole  bool  // nothing of it is missing so far
+	due    bool  // it has deferred messages
+	joined bool  // it was synced with the append before it
+
+	doubt *kept // up to the first hole in the last group that was synced at once, if there is one
+}
+
+// kept is what recovery has found of whole appends.
+type kept struct {
+	end      int64
+	good     tally
+	deferred bool
+	voids    []void // holes between them
+	damages  []Damage
 }
 
 func (r *recovery) scan(file io.ReaderAt, size int64) error {
-	w := walker{seg: r.seg, file: file, limit: size, seen: r.good, reuse: true}
+	w := walker{seg: r.seg, file: file, limit: size, seen: r.kept.good, reuse: true}
 	for {
 		f, at, err := w.next()
-		if err != nil && !errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
 			return err
 		}
-		if err == nil && f.kind == kindSeal {
+		if f.kind == kindSeal {
 			r.seg.closed(at, &f)
 			return nil
 		}
-		if err != nil {
-			break
-		}
 		r.add(&f, at)
 	}
-	r.seg.size, r.seg.kept = r.end, r.good
-	for _, d := range r.damages {
+	r.keep(&r.kept)
+	if r.doubt != nil && r.l.acknowledged(r.seg) <= r.doubt.good.next {
+		r.keep(r.doubt)
+	}
+	for _, d := range r.kept.damages {
 		r.l.reportDamage(r.seg, d.Offset, d.Bytes, d.Messages)
 	}
 	return nil
 }
 
+// keep has the segment hold what was found.
+func (r *recovery) keep(k *kept) {
+	r.kept = *k
+	r.seg.size, r.seg.kept, r.seg.voids, r.seg.deferred = k.end, k.good, k.voids, k.deferred
+}
+
 func (r *recovery) add(f *frame, at int64) {
 	if f.flags&flagAgain == 0 {
 		r.start, r.before, r.whole, r.due = at, f.before(r.seg.first), true, false
+		r.joined = f.flags&flagJoined != 0
 	} else if at != r.prev {
 		r.whole = false
 	}
@@ -201,12 +236,29 @@ func (r *recovery) add(f *frame, at int64) {
 	if !r.whole || f.flags&flagMore != 0 {
 		return
 	}
-	if r.start > r.end {
-		r.seg.voids = append(r.seg.voids, void{from: r.end, to: r.start, after: r.before})
-		r.damages = append(r.damages, Damage{Offset: r.end, Bytes: r.start - r.end, Messages: r.before.since(r.good)})
+	r.addHole()
+	k := &r.kept
+	k.end, k.good, r.whole = r.prev, f.after(r.seg.first), false
+	k.deferred = k.deferred || r.due
+}
+
+// addHole notes what is missing before a whole append. If that was synced with what is
+// missing, and nothing after them, a power cut may have come before the sync was done: then none of
+// them was acknowledged. What begins a group shows that the one before was done.
+func (r *recovery) addHole() {
+	k := &r.kept
+	hole := r.start > k.end
+	switch {
+	case !r.joined:
+		r.doubt = nil
+	case hole && r.doubt == nil:
+		until := *k
+		r.doubt = &until
 	}
-	r.end, r.good, r.whole = r.prev, f.after(r.seg.first), false
-	r.seg.deferred = r.seg.deferred || r.due
+	if hole {
+		k.voids = append(k.voids, void{from: k.end, to: r.start, after: r.before})
+		k.damages = append(k.damages, Damage{Offset: k.end, Bytes: r.start - k.end, Messages: r.before.since(k.good)})
+	}
 }
 
 // mend cuts off what lies behind the last whole append of a segment, and seals it unless

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -221,7 +223,8 @@ func TestBodyThatContainsFramesIsABody(t *testing.T) {
 
 func TestForeignFilesAreLeftAlone(t *testing.T) {
 	fs, path := tenFrames(t)
-	for _, name := range []string{"log/notes.txt", "log/garbage.log", fs.PathJoin("log", fileName(1, 99, 3))} {
+	twice := fs.PathJoin("log", (&segment{id: 1, first: 99, salt: 3, after: 99}).fileName())
+	for _, name := range []string{"log/notes.txt", "log/garbage.log", twice} {
 		replace(t, fs, name, []byte("what is this"))
 	}
 	var h heard
@@ -234,7 +237,7 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 	}
 	check(t, l.Close())
 	check(t, fs.Remove(path))
-	check(t, fs.Remove(fs.PathJoin("log", fileName(1, 99, 3))))
+	check(t, fs.Remove(twice))
 	l = openLog(t, h.options(fs))
 	wantBodies(t, l, "second segment")
 	if next, _ := l.End(); next != 11 {
@@ -244,10 +247,10 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 
 func TestLaterFormIsRefusedByName(t *testing.T) {
 	fs, path, ends := killed(t, []*Record{messages("a")})
-	_, _, salt, _ := parseName(fs.PathBase(path))
+	seg, _ := parseName(fs.PathBase(path))
 	data := append(content(t, fs, path), make([]byte, headerSize)...)
 	later := frame{kind: 9, first: 2}
-	later.putHeader(data[ends[0]:], seedAt(salt, int64(ends[0])))
+	later.putHeader(data[ends[0]:], seedAt(seg.salt, int64(ends[0])))
 	replace(t, fs, path, data)
 	if _, err := Open(Options{FS: fs, Dir: "log"}); !errors.Is(err, ErrLaterForm) || !strings.Contains(err.Error(), path) {
 		t.Errorf("opened with %v", err)
@@ -271,5 +274,123 @@ func TestReadTellsWhatIsWrong(t *testing.T) {
 	}
 	if h.lost() != 1 {
 		t.Errorf("damage is told as %v", h.damages)
+	}
+}
+
+// What was refused, and numbers that were left out, are not lost. Nothing of this says so to the
+// next Open but the files themselves: a power cut came before seals were on stable storage.
+func TestWhatWasNeverAcknowledgedIsNotMissing(t *testing.T) {
+	for name, between := range map[string]func(fs *faulty, l *Log){
+		"a failed sync": func(fs *faulty, l *Log) {
+			fs.syncs.Store(1)
+			if l.Append([]*Record{messages("x", "y")}) == nil {
+				t.Fatal("a failed sync went unnoticed")
+			}
+		},
+		"raised":       func(_ *faulty, l *Log) { l.Raise(100) },
+		"opened above": nil,
+	} {
+		mem := crashable(t)
+		fs := newFaulty()
+		fs.FS = mem
+		l := openLog(t, Options{FS: fs, Dir: "log", Sync: true})
+		mustAppend(t, l, messages("a"))
+		if between != nil {
+			between(fs, l)
+		} else {
+			l = openLog(t, Options{FS: fs, Dir: "log", Sync: true, First: 100})
+		}
+		mustAppend(t, l, messages("b"))
+		mustAppend(t, l, messages("c"))
+		for range 2 { // again, as what is not sealed is read again
+			var h heard
+			crashed := mem.CrashClone(vfs.CrashCloneCfg{})
+			again := openLog(t, h.options(crashed))
+			wantBodies(t, again, "a", "b", "c")
+			if h.damages != nil {
+				t.Errorf("%s: damage is told as %v", name, h.damages)
+			}
+			mem = crashed
+		}
+	}
+}
+
+// A segment whose end is lost says nothing of what was in those behind it, when they are removed.
+func TestWhatWasRemovedIsNotMissing(t *testing.T) {
+	fs, path := tenFrames(t)
+	l := openLog(t, Options{FS: fs, Dir: "log"})
+	mustAppend(t, l, messages("third segment"))
+	check(t, l.Remove(2))
+	check(t, l.Close())
+	data := content(t, fs, path)
+	data[0] ^= 1 // so that it is never sealed again
+	replace(t, fs, path, data[:len(data)-headerSize])
+	var h heard
+	wantBodies(t, openLog(t, h.options(fs)), tenth(1), tenth(2), tenth(3), tenth(4), tenth(6), tenth(7), tenth(8), tenth(9), "third segment")
+	if h.lost() != 1 {
+		t.Errorf("damage is told as %v", h.damages)
+	}
+}
+
+// appendTogether has a log keep several appends as one group.
+func appendTogether(t *testing.T, l *Log, records ...*Record) {
+	t.Helper()
+	var wg sync.WaitGroup
+	l.exclude()
+	for i, r := range records {
+		wg.Go(func() {
+			if err := l.Append([]*Record{r}); err != nil {
+				t.Error(err)
+			}
+		})
+		for queued := 0; queued <= i; {
+			runtime.Gosched()
+			l.mu.Lock()
+			queued = len(l.queue)
+			l.mu.Unlock()
+		}
+	}
+	l.passOn()
+	wg.Wait()
+}
+
+// Appends that were to be synced together may reach the disk in any order before a power cut.
+func TestHolesInWhatWasSyncedLastAreNoDamage(t *testing.T) {
+	frame := headerSize + 5
+	for name, c := range map[string]struct {
+		sync bool
+		hole int // frame
+		more bool
+		want []string
+		lost int64
+	}{
+		"in the last group":                   {true, 2, false, []string{"a", "b"}, 0},
+		"in the last group, its first":        {true, 1, false, []string{"a"}, 0},
+		"in the last group, its last":         {true, 3, false, []string{"a", "b", "c"}, 0},
+		"before the last group":               {true, 0, false, []string{"b", "c", "d"}, 1},
+		"in a group with one behind it":       {true, 2, true, []string{"a", "b", "d", "e"}, 1},
+		"in the last group, not to be synced": {false, 2, false, []string{"a", "b", "d"}, 1},
+	} {
+		fs := vfs.NewMem()
+		l := openLog(t, Options{FS: fs, Dir: "log", Sync: c.sync})
+		mustAppend(t, l, messages("a"))
+		appendTogether(t, l, messages("b"), messages("c"), messages("d"))
+		if c.more {
+			mustAppend(t, l, messages("e"))
+		}
+		killed := vfs.NewMem()
+		check(t, killed.MkdirAll("log", 0o755))
+		path := files(t, fs)[0]
+		data := content(t, fs, path)
+		clear(data[c.hole*frame:][:frame])
+		replace(t, killed, path, data)
+		for pass := range 2 {
+			var h heard
+			again := openLog(t, h.options(killed))
+			if got := bodiesOf(readAll(t, again)); !slices.Equal(got, c.want) || h.lost() != c.lost {
+				t.Errorf("%s: pass %d: the log has %q, %v told, want %q, %d lost", name, pass, got, h.damages, c.want, c.lost)
+			}
+			check(t, again.Close())
+		}
 	}
 }

@@ -16,6 +16,7 @@ type segment struct {
 	id    uint32
 	salt  uint32
 	first uint64
+	after uint64 // below it are all numbers that were acknowledged when it was begun; at most first
 	path  string
 	read  handle
 
@@ -36,22 +37,31 @@ type void struct {
 	after    tally
 }
 
-func fileName(id uint32, first uint64, salt uint32) string {
-	return fmt.Sprintf("%08x-%016x-%08x%s", id, first, salt, suffix)
+// fileName is the name of a segment's file. Where numbers were left out before it, as those of
+// a failed sync, a fourth part tells it, so that nobody takes them for lost.
+func (s *segment) fileName() string {
+	name := fmt.Sprintf("%08x-%016x-%08x", s.id, s.first, s.salt)
+	if s.after != s.first {
+		name += fmt.Sprintf("-%016x", s.after)
+	}
+	return name + suffix
 }
 
-// parseName reads what a file name says; false if it is not that of a segment.
-func parseName(name string) (id uint32, first uint64, salt uint32, ok bool) {
+// parseName returns the segment that a file name tells of; false if it is not that of one.
+func parseName(name string) (s *segment, ok bool) {
 	parts := strings.Split(strings.TrimSuffix(name, suffix), "-")
-	if len(parts) != 3 {
-		return 0, 0, 0, false
+	if len(parts) < 3 || len(parts) > 4 {
+		return nil, false
 	}
-	a, err1 := strconv.ParseUint(parts[0], 16, 32)
-	first, err2 := strconv.ParseUint(parts[1], 16, 64)
-	c, err3 := strconv.ParseUint(parts[2], 16, 32)
-	id, salt = uint32(a), uint32(c)
-	ok = err1 == nil && err2 == nil && err3 == nil && fileName(id, first, salt) == name
-	return id, first, salt, ok
+	var numbers [4]uint64
+	for i, part := range parts {
+		numbers[i], _ = strconv.ParseUint(part, 16, 64) // what is none has another name
+	}
+	s = &segment{id: uint32(numbers[0]), first: numbers[1], salt: uint32(numbers[2]), after: numbers[1]}
+	if len(parts) == 4 {
+		s.after = min(numbers[3], s.first)
+	}
+	return s, s.fileName() == name
 }
 
 // handle is the open file that all who read a segment share, so that it can be

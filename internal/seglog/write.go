@@ -97,8 +97,8 @@ func (l *Log) advance(g *group) {
 // encode writes the frames of a group into buf and its numbers into the records.
 func (g *group) encode(buf []byte, seg *segment) []byte {
 	g.seg, g.at, g.after = seg, seg.w.written, seg.w.given
-	for _, p := range g.appends {
-		buf, g.after = p.encode(buf, seg, g.at, g.after)
+	for i, p := range g.appends {
+		buf, g.after = p.encode(buf, seg, g.at, g.after, g.sync && i > 0)
 		for _, r := range p.records {
 			g.deferred = g.deferred || r.Due != 0 || r.Kind == Moved
 		}
@@ -171,12 +171,14 @@ func (l *Log) overflows(a *segment, size int) bool {
 
 // create begins a segment. The caller has the turn.
 func (l *Log) create(sync bool) error {
-	seg := &segment{id: l.lastID + 1, salt: rand.Uint32(), first: l.next}
+	l.mu.Lock()
+	seg := &segment{id: l.lastID + 1, salt: rand.Uint32(), first: l.next, after: l.end}
+	l.mu.Unlock()
 	again := l.takeSpare()
 	for again != nil && seg.salt == again.salt {
 		seg.salt = rand.Uint32()
 	}
-	seg.path = l.opts.FS.PathJoin(l.opts.Dir, fileName(seg.id, seg.first, seg.salt))
+	seg.path = l.opts.FS.PathJoin(l.opts.Dir, seg.fileName())
 	seg.kept = tally{next: seg.first}
 	seg.w.given = seg.kept
 	if again != nil {
