@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -152,6 +153,36 @@ func TestAMissingIndexAndMetaCostNoMessage(t *testing.T) {
 			t.Errorf("%d came again; durability is %v", others, topicNamed(t, s, "orders").Durability())
 		}
 		mustClose(t, s)
+	}
+}
+
+// What writes down how far channels are must not go on without a store.
+func TestAFailedOpenLeavesNobodyBehind(t *testing.T) {
+	var broken atomic.Bool
+	mem := vfs.NewMem()
+	o := testOptions(t, errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if broken.Load() && op.Kind == errorfs.OpRemove && strings.HasSuffix(op.Path, rebuildFile) {
+			return syscall.EIO
+		}
+		return nil
+	})))
+	o.NoteEvery = time.Millisecond
+	s := mustOpen(t, o)
+	mustCreate(t, s, "orders", "a")
+	mustClose(t, s)
+	if err := o.FS.RemoveAll(o.FS.PathJoin(testDir, indexDir)); err != nil {
+		t.Fatal(err)
+	}
+	broken.Store(true)
+	if _, err := Open(o); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("opened with %v", err)
+	}
+	var stacks bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(stacks.String(), "(*Store).upkeep") {
+		t.Error("it still runs")
 	}
 }
 

@@ -52,6 +52,10 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("store %s: %w", o.Dir, err)
 	}
 	s.index.fs.patient.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opened = true
+	s.runLocked()
 	return s, nil
 }
 

@@ -43,12 +43,12 @@ func (t *Topic) Release() {
 func (t *Topic) catchUp() {
 	t.releasing.Lock()
 	defer t.releasing.Unlock()
-	for t.behind() {
-		if err := t.releaseHeld(); err != nil {
-			t.s.logger.Error("messages cannot be released", "topic", t.name, "error", err)
-			t.stuck.Store(true)
-			break
-		}
+	var err error
+	for err == nil && t.behind() {
+		err = t.releaseHeld()
+	}
+	if !t.stuck.Swap(err != nil) && err != nil {
+		t.s.logger.Error("messages cannot be released, will try again", "topic", t.name, "error", err)
 	}
 	t.touch()
 	t.mu.Lock()

@@ -57,6 +57,7 @@ type Store struct {
 	topics  []*Topic
 	next    uint32 // id of the next topic
 	dirty   []*Topic
+	opened  bool  // by Open
 	running bool  // the goroutine of notes was started
 	failed  error // the index is damaged
 	failing error // the last note

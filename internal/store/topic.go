@@ -28,6 +28,7 @@ type Topic struct {
 	durability atomic.Uint32
 	dirty      atomic.Bool // in the store's list of what is to be noted
 	stuck      atomic.Bool // to be released, but it failed
+	untrimmed  atomic.Bool // to be trimmed, but it failed
 	released   atomic.Uint64
 	places     atomic.Int64 // damaged ones
 	lost       atomic.Int64 // messages there

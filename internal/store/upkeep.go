@@ -9,14 +9,19 @@ import (
 func (s *Store) wake(t *Topic) {
 	s.mu.Lock()
 	s.dirty = append(s.dirty, t)
-	if !s.running && !s.closed && s.NoteEvery > 0 {
-		s.running = true
-		s.tasks.Go(s.upkeep)
-	}
+	s.runLocked()
 	s.mu.Unlock()
 	select {
 	case s.kick <- struct{}{}:
 	default:
+	}
+}
+
+// runLocked starts upkeep if there is something to do, and nobody opens or closes the store.
+func (s *Store) runLocked() {
+	if s.opened && !s.running && !s.closed && s.NoteEvery > 0 && len(s.dirty) > 0 {
+		s.running = true
+		s.tasks.Go(s.upkeep)
 	}
 }
 
@@ -75,14 +80,24 @@ func (s *Store) noteChanges() []*Topic {
 		return topics
 	}
 	for _, t := range topics {
-		if t.stuck.Swap(false) {
+		if t.stuck.Load() {
 			t.catchUp()
 		}
-		if err := t.trim(); err != nil {
-			s.logger.Warn("a log was not trimmed", "topic", t.name, "error", err)
-		}
+		t.trimmed(t.trim())
 	}
 	return topics
+}
+
+// trimmed is told how a trim went. It says when trims begin to fail, and when they work again.
+func (t *Topic) trimmed(err error) {
+	if t.untrimmed.Swap(err != nil) == (err != nil) {
+		return
+	}
+	if err != nil {
+		t.s.logger.Warn("a log is not trimmed, will try again", "topic", t.name, "error", err)
+	} else {
+		t.s.logger.Info("a log is trimmed again", "topic", t.name)
+	}
 }
 
 // rest has topics let go of what they do not need now.
