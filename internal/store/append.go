@@ -26,6 +26,10 @@ func (t *Topic) Append(batches []*Batch) error {
 	if err := t.s.room(); err != nil {
 		return err
 	}
+	return t.append(batches)
+}
+
+func (t *Topic) append(batches []*Batch) error {
 	records := make([]seglog.Record, 0, len(batches))
 	for _, b := range batches {
 		records = b.appendRecords(records)

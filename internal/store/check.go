@@ -35,6 +35,9 @@ func Check(ctx context.Context, fsys vfs.FS, dir string, damage func(topic strin
 			continue
 		}
 		c.Topics++
+		if _, err := readMeta(fsys, fsys.PathJoin(topics, name)); isDamage(err) {
+			damage(topic, metaDamage(fsys, fsys.PathJoin(topics, name)))
+		}
 		for _, log := range []string{logDir, keptDir} {
 			err := c.log(ctx, seglog.Options{
 				FS: fsys, Dir: fsys.PathJoin(topics, name, log), ReadOnly: true,

@@ -156,6 +156,62 @@ func TestAMissingIndexAndMetaCostNoMessage(t *testing.T) {
 	}
 }
 
+// Nobody knows then what the channels were called, nor what they have finished.
+func TestWithoutIndexAndMetaTheFirstChannelGetsAllThereIs(t *testing.T) {
+	o := smallSegments(t, vfs.NewMem())
+	want := aged(t, o)
+	meta := o.FS.PathJoin(testDir, topicsDir, topicDir(1, "orders"), metaFile)
+	if err := o.FS.RemoveAll(o.FS.PathJoin(testDir, indexDir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(o.FS, meta, []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	var damages []seglog.Damage
+	o.Damage = func(_ string, d seglog.Damage) { damages = append(damages, d) }
+	s := mustOpen(t, o)
+	if len(damages) != 1 || damages[0] != (seglog.Damage{File: meta, Bytes: 1}) || !strings.Contains(log.String(), "is not known any more") {
+		t.Errorf("damage is told as %v, and %s", damages, &log)
+	}
+	c, err := topicNamed(t, s, "orders").CreateChannel("new")
+	if err != nil || c.id != 3 {
+		t.Fatalf("the channel is number %d, %v, want 3", c.id, err)
+	}
+	s = reopen(t, s, o)
+	defer mustClose(t, s)
+	wantAll(t, s, want)
+	if places, _ := topicNamed(t, s, "orders").Damage(); places != 0 {
+		t.Error("it is told again")
+	}
+}
+
+func TestIDsOfDeletedChannelsAreNotGivenAgain(t *testing.T) {
+	o := testOptions(t, vfs.NewMem())
+	s := mustOpen(t, o)
+	topic, channels := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	mustAppend(t, topic, numbered(0, 1))
+	messages, err := channels[0].Next(nil, 1, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(channels[0].Defer(messages[0], hour(1)), channels[0].Delete()); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	if err := o.FS.Remove(o.FS.PathJoin(topic.dir, metaFile)); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, o)
+	defer mustClose(t, s)
+	c, err := topicNamed(t, s, "orders").CreateChannel("b")
+	if err != nil || c.id != 2 {
+		t.Errorf("the channel is number %d, %v, want 2", c.id, err)
+	}
+}
+
 // What writes down how far channels are must not go on without a store.
 func TestAFailedOpenLeavesNobodyBehind(t *testing.T) {
 	var broken atomic.Bool
@@ -266,6 +322,13 @@ func TestAnEndThatIsCutOffIsToldOnce(t *testing.T) {
 	topic.Release()
 	mustAppend(t, topic, numbered(0, 10))
 	mustAppend(t, topic, numbered(10, 14))
+	messages, err := channels[0].Next(nil, 1, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := channels[0].Defer(messages[0], hour(1)); err != nil {
+		t.Fatal(err)
+	}
 	done := next(t, channels[1], 14)
 	finish(channels[1], done)
 	dir := o.FS.PathJoin(topic.dir, logDir)
@@ -276,7 +339,7 @@ func TestAnEndThatIsCutOffIsToldOnce(t *testing.T) {
 		t.Fatalf("the log has the files %q, %v", names, err)
 	}
 	cutInHalf(t, o.FS, o.FS.PathJoin(dir, names[0]))
-	for _, want := range []int{4, 0} { // the first half has the first append
+	for _, want := range []int{4 + 1, 0} { // the first half has the first append
 		lost = 0
 		s = mustOpen(t, o)
 		if lost != want {

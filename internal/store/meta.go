@@ -44,6 +44,15 @@ func readMeta(fs vfs.FS, dir string) (*meta, error) {
 	return m, nil
 }
 
+// metaDamage tells of a meta.json that cannot be read.
+func metaDamage(fs vfs.FS, dir string) seglog.Damage {
+	d := seglog.Damage{File: fs.PathJoin(dir, metaFile)}
+	if info, err := fs.Stat(d.File); err == nil {
+		d.Bytes = info.Size()
+	}
+	return d
+}
+
 func (m *meta) write(fs vfs.FS, dir string) error {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {

@@ -71,9 +71,7 @@ func (s *Store) setAside() (string, error) {
 // rebuild finds out what the logs say of the channels of t.
 func (t *Topic) rebuild() error {
 	if t.meta.Name == "" {
-		if err := t.restoreMeta(new(foundTopic)); err != nil {
-			return err
-		}
+		return t.rebuildUnknown()
 	}
 	first, _ := t.log.Begin()
 	released, end := uint64(noNumber), uint64(0)
@@ -108,31 +106,44 @@ func (t *Topic) rebuild() error {
 // newest returns the newest record of each message that was moved.
 func (t *Topic) newest() (map[*Channel]map[uint64]entry, error) {
 	all := make(map[*Channel]map[uint64]entry)
+	err := t.eachMoved(func(r *seglog.Record, kept bool) {
+		c := t.channelOf(r.Channel)
+		if c == nil {
+			return
+		}
+		if all[c] == nil {
+			all[c] = make(map[uint64]entry)
+		}
+		keepNewest(all[c], entryOf(r, kept))
+	})
+	return all, err
+}
+
+// eachMoved calls f with the records of all messages that were moved, and whether
+// each is in the log of kept ones.
+func (t *Topic) eachMoved(f func(r *seglog.Record, kept bool)) error {
 	for kept, log := range t.logs() {
 		for _, s := range log.Segments() {
 			if !s.Deferred {
 				continue
 			}
 			err := log.Scan(s.ID, func(r seglog.Record) error {
-				if c := t.channelOf(r.Channel); r.Kind == seglog.Moved && c != nil {
-					c.keepNewest(all, entryOf(&r, kept == 1))
+				if r.Kind == seglog.Moved {
+					f(&r, kept == 1)
 				}
 				return nil
 			})
 			if err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return all, nil
+	return nil
 }
 
-func (c *Channel) keepNewest(all map[*Channel]map[uint64]entry, e entry) {
-	if all[c] == nil {
-		all[c] = make(map[uint64]entry)
-	}
-	old, ok := all[c][e.seq]
+func keepNewest(all map[uint64]entry, e entry) {
+	old, ok := all[e.seq]
 	if !ok || e.attempts > old.attempts || e.attempts == old.attempts && e.due >= old.due {
-		all[c][e.seq] = e
+		all[e.seq] = e
 	}
 }

@@ -47,8 +47,12 @@ func (t *Topic) catchUp() {
 	for err == nil && t.behind() {
 		err = t.releaseHeld()
 	}
-	if !t.stuck.Swap(err != nil) && err != nil {
+	switch was := t.stuck.Swap(err != nil); {
+	case was == (err != nil):
+	case err != nil:
 		t.s.logger.Error("messages cannot be released, will try again", "topic", t.name, "error", err)
+	default:
+		t.s.logger.Info("messages are released again", "topic", t.name)
 	}
 	t.touch()
 	t.mu.Lock()

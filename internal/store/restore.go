@@ -26,7 +26,7 @@ func (t *Topic) restore(f *foundTopic) error {
 		t.channels = append(t.channels, c)
 	}
 	t.last, _ = t.log.End()
-	t.reportMissing(f.state.last)
+	t.reportMissing(f)
 	t.log.Raise(end)
 	if err := t.replay(f.state.applied); err != nil {
 		return err
@@ -34,18 +34,21 @@ func (t *Topic) restore(f *foundTopic) error {
 	return t.begin(f.state.released)
 }
 
-// reportMissing tells of messages that the log had up to a number when it was noted, and
-// has no more: its end was cut off, or, with Disk, a power cut took it. What every
-// channel has finished does not count.
-func (t *Topic) reportMissing(noted uint64) {
+// reportMissing tells of messages that the log had when it was noted, and has no more: its
+// end was cut off, or, with Disk, a power cut took it. What every channel has finished
+// does not count.
+func (t *Topic) reportMissing(f *foundTopic) {
 	var missing uint64
+	noted := f.state.last
 	if t.last < noted && len(t.channels) == 0 {
 		missing = noted - t.last
 	}
 	for _, c := range t.channels {
+		lost := uint64(len(f.channel(c.id).foreign))
 		if from := max(t.last, c.position.floor); from < noted {
-			missing = max(missing, noted-from-c.position.marked(from, noted))
+			lost += noted - from - c.position.marked(from, noted)
 		}
+		missing = max(missing, lost)
 	}
 	if missing == 0 {
 		return
@@ -72,7 +75,7 @@ func (c *Channel) restore(f *foundChannel) {
 	}
 }
 
-// restoreMeta finds out from the index what meta.json said.
+// restoreMeta finds out from the index, and from the logs, what meta.json said.
 func (t *Topic) restoreMeta(f *foundTopic) error {
 	t.meta = meta{Name: t.name, Durability: Fsync.String(), NextChannel: 1}
 	if d := f.state.durability; d == Disk {
@@ -83,6 +86,11 @@ func (t *Topic) restoreMeta(f *foundTopic) error {
 		if c.named {
 			t.meta.Channels = append(t.meta.Channels, channelMeta{ID: id, Name: c.name})
 		}
+	}
+	if err := t.eachMoved(func(r *seglog.Record, _ bool) { // of channels that are deleted, too
+		t.meta.NextChannel = max(t.meta.NextChannel, r.Channel+1)
+	}); err != nil {
+		return err
 	}
 	slices.SortFunc(t.meta.Channels, func(a, b channelMeta) int { return cmp.Compare(a.ID, b.ID) })
 	d, err := ParseDurability(t.meta.Durability)
