@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/seed893f581e/nsq/internal/seglog"
 )
 
@@ -167,7 +168,8 @@ func (c *Channel) untake(entries []entry) {
 }
 
 // Deferred returns how many messages Due has still to give, and how many of
-// them at the given time; of math.MaxInt64 it is quick, and they are all.
+// them at the given time; of math.MaxInt64 it is quick, and they are all. Else it may
+// read what the index has of them, which delays nobody.
 func (c *Channel) Deferred(until int64) (all, due int64) {
 	c.mu.Lock()
 	all, due = c.deferred.waiting, int64(c.deferred.find(dueKey{until, ^uint64(0)}))
@@ -179,43 +181,51 @@ func (c *Channel) Deferred(until int64) (all, due int64) {
 	if known || all == due {
 		return all, due
 	}
-	x := c.t.s.index
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	indexed := make(map[dueKey]bool)
-	from := appendChannelKey(nil, deferredKeys, c.t.id, c.id)
-	to := dueKey{until, ^uint64(0)}.append(appendChannelKey(nil, deferredKeys, c.t.id, c.id))
-	err := x.each(from, to, func(key, value []byte) (bool, error) {
-		e, err := parseEntry(key, value)
-		indexed[e.dueKey] = true
-		return true, err
-	})
+	all, due, err := c.countDue(until)
 	if err != nil {
 		c.t.s.fail(err)
-		return all, due
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.deferred.waiting, c.deferred.countDue(indexed, until)
+	return all, due
 }
 
-// countDue returns how many entries are due, of those in the index and
-// pending ones, that are not taken.
-func (d *deferred) countDue(indexed map[dueKey]bool, until int64) (n int64) {
-	if d.cleared {
-		clear(indexed)
+// countDue is Deferred by what the index has, as of one moment, and what it is to learn.
+func (c *Channel) countDue(until int64) (all, due int64, err error) {
+	x := c.t.s.index
+	prefix := appendChannelKey(nil, deferredKeys, c.t.id, c.id)
+	x.mu.Lock() // no note between what is in the index and what is pending
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: dueKey{until, ^uint64(0)}.append(prefix)})
+	c.mu.Lock()
+	all, cleared := c.deferred.waiting, c.deferred.cleared
+	changed, due := c.deferred.dueBeside(until)
+	c.mu.Unlock()
+	x.mu.Unlock()
+	if err != nil {
+		return all, due, err
 	}
-	for k, c := range d.pending {
-		if c.gone {
-			delete(indexed, k)
-		} else if k.due <= until {
-			indexed[k] = true
+	for ok := it.First() && !cleared; ok; ok = it.Next() {
+		if k, whole := parseDueKey(it.Key()); whole && !changed[k] {
+			due++
 		}
 	}
+	return all, due, it.Close()
+}
+
+// dueBeside returns which keys that are due it knows better than the index, and how many of these
+// are to be given.
+func (d *deferred) dueBeside(until int64) (changed map[dueKey]bool, due int64) {
+	changed = make(map[dueKey]bool)
 	for _, e := range d.taken {
-		delete(indexed, e.dueKey)
+		changed[e.dueKey] = true
 	}
-	return int64(len(indexed))
+	for k, c := range d.pending {
+		if k.due <= until && !changed[k] {
+			changed[k] = true
+			if !c.gone {
+				due++
+			}
+		}
+	}
+	return changed, due
 }
 
 // Adopt takes messages over, which Due gives out. They are kept as the topic's

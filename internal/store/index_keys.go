@@ -112,16 +112,26 @@ func parseEntry(key, value []byte) (e entry, err error) {
 	if len(key) != deferredKeyLen || len(value) != entryLen || value[0] > 1 {
 		return e, errEntry
 	}
-	e.due = int64(binary.BigEndian.Uint64(key[channelKeyLen:]))
-	e.seq = binary.BigEndian.Uint64(key[channelKeyLen+8:])
+	var ok bool
+	e.dueKey, ok = parseDueKey(key)
 	e.at.kept = value[0] == 1
 	e.at.pos = seglog.Pos(binary.BigEndian.Uint64(value[1:]))
 	e.attempts = binary.BigEndian.Uint16(value[9:])
 	e.bytes = binary.BigEndian.Uint32(value[11:])
-	if e.due < 0 {
+	if !ok {
 		return e, errEntry
 	}
 	return e, nil
+}
+
+// parseDueKey returns what appended the end of a whole key; false if it cannot have.
+func parseDueKey(key []byte) (k dueKey, ok bool) {
+	if len(key) != deferredKeyLen {
+		return k, false
+	}
+	k.due = int64(binary.BigEndian.Uint64(key[channelKeyLen:]))
+	k.seq = binary.BigEndian.Uint64(key[channelKeyLen+8:])
+	return k, k.due >= 0
 }
 
 // sum is a number that the sum over all entries of a channel tells lost, old
