@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/seed893f581e/nsq/internal/store"
 )
 
 func TestNamesThatDifferInCaseOnly(t *testing.T) {
@@ -34,6 +36,48 @@ func TestNamesThatDifferInCaseOnly(t *testing.T) {
 		if again, err := orders.channel("billing"); again == nil || err != nil {
 			t.Errorf("the channel that is there: %v", err)
 		}
+	}
+}
+
+// A topic of an earlier run that could not be made is made when what was in its way is gone.
+func TestALogOutlivesARefusalOfItsName(t *testing.T) {
+	e := testEnv(t, 1)
+	e.durable.init(e)
+	defer e.durable.close()
+	opened, err := e.durable.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := opened.Create("Orders", store.Disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Append([]*store.Batch{newKeptBatch(1, 0, 0, 1, []byte{0, 0, 0, 1, 'a'})}); err != nil {
+		t.Fatal(err)
+	}
+	e.durable.found[log.Name()] = log // as if it had been opened with it
+
+	e.foldsCase.Store(true)
+	var ts topics
+	ts.init(e)
+	inTheWay, err := ts.topic([]byte("orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ts.topic([]byte("Orders")); !errors.Is(err, errNameTaken) {
+		t.Errorf("a topic with a name that is taken: %v", err)
+	}
+	inTheWay.exit(false)
+	if err := ts.drop(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	again, err := ts.topic([]byte("Orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.stopPump()
+	if depth, _ := again.depth(); depth != 1 {
+		t.Errorf("it has %d messages, want 1", depth)
 	}
 }
 

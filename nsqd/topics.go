@@ -86,13 +86,17 @@ func (ts *topics) make(name string, d Durability, chosen, held bool) (*topic, er
 	ts.mu.Lock()
 	t, err := ts.createLocked(name, log, chosen, held)
 	ts.mu.Unlock()
-	if t == nil && fresh {
-		err = errors.Join(err, log.log.Delete())
-	}
 	if t != nil {
 		ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", name), "topic", logging.Said(name))
+		return t, nil
 	}
-	return t, err
+	switch {
+	case fresh:
+		err = errors.Join(err, log.log.Delete())
+	case log != nil:
+		ts.env.durable.giveBack(log.log)
+	}
+	return nil, err
 }
 
 // beginMaking makes the caller the only one who makes a topic of that name. If
