@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/seed893f581e/nsq/internal/chart"
-	"github.com/seed893f581e/nsq/internal/seglog"
 	"github.com/seed893f581e/nsq/internal/store"
 	"github.com/seed893f581e/nsq/internal/tool"
 )
@@ -27,7 +25,7 @@ func check(ctx context.Context, o *options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := openOver(at.dir, slog.New(slog.DiscardHandler), func(string, seglog.Damage) {})
+	s, err := openOver(at.dir, found.add) // which knows how far the logs got
 	if err != nil {
 		return err
 	}

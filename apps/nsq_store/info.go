@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"text/tabwriter"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/store"
 )
@@ -23,7 +23,7 @@ type topicInfo struct {
 
 type channelInfo struct {
 	Channel  string `json:"channel_name"`
-	Depth    int64  `json:"depth"` // with what was in flight
+	Depth    int64  `json:"depth"` // with what was in flight, and what is due
 	Deferred int64  `json:"deferred_count"`
 }
 
@@ -34,8 +34,9 @@ func info(_ context.Context, o *options, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	topics := []topicInfo{}
+	now := time.Now().UnixNano()
 	for _, t := range s.Topics() {
-		topics = append(topics, describe(t))
+		topics = append(topics, describe(t, now))
 	}
 	if o.json {
 		return json.NewEncoder(out).Encode(topics)
@@ -43,11 +44,12 @@ func info(_ context.Context, o *options, out io.Writer) (err error) {
 	return writeInfo(out, topics)
 }
 
-func describe(t *store.Topic) topicInfo {
+// describe counts as an nsqd that is started now does: what is due then waits.
+func describe(t *store.Topic, now int64) topicInfo {
 	of := topicInfo{Topic: t.Name(), Durability: t.Durability().String(), Depth: t.Depth(), Bytes: t.Bytes(), Channels: []channelInfo{}}
 	for _, ch := range t.Channels() {
-		deferred, _ := ch.Deferred(math.MaxInt64)
-		of.Channels = append(of.Channels, channelInfo{ch.Name(), ch.Depth(), deferred})
+		deferred, due := ch.Deferred(now)
+		of.Channels = append(of.Channels, channelInfo{ch.Name(), ch.Depth() + due, deferred - due})
 	}
 	return of
 }

@@ -199,8 +199,39 @@ func TestCheckTellsOfALogThatLostItsEnd(t *testing.T) {
 	name, content := logFile(t, dir, "four")
 	ok(t, os.Truncate(name, int64(bytes.Index(content, []byte("four")))))
 	out, err := act(t, "check", options{dataPath: dir})
-	if err != nil || !strings.Contains(out, "\n1 file was not closed: ") {
-		t.Errorf("%v, %s", err, out)
+	if want := "/log, offset 87: what followed is missing, 3 messages lost\n"; !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, "\n1 file was not closed: ") || !strings.HasSuffix(out, want) {
+		t.Errorf("%v, %s, want %s", err, out, want)
+	}
+}
+
+func TestCheckTellsOfDamagedMetadataOfATopic(t *testing.T) {
+	dir := dataPath(t)
+	names := must(filepath.Glob(filepath.Join(dir, storeDir, "topics", "*", "meta.json")))(t)
+	ok(t, os.WriteFile(names[0], []byte("{"), 0o600), os.Remove(names[1]))
+	out, err := act(t, "check", options{dataPath: dir})
+	for _, want := range []string{names[0] + ", offset 0: 1 byte damaged, 0 messages lost\n", names[1] + ", offset 0: what followed is missing, 0 messages lost\n"} {
+		if !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, want) {
+			t.Errorf("%v, %s, want %s", err, out, want)
+		}
+	}
+}
+
+// What was due while no nsqd ran is not deferred any more.
+func TestInfoCountsWhatIsDueAsDepth(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	orders := must(s.Create("orders", store.Disk))(t)
+	billing := must(orders.CreateChannel("billing"))(t)
+	orders.Release()
+	ok(t, orders.Append([]*store.Batch{batch(1, "due", "due later", "waits")}))
+	for _, due := range []int64{published, later} {
+		got := must(billing.Next(nil, 1, math.MaxInt))(t)
+		ok(t, billing.Defer(got[0], due))
+	}
+	ok(t, s.Close())
+	out, err := act(t, "info", options{dataPath: dir, json: true})
+	if want := `{"channel_name":"billing","depth":2,"deferred_count":1}`; err != nil || !strings.Contains(out, want) {
+		t.Errorf("%v, %s lacks %s", err, out, want)
 	}
 }
 
@@ -274,6 +305,11 @@ func TestTheProgram(t *testing.T) {
 	}
 	if r := tooltest.Run(t, nil, "nsq_store", "export", "-data-path", dir, "-to", filepath.Join(dir, "new")); r.Code != 0 || r.Stderr != "" {
 		t.Errorf("%+v", r)
+	}
+	withoutIndex := dataPath(t)
+	ok(t, os.RemoveAll(filepath.Join(withoutIndex, storeDir, "index")))
+	if r, want := tooltest.Run(t, nil, "nsq_store", "info", "--data-path="+withoutIndex), "messages that were finished are taken for ones that wait, as the index cannot be used: the index is damaged: it is missing\n"; r.Code != 0 || r.Stderr != want {
+		t.Errorf("%+v, want stderr %s", r, want)
 	}
 	name, content := logFile(t, dir, "draft for later")
 	content[bytes.Index(content, []byte("draft for later"))] ^= 1

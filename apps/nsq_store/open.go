@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -65,9 +66,11 @@ type source struct {
 }
 
 // openOver opens a store. What opening it mends and reading it changes is changed in
-// memory: the files stay as they are.
-func openOver(dir string, log *slog.Logger, damage func(string, seglog.Damage)) (*store.Store, error) {
-	return store.Open(store.Options{FS: overlay.New(vfs.Default), Dir: dir, Logger: log, Damage: damage})
+// memory: the files stay as they are. What it would log is for an nsqd.
+func openOver(dir string, damage func(string, seglog.Damage)) (*store.Store, error) {
+	return store.Open(store.Options{
+		FS: overlay.New(vfs.Default), Dir: dir, Logger: slog.New(slog.DiscardHandler), Damage: damage,
+	})
 }
 
 // openSource locks a data path and opens its durable topics.
@@ -77,9 +80,12 @@ func openSource(dataPath string) (*source, error) {
 		return nil, err
 	}
 	s := &source{at: at}
-	s.Store, err = openOver(at.dir, logger(), s.add)
+	s.Store, err = openOver(at.dir, s.add)
 	if err != nil {
 		return nil, errors.Join(err, at.unlock())
+	}
+	if rebuilt := s.Rebuilt(); rebuilt != nil {
+		fmt.Fprintf(os.Stderr, "messages that were finished are taken for ones that wait, as the index cannot be used: %v\n", rebuilt)
 	}
 	return s, nil
 }
@@ -94,22 +100,39 @@ func logger() *slog.Logger {
 // damages are what was found damaged in logs. It is safe for concurrent use.
 type damages struct {
 	mu  sync.Mutex // all
-	all []string   // in words
+	all []damage
 }
 
+type damage struct {
+	topic string
+	seglog.Damage
+}
+
+// add adds what was not added before.
 func (d *damages) add(topic string, what seglog.Damage) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.all = append(d.all, fmt.Sprintf("topic %s: %s, offset %d: %s damaged, %s lost",
-		topic, what.File, what.Offset, chart.Several(what.Bytes, "byte"), chart.Several(what.Messages, "message")))
+	known := slices.ContainsFunc(d.all, func(o damage) bool { return o.File == what.File && o.Offset == what.Offset })
+	if !known {
+		d.all = append(d.all, damage{topic, what})
+	}
+}
+
+// String tells of it in words.
+func (d *damage) String() string {
+	what := chart.Several(d.Bytes, "byte") + " damaged"
+	if d.Bytes == 0 {
+		what = "what followed is missing"
+	}
+	return fmt.Sprintf("topic %s: %s, offset %d: %s, %s lost", d.topic, d.File, d.Offset, what, chart.Several(d.Messages, "message"))
 }
 
 // tell prints them, and reports whether there are any.
 func (d *damages) tell(out io.Writer) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, what := range d.all {
-		fmt.Fprintln(out, what)
+	for i := range d.all {
+		fmt.Fprintln(out, d.all[i].String())
 	}
 	return len(d.all) > 0
 }
