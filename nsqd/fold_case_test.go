@@ -55,7 +55,7 @@ func TestALogOutlivesARefusalOfItsName(t *testing.T) {
 	if err := log.Append([]*store.Batch{newKeptBatch(1, 0, 0, 1, []byte{0, 0, 0, 1, 'a'})}); err != nil {
 		t.Fatal(err)
 	}
-	e.durable.found[log.Name()] = log // as if it had been opened with it
+	e.durable.giveBack(log) // as if the store had been opened with it
 
 	e.foldsCase.Store(true)
 	var ts topics
