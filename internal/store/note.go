@@ -97,6 +97,14 @@ func (s *Store) note(topics []*Topic, sync bool) error {
 	return err
 }
 
+// noteAtLast has the next note ask for the attempts of what was given out and is not finished,
+// which may have changed without a word.
+func (c *Channel) noteAtLast() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dirty = c.dirty || c.position.floor < c.cursor || len(c.deferred.taken) > 0
+}
+
 // askAttempts asks the channel's source, if there is something to note.
 func (c *Channel) askAttempts(all map[*Channel][]attempted) {
 	c.mu.Lock()

@@ -273,6 +273,9 @@ func (s *Store) Close() error {
 			t.applied = max(t.applied, seglog.Pos(segments[len(segments)-1].ID)<<32|allOfSegment)
 		}
 		t.mu.Unlock()
+		for _, c := range t.Channels() {
+			c.noteAtLast()
+		}
 		err = errors.Join(err, t.close())
 	}
 	return errors.Join(err, s.note(topics, true), s.index.close())

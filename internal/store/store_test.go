@@ -199,3 +199,26 @@ func TestWhatIsGivenOutOrDeferredIsUnfinished(t *testing.T) {
 	finish(b, next(t, b, 3))
 	want(0)
 }
+
+// What is delivered again and again changes nothing in the store.
+func TestCloseKeepsTheLastAttempts(t *testing.T) {
+	o := testOptions(t, vfs.NewMem())
+	s := mustOpen(t, o)
+	topic, channels := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	attempts := uint16(1)
+	channels[0].Attempts(func(yield func(uint64, int, uint16)) { yield(1, 2, attempts) })
+	mustAppend(t, topic, numbered(0, 2))
+	next(t, channels[0], 2)
+	noteAll(s)
+	attempts = 7
+	s = reopen(t, s, o)
+	defer mustClose(t, s)
+	topic = topicNamed(t, s, "orders")
+	topic.Release()
+	for _, m := range next(t, topic.Channels()[0], 2) {
+		if m.attempts != attempts {
+			t.Errorf("message %s has %d attempts, want %d", m.body, m.attempts, attempts)
+		}
+	}
+}
