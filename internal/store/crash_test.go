@@ -7,11 +7,9 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -31,10 +29,11 @@ type modelChannel struct {
 type model struct {
 	channels map[string]*modelChannel
 	held     map[int]int64 // of the topic
+	whole    [][]int       // messages that are all there, or none
 }
 
 func (m *model) clone() *model {
-	n := &model{make(map[string]*modelChannel), maps.Clone(m.held)}
+	n := &model{make(map[string]*modelChannel), maps.Clone(m.held), nil}
 	for name, c := range m.channels {
 		n.channels[name] = &modelChannel{maps.Clone(c.alive), maps.Clone(c.maybe)}
 	}
@@ -75,8 +74,23 @@ func (m *model) conforms(all map[string]seen, lossy bool) error {
 				}
 			}
 		}
+		for _, ids := range m.whole {
+			if n := got.count(ids); n > 0 && n < len(ids) {
+				return fmt.Errorf("channel %s: of an append of %d messages, %d are there", name, len(ids), n)
+			}
+		}
 	}
 	return nil
+}
+
+// count returns how many of some messages are there.
+func (v seen) count(ids []int) (n int) {
+	for _, id := range ids {
+		if _, ok := v.due[id]; ok {
+			n++
+		}
+	}
+	return n
 }
 
 // history is a store and its model under random operations and crashes.
@@ -91,7 +105,10 @@ type history struct {
 	channel  int
 	held     bool
 	options  Options
+	epoch    int64
+	loose    *model       // what there may be while operations run at the same time
 	countFS  atomic.Int64 // operations until the snapshot is taken
+	dark     atomic.Bool  // it is taken, or about to be
 	snapshot atomic.Pointer[vfs.MemFS]
 	cfg      vfs.CrashCloneCfg
 	log      bytes.Buffer // errors: there must be none, unless
@@ -101,6 +118,7 @@ type history struct {
 // maybeSnapshot takes a picture of the disk when its time has come.
 func (h *history) maybeSnapshot(op errorfs.Op) error {
 	if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && h.countFS.Load() > 0 && h.countFS.Add(-1) == 0 {
+		h.dark.Store(true)
 		h.snapshot.Store(h.fs.CrashClone(h.cfg))
 	}
 	return nil
@@ -110,6 +128,7 @@ func (h *history) open(rt *rapid.T) {
 	h.options.FS = errorfs.Wrap(h.fs, errorfs.InjectorFunc(h.maybeSnapshot))
 	h.s = mustOpenRapid(rt, h.options)
 	h.t = h.s.Topics()[0]
+	h.fsync = h.t.Durability() == Fsync
 	h.given = make(map[string]map[int]Message)
 	for _, c := range h.t.Channels() {
 		h.given[c.name] = make(map[int]Message)
@@ -233,15 +252,17 @@ func (h *history) op(f func(rt *rapid.T)) func(*rapid.T) {
 			f(rt)
 			return
 		}
-		before := h.clone()
+		before, fsync := h.clone(), h.fsync
 		power := rapid.Bool().Draw(rt, "power cut")
 		h.cfg = h.draw(rt, power)
 		h.snapshot.Store(nil)
+		h.dark.Store(false)
+		h.loose = nil
 		h.countFS.Store(int64(rapid.IntRange(1, 12).Draw(rt, "operations")))
 		f(rt)
 		h.countFS.Store(0)
 		if fs := h.snapshot.Load(); fs != nil {
-			h.crash(rt, fs, before, power && !h.fsync)
+			h.crash(rt, fs, cmp.Or(h.loose, before), power && !(fsync && h.fsync))
 		}
 	}
 }
@@ -252,184 +273,6 @@ func (h *history) draw(rt *rapid.T, power bool) vfs.CrashCloneCfg {
 		return vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}
 	}
 	return vfs.CrashCloneCfg{UnsyncedDataPercent: rapid.SampledFrom([]int{0, 30, 70, 100}).Draw(rt, "percent"), RNG: rng}
-}
-
-func (h *history) body() string {
-	h.next++
-	return fmt.Sprint(h.next - 1)
-}
-
-// publish appends batches; due is 0 for most.
-func (h *history) publish(rt *rapid.T, due int64) {
-	var batches []*Batch
-	ids := make(map[int]int64)
-	for range rapid.IntRange(1, 3).Draw(rt, "batches") {
-		var all []string
-		for range rapid.IntRange(1, 6).Draw(rt, "messages") {
-			ids[h.next] = due
-			all = append(all, h.body())
-		}
-		b := batch(all...)
-		b.Due = due
-		batches = append(batches, b)
-	}
-	if err := h.t.Append(batches); err != nil {
-		rt.Fatalf("append: %v", err)
-	}
-	maps.Copy(h.model.held, ids)
-	if !h.held {
-		h.release()
-	}
-}
-
-func (h *history) anyChannel(rt *rapid.T) *Channel {
-	channels := h.t.Channels()
-	return channels[rapid.IntRange(0, len(channels)-1).Draw(rt, "channel")]
-}
-
-// take keeps what a channel gave out.
-func (h *history) take(rt *rapid.T, c *Channel, messages []Message) {
-	m := h.channels[c.name]
-	for _, run := range messages {
-		for i, g := range each([]Message{run}) {
-			id, _ := strconv.Atoi(g.body)
-			_, ok := m.alive[id]
-			if _, given := h.given[c.name][id]; !ok || given {
-				rt.Fatalf("channel %s gave %d: alive %v, given before %v", c.name, id, ok, given)
-			}
-			one := run
-			one.Index, one.Offset = run.Index+i, run.Offset
-			for range i {
-				one.Offset = nextOffset(run.Batch.Payload, one.Offset)
-			}
-			one.Count, one.Attempts = 1, g.attempts+1
-			h.given[c.name][id] = one
-		}
-	}
-}
-
-func (h *history) finish(rt *rapid.T) {
-	c := h.anyChannel(rt)
-	m := h.channels[c.name]
-	some := rapid.IntRange(1, 9).Draw(rt, "some")
-	var runs []Run
-	for i, id := range slices.Sorted(maps.Keys(h.given[c.name])) {
-		if i%some == 0 || some > 6 {
-			one := h.given[c.name][id]
-			runs = append(runs, Run{one.Seq(), 1})
-			delete(h.given[c.name], id)
-			m.maybe[id] = m.alive[id]
-			delete(m.alive, id)
-		}
-	}
-	c.Finish(runs)
-}
-
-func (h *history) someGiven(rt *rapid.T, c *Channel) (id int, m Message, ok bool) {
-	ids := slices.Sorted(maps.Keys(h.given[c.name]))
-	if len(ids) == 0 {
-		return 0, m, false
-	}
-	id = rapid.SampledFrom(ids).Draw(rt, "message")
-	return id, h.given[c.name][id], true
-}
-
-func check(rt *rapid.T, err error) {
-	if err != nil {
-		rt.Fatal(err)
-	}
-}
-
-func (h *history) operations() map[string]func(*rapid.T) {
-	epoch := hour(0)
-	dueAt := func(rt *rapid.T) int64 {
-		return epoch + int64(rapid.IntRange(1, 9).Draw(rt, "hours"))*int64(time.Hour)
-	}
-	ops := map[string]func(*rapid.T){
-		"publish":  func(rt *rapid.T) { h.publish(rt, 0) },
-		"publish2": func(rt *rapid.T) { h.publish(rt, 0) },
-		"dpub":     func(rt *rapid.T) { h.publish(rt, dueAt(rt)) },
-		"next": func(rt *rapid.T) {
-			c := h.anyChannel(rt)
-			messages, err := c.Next(nil, rapid.IntRange(1, 40).Draw(rt, "n"), rapid.IntRange(1, 400).Draw(rt, "bytes"))
-			check(rt, err)
-			h.take(rt, c, messages)
-		},
-		"due": func(rt *rapid.T) {
-			c := h.anyChannel(rt)
-			now := dueAt(rt)
-			messages, _, err := c.Due(nil, now, rapid.IntRange(1, 20).Draw(rt, "n"))
-			check(rt, err)
-			for _, m := range messages {
-				if m.Batch.Due > now {
-					rt.Fatalf("due at %d came at %d", m.Batch.Due, now)
-				}
-			}
-			h.take(rt, c, messages)
-		},
-		"finish":  h.finish,
-		"finish2": h.finish,
-		"defer": func(rt *rapid.T) {
-			c := h.anyChannel(rt)
-			if id, m, ok := h.someGiven(rt, c); ok {
-				due := dueAt(rt)
-				check(rt, c.Defer(m, due))
-				delete(h.given[c.name], id)
-				h.channels[c.name].alive[id] = due
-			}
-		},
-		"adopt": func(rt *rapid.T) {
-			c := h.anyChannel(rt)
-			id, due := h.next, rapid.SampledFrom([]int64{0, dueAt(rt)}).Draw(rt, "due")
-			h.channels[c.name].alive[id] = due
-			check(rt, c.Adopt([]Adopted{{ID: 7, Due: due, Body: []byte(h.body())}}))
-		},
-		"create": func(rt *rapid.T) {
-			if len(h.channels) < 4 {
-				h.channel++
-				name := fmt.Sprint("c", h.channel)
-				h.channels[name] = &modelChannel{make(map[int]int64), make(map[int]int64)}
-				h.given[name] = make(map[int]Message)
-				c, err := h.t.CreateChannel(name)
-				check(rt, err)
-				h.attach(c)
-			}
-		},
-		"delete": func(rt *rapid.T) {
-			if len(h.channels) > 1 {
-				c := h.anyChannel(rt)
-				delete(h.channels, c.name)
-				check(rt, c.Delete())
-			}
-		},
-		"empty": func(rt *rapid.T) {
-			c := h.anyChannel(rt)
-			h.given[c.name] = make(map[int]Message)
-			h.channels[c.name] = &modelChannel{make(map[int]int64), make(map[int]int64)}
-			check(rt, c.Empty())
-		},
-		"empty topic": func(rt *rapid.T) {
-			check(rt, h.t.Empty())
-			clear(h.model.held)
-		},
-		"hold":    func(*rapid.T) { h.held = true; h.t.Hold() },
-		"release": func(*rapid.T) { h.held = false; h.t.Release(); h.release() },
-		"note":    func(*rapid.T) { noteAll(h.s) },
-		"note2":   func(*rapid.T) { noteAll(h.s) },
-		"rest":    func(*rapid.T) { h.t.rest() },
-	}
-	for name, f := range ops {
-		ops[name] = h.op(f)
-	}
-	ops["restart"] = h.restart
-	ops["kill"] = func(rt *rapid.T) { h.crash(rt, h.fs.CrashClone(h.draw(rt, false)), nil, false) }
-	ops["power cut"] = func(rt *rapid.T) { h.crash(rt, h.fs.CrashClone(h.draw(rt, true)), nil, !h.fsync) }
-	ops[""] = func(rt *rapid.T) {
-		for _, c := range h.t.Channels() {
-			h.checkDepth(rt, c)
-		}
-	}
-	return ops
 }
 
 // restart closes cleanly: nothing comes again that was finished.
@@ -452,22 +295,13 @@ func (h *history) restart(rt *rapid.T) {
 	h.resume(rt, h.fs, all)
 }
 
-// checkDepth compares what a running channel says with the model.
-func (h *history) checkDepth(rt *rapid.T, c *Channel) {
-	m := h.channels[c.name]
-	want := len(m.alive) - len(h.given[c.name])
-	all, _ := c.Deferred(0)
-	if got := c.Depth() + all; got != int64(want) {
-		rt.Fatalf("channel %s has %d waiting and %d deferred, want %d in all", c.name, c.Depth(), all, want)
-	}
-}
-
 func TestCrashesKeepWhatWasAcknowledged(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := &history{
-			model: &model{make(map[string]*modelChannel), make(map[int]int64)},
+			model: &model{make(map[string]*modelChannel), make(map[int]int64), nil},
 			fs:    vfs.NewCrashableMem(),
 			fsync: rapid.Bool().Draw(rt, "fsync"),
+			epoch: hour(0),
 		}
 		h.options = testOptions(t, h.fs)
 		h.options.Logger = slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelError}))
