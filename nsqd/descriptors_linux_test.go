@@ -12,22 +12,33 @@ import (
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/wire"
+	"github.com/seed893f581e/nsq/nsqd"
 )
 
 // 600 clients come at once to a broker that may open 160 files, of which its
-// queues need some: all are served in the end, and nothing is lost.
+// queues need some, or the logs of its durable topics: all are served in the end, and
+// nothing is lost.
 func TestMoreClientsThanDescriptors(t *testing.T) {
 	if isChildBroker(t) {
 		return
 	}
+	for d, c := range map[nsqd.Durability]struct{ topics, index int }{nsqd.Memory: {8, 0}, nsqd.Disk: {40, 16}} {
+		t.Run(d.String(), func(t *testing.T) {
+			o := childOptions{DataPath: t.TempDir(), MemQueueSize: 10, Durability: d}
+			serveMoreClients(t, startChild(t, o, "sh", "-c", `ulimit -n 160 && exec "$0" "$@"`), c.topics, c.index)
+		})
+	}
+}
+
+// serveMoreClients has clients use a number of topics, for which the broker may in the
+// end have so many files more open than before.
+func serveMoreClients(t *testing.T, b *childBroker, topics, more int) {
 	const (
 		publishers = 540
 		consumers  = 40 // of half the topics; the other half goes to disk meanwhile
 		silent     = 20
-		topics     = 8
 		messages   = 20 // of each publisher
 	)
-	b := startChildBroker(t, 10, "sh", "-c", `ulimit -n 160 && exec "$0" "$@"`)
 	api := &http.Client{Timeout: patience}
 	before := b.state()
 
@@ -98,7 +109,7 @@ func TestMoreClientsThanDescriptors(t *testing.T) {
 	after := before
 	nsqtest.Eventually(t, "descriptors are given back", func() bool {
 		after = b.state()
-		return after.Files <= before.Files
+		return after.Files <= before.Files+more
 	})
 	t.Logf("%d descriptors before, %d after", before.Files, after.Files)
 	if after.Panics != 0 {

@@ -12,11 +12,15 @@ import (
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
-// Of the files that can be open besides connections, disk queues leave some for
-// metadata, listeners and logs, auth servers and statsd, and what several queues
-// open for a moment. No number of queues needs more than maxDiskFiles.
+// Of the files that can be open besides connections, disk queues and the logs of durable
+// topics leave some for metadata, listeners and logs, auth servers and statsd, and what
+// several queues open for a moment. The index of durable topics has indexFiles at most.
+// No number of queues or logs needs more than maxDiskFiles; with minDiskFiles they work,
+// as they open a file again when they need it.
 const (
 	otherFiles   = 24
+	indexFiles   = 40
+	minDiskFiles = 4
 	maxDiskFiles = 8192
 )
 
@@ -27,10 +31,27 @@ func (e *env) openDisk() error {
 		return err
 	}
 	e.reserve = e.keepFree()
-	e.disk, err = diskq.OpenStore(e.diskOptions(files))
+	queues, err := e.shareFiles(files - otherFiles)
+	if err != nil {
+		return err
+	}
+	e.disk, err = diskq.OpenStore(e.diskOptions(queues))
 	return err
 }
 
+// shareFiles says how many files disk queues may keep open, and has the store of durable
+// topics know how many its logs may. Without durable topics disk queues get all.
+func (e *env) shareFiles(files int) (queues int, err error) {
+	there, err := e.durable.exists()
+	logs := min(max((files-indexFiles)/2, minDiskFiles), maxDiskFiles)
+	e.durable.files = logs
+	if there || e.opts.Durability != Memory {
+		return logs, err
+	}
+	return min(files, maxDiskFiles), err
+}
+
+// diskOptions are those of disk queues that may keep so many files open.
 func (e *env) diskOptions(files int) diskq.Options {
 	return diskq.Options{
 		Dir:             e.opts.DataPath,
@@ -39,7 +60,7 @@ func (e *env) diskOptions(files int) diskq.Options {
 		Plausible:       plausibleHeader,
 		SyncEvery:       e.opts.SyncEvery,
 		SyncTimeout:     e.opts.SyncTimeout,
-		OpenFiles:       min(files-otherFiles, maxDiskFiles),
+		OpenFiles:       files,
 		KeepFree:        e.reserve,
 		Logger:          e.log,
 		Health:          e.health.set,

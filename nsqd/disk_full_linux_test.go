@@ -284,19 +284,29 @@ func TestFullDiskWithoutMemory(t *testing.T) {
 	p.wantAll("c")
 }
 
+// isOwnProcess runs the calling test in a process of its own, as its limits would hit
+// other tests in this one, and reports whether this is it.
+func isOwnProcess(t *testing.T) bool {
+	t.Helper()
+	const env = "NSQD_TEST_OWN_PROCESS"
+	if os.Getenv(env) != "" {
+		return true
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), env+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return false
+}
+
 // TestNoDescriptors publishes while no file can be opened.
 func TestNoDescriptors(t *testing.T) {
-	const env = "NSQD_TEST_NO_DESCRIPTORS"
-	if os.Getenv(env) == "" { // the limit would hit other tests in this process
-		self, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v")
-		cmd.Env = append(os.Environ(), env+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if !isOwnProcess(t) {
 		return
 	}
 	opts := nsqtest.Options(t)

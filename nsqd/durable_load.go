@@ -130,7 +130,7 @@ func (a *adoption) queue() error {
 	if err != nil || !there {
 		return err
 	}
-	disk, err := diskq.OpenStoreToRead(a.env.diskOptions(otherFiles))
+	disk, err := diskq.OpenStoreToRead(a.env.diskOptions(0))
 	if err != nil {
 		return err
 	}

@@ -20,8 +20,9 @@ import (
 // durableStore is the store of durable topics in the data path, which is opened with
 // the first of them. It is safe for concurrent use.
 type durableStore struct {
-	env *env
-	fs  vfs.FS // of the store, for tests; nil for that of the system
+	env   *env
+	files int    // that logs may keep open
+	fs    vfs.FS // of the store, for tests; nil for that of the system
 
 	opened atomic.Pointer[store.Store] // nil before that
 
@@ -69,12 +70,13 @@ func (s *durableStore) openLocked() (*store.Store, error) {
 		return nil, fmt.Errorf("failed to open the store of durable topics: %w", err)
 	}
 	opened, err := store.Open(store.Options{
-		FS:     s.fs,
-		Dir:    s.dir(),
-		Logger: s.env.log,
-		Room:   s.room,
-		Damage: s.damaged,
-		Health: func(err error) { s.env.health.set(storeHealth, err) },
+		FS:        s.fs,
+		Dir:       s.dir(),
+		Logger:    s.env.log,
+		OpenFiles: s.files,
+		Room:      s.room,
+		Damage:    s.damaged,
+		Health:    func(err error) { s.env.health.set(storeHealth, err) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("failed to open the store of durable topics: %w", err)

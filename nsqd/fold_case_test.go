@@ -42,7 +42,6 @@ func TestNamesThatDifferInCaseOnly(t *testing.T) {
 // A topic of an earlier run that could not be made is made when what was in its way is gone.
 func TestALogOutlivesARefusalOfItsName(t *testing.T) {
 	e := testEnv(t, 1)
-	e.durable.init(e)
 	defer e.durable.close()
 	opened, err := e.durable.open()
 	if err != nil {

@@ -8,7 +8,6 @@ func TestHeldTopicKeepsMessagesUntilItIsReleased(t *testing.T) {
 	for _, d := range []Durability{Memory, Disk} {
 		t.Run(d.String(), func(t *testing.T) {
 			e := testEnv(t, 10)
-			e.durable.init(e)
 			t.Cleanup(func() { e.durable.close() })
 			e.lookups = new(lookups)
 			var ts topics

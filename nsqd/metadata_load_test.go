@@ -60,6 +60,7 @@ func TestQueuesWithFiles(t *testing.T) {
 		}
 	}
 	e := &env{opts: opts, log: slog.New(slog.DiscardHandler)}
+	e.durable.init(e)
 	if err := e.openDisk(); err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ func testEnv(t testing.TB, memQueueSize int64) *env {
 	opts.MemQueueSize = memQueueSize
 	e := &env{opts: opts, log: slog.New(slog.DiscardHandler), start: time.Now(), changed: func() {}}
 	e.scan = newQueueScan(e)
+	e.durable.init(e)
 	if err := e.openDisk(); err != nil {
 		t.Fatal(err)
 	}

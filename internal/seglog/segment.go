@@ -121,9 +121,11 @@ func (h *handle) release() {
 	}
 }
 
-// drop closes the file if nobody reads this moment.
+// drop closes the file if nobody reads, or is about to, this moment.
 func (h *handle) drop() {
-	h.mu.Lock()
+	if !h.mu.TryLock() {
+		return
+	}
 	defer h.mu.Unlock()
 	if h.pins == 0 {
 		h.closeLocked()

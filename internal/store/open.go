@@ -38,6 +38,7 @@ func Open(o Options) (*Store, error) {
 	if s.fs == nil {
 		s.fs = vfs.Default
 	}
+	s.fs = &frugalFS{s.fs, s.closeFiles}
 	s.TailMessages = cmp.Or(o.TailMessages, 1<<16)
 	s.TailBytes = cmp.Or(o.TailBytes, 4<<20)
 	s.NoteEvery = cmp.Or(o.NoteEvery, 100*time.Millisecond)

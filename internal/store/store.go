@@ -24,6 +24,7 @@ type Options struct {
 	SegmentBytes int64         // of a log's files, 64 MiB
 	TailMessages int           // recent messages that a topic keeps in memory at most, 65,536
 	TailBytes    int64         // and their bytes, 4 MiB
+	OpenFiles    int           // about how many files logs keep open for their next use, 0: as many as they like
 	NoteEvery    time.Duration // how often positions are written at most, 100 ms; negative: at Close alone
 
 	// Room, if set, is asked before anything is appended: its error refuses it.
@@ -161,18 +162,6 @@ func (s *Store) remove(t *Topic) error {
 		s.logger.Warn("the rest of a deleted topic is removed later", "topic", t.name, "error", err)
 	}
 	return nil
-}
-
-// closeFiles closes what t has open, which is opened again when it is used.
-func (t *Topic) closeFiles() {
-	for _, c := range t.Channels() {
-		c.reading.Lock()
-		c.ahead.close()
-		c.reading.Unlock()
-	}
-	for _, l := range t.logs() {
-		l.Idle()
-	}
 }
 
 // close closes what t has open.

@@ -28,10 +28,16 @@ func (s *Store) runLocked() {
 // idleAfter is how long a topic rests until it lets go of memory and files.
 const idleAfter = 5 * time.Second
 
+// use is when a topic was used, and whether its files were closed since.
+type use struct {
+	at     time.Time
+	closed bool
+}
+
 // upkeep notes what changed, at most every NoteEvery, and trims topics. It
 // sleeps while nothing changes.
 func (s *Store) upkeep() {
-	used := make(map[*Topic]time.Time) // that were not idle lately
+	used := make(map[*Topic]use) // that were not idle lately
 	idle := time.NewTimer(idleAfter)
 	defer idle.Stop()
 	for {
@@ -46,8 +52,9 @@ func (s *Store) upkeep() {
 			}
 			now := time.Now()
 			for _, t := range s.noteChanges() {
-				used[t] = now
+				used[t] = use{at: now}
 			}
+			s.closeOldest(used)
 		}
 		if len(used) > 0 {
 			idle.Reset(idleAfter)
@@ -101,9 +108,9 @@ func (t *Topic) trimmed(err error) {
 }
 
 // rest has topics let go of what they do not need now.
-func (s *Store) rest(used map[*Topic]time.Time) {
-	for t, at := range used {
-		if time.Since(at) >= idleAfter {
+func (s *Store) rest(used map[*Topic]use) {
+	for t, u := range used {
+		if time.Since(u.at) >= idleAfter {
 			delete(used, t)
 			t.rest()
 		}
@@ -137,7 +144,5 @@ func (t *Topic) rest() {
 			t.touch() // which trims
 		}
 	}
-	for _, l := range t.logs() {
-		l.Idle()
-	}
+	t.closeFiles()
 }
