@@ -47,7 +47,8 @@
 // If the index is damaged, or older than what was removed because of it, it is set
 // aside and made anew from the logs: nothing is lost, but what was finished and is
 // still in the logs comes again. Each channel's note has the number and the sum of
-// its entries, so that an index that lost some of them is found out.
+// its entries, so that an index that lost some of them is found out. A damaged meta.json is
+// made anew from the index; where both are, all of a topic goes to the channels that come first.
 //
 // While the disk is full, the database waits (patient.go), as it cannot go on
 // after a failed write; notes are refused meanwhile, and written later.
