@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 )
 
@@ -71,10 +72,13 @@ func (p Process) CheckStop(t *testing.T, busy func(tcp, http string)) {
 // CheckSignals sends the program every signal, also several at once.
 func (p Process) CheckSignals(t *testing.T, mainFunction string) {
 	t.Run("SIGQUIT dumps goroutines", func(t *testing.T) {
-		d := p.Start(t)
-		running(t, d)
-		d.Signal(syscall.SIGQUIT)
-		if r := d.End(); r.Code != 2 || !strings.Contains(r.Stderr, "SIGQUIT: quit") || !strings.Contains(r.Stderr, mainFunction) {
+		r := p.quit(t)
+		for tries := 1; nsqtest.RaceEnabled && r.Code == -1 && tries < 5; tries++ {
+			// The signal has met a thread in the race detector, whose stack the runtime
+			// cannot read: measured 7 times in 376. Then the dump ends in a fault.
+			r = p.quit(t)
+		}
+		if r.Code != 2 || !strings.Contains(r.Stderr, "SIGQUIT: quit") || !strings.Contains(r.Stderr, mainFunction) {
 			t.Errorf("exit code %d, want 2 and a dump", r.Code)
 		}
 	})
@@ -100,6 +104,15 @@ func (p Process) CheckSignals(t *testing.T, mainFunction string) {
 		WaitFor(t, d, `(?s)INFO: SIGHUP: .*INFO: SIGHUP: `)
 		stops(t, d)
 	})
+}
+
+// quit starts the program and ends it by SIGQUIT.
+func (p Process) quit(t *testing.T) tooltest.Result {
+	t.Helper()
+	d := p.Start(t)
+	running(t, d)
+	d.Signal(syscall.SIGQUIT)
+	return d.End()
 }
 
 // CheckUnwritableStderr takes the reader of stderr away.
