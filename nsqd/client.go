@@ -36,22 +36,23 @@ type client struct {
 	pump      pump // used by messagePump only
 
 	// Used by IOLoop only.
-	br      *readBuffer
-	line    wire.Line // the command that is executed; here, or each would be allocated
-	in      io.Reader // what br reads from: conn, or the layers on it
-	tls     *tls.Conn // nil without TLS
-	needTLS bool      // before anything but IDENTIFY
-	out     []byte    // replies that are not written yet
-	pending publish
-	commit  func() error  // publishes what is pending
-	failed  error         // of a commit in the middle of a read
-	newLine bool          // the next read waits for a command line: its deadline starts
-	inBody  bool          // of a command whose line was read
-	endless bool          // no deadline is set, as nothing of a command has come
-	freed   bool          // messages were finished since the pump was last told
-	kept    *[]store.Run  // messages finished that the log of the channel was not told of; nil where it has none
-	done    latency.Batch // messages finished since their latency was last recorded, by Unix time
-	stored  latency.Batch // publishes whose OK is not written, by the daemon's clock
+	br       *readBuffer
+	line     wire.Line // the command that is executed; here, or each would be allocated
+	in       io.Reader // what br reads from: conn, or the layers on it
+	tls      *tls.Conn // nil without TLS
+	needTLS  bool      // before anything but IDENTIFY
+	out      []byte    // replies that are not written yet
+	pending  publish
+	pipeline *pipeline // nil before the first publish that waits for stable storage
+	protocol *protocolV2
+	failed   error         // of a publish in the middle of a read
+	newLine  bool          // the next read waits for a command line: its deadline starts
+	inBody   bool          // of a command whose line was read
+	endless  bool          // no deadline is set, as nothing of a command has come
+	freed    bool          // messages were finished since the pump was last told
+	kept     *[]store.Run  // messages finished that the log of the channel was not told of; nil where it has none
+	done     latency.Batch // messages finished since their latency was last recorded, by Unix time
+	stored   latency.Batch // publishes whose OK is not written, by the daemon's clock
 
 	settings  atomic.Pointer[settings]
 	state     atomic.Int32
@@ -139,11 +140,18 @@ func (c *client) close(reason error) {
 
 // connReader reads from the connection for the client's buffer. It is called
 // when the buffer holds no more complete command, so before it waits it
-// publishes what is pending and writes the replies.
+// publishes what is pending, waits for what is under way, and writes the replies.
 type connReader struct{ c *client }
 
 func (r connReader) Read(p []byte) (int, error) {
 	c := r.c
+	if err := c.protocol.commit(c); err != nil {
+		c.failed = err
+		return 0, err
+	}
+	if n := c.readArrived(p); n > 0 {
+		return n, nil
+	}
 	if err := c.prepareRead(); err != nil {
 		return 0, err
 	}
@@ -201,7 +209,7 @@ func (c *client) readDeadline(now time.Time, begun bool) time.Time {
 // settle completes all commands so far: it publishes what is pending, writes
 // the replies and tells the pump of room.
 func (c *client) settle() error {
-	err := c.commit()
+	err := c.protocol.complete(c)
 	c.tellFinished()
 	if c.freed {
 		c.freed = false

@@ -42,16 +42,7 @@ func (p *protocolV2) commit(c *client) error {
 
 // publishPubs publishes the messages of count PUBs to the pending topic.
 func (p *protocolV2) publishPubs(c *client, payload []byte, count int) error {
-	began := p.env.now()
-	if err := p.topics.publish(c.pending.name(), payload, count, 0); err != nil {
-		return p.errPublish("PUB", err)
-	}
-	c.countStored(began, count)
-	c.countPublished(c.pending.name(), count)
-	for range count {
-		c.out = wire.AppendFrame(c.out, wire.FrameResponse, wire.OK)
-	}
-	return nil
+	return p.publish(c, "PUB", c.pending.name(), payload, count, count, 0)
 }
 
 // errPublish says why messages could not be kept, in one line, and counts that.
@@ -74,7 +65,7 @@ func (p *protocolV2) gatherPub(c *client, l *wire.Line) error {
 		return err
 	}
 	if c.pending.count > 0 && (string(topic) != string(c.pending.name()) || c.pending.count == maxBatch) {
-		if err := c.commit(); err != nil {
+		if err := p.commit(c); err != nil {
 			return err
 		}
 	}
@@ -90,7 +81,7 @@ func (p *protocolV2) gatherPub(c *client, l *wire.Line) error {
 		}
 	}
 	if size > c.br.Buffered() {
-		if err := c.commit(); err != nil {
+		if err := p.commit(c); err != nil {
 			return err
 		}
 		payload, err := wire.ReadToPayload(c.br, nil, size)
@@ -136,13 +127,7 @@ func (p *protocolV2) dpub(c *client, l *wire.Line) ([]byte, error) {
 	if err != nil {
 		return nil, wire.NewError(wire.BadMessage, "DPUB failed to read message body", err)
 	}
-	began := p.env.now()
-	if err := p.topics.publish(topic, payload, 1, time.Duration(ms)*time.Millisecond); err != nil {
-		return nil, p.errPublish("DPUB", err)
-	}
-	c.countStored(began, 1)
-	c.countPublished(topic, 1)
-	return okResponse, nil
+	return nil, p.publish(c, "DPUB", topic, payload, 1, 1, time.Duration(ms)*time.Millisecond)
 }
 
 // mpub takes MPUB: several messages, of which all are accepted or none.
@@ -184,13 +169,7 @@ func (p *protocolV2) mpub(c *client, l *wire.Line) ([]byte, error) {
 	case len(rest) > 0:
 		return nil, wire.NewError(wire.BadBody, fmt.Sprintf("MPUB body has %d bytes after its last message", len(rest)), nil)
 	}
-	began := p.env.now()
-	if err := p.topics.publish(topic, payload, count, 0); err != nil {
-		return nil, p.errPublish("MPUB", err)
-	}
-	c.countStored(began, 1)
-	c.countPublished(topic, count)
-	return okResponse, nil
+	return nil, p.publish(c, "MPUB", topic, payload, count, 1, 0)
 }
 
 func checkTopic(command string, name []byte) error {

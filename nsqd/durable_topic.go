@@ -9,6 +9,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/stats"
 	"github.com/seed893f581e/nsq/internal/store"
+	"github.com/seed893f581e/nsq/internal/wire"
 )
 
 // A topicLog is the log of a durable topic. What is published is appended to it, by
@@ -43,9 +44,39 @@ func newTopicLog(log *store.Topic) *topicLog {
 
 // publishKept is publish for a durable topic. It returns when the messages are kept,
 // as the topic's durability says.
-func (t *topic) publishKept(payload []byte, count int, now int64, deferral time.Duration) error {
+func (t *topic) publishKept(payload []byte, count int, deferral time.Duration) error {
+	if !t.log.enter() {
+		return errExiting
+	}
+	defer t.log.leave()
+	p, err := t.startKept(payload, count, deferral)
+	if err != nil {
+		return err
+	}
+	return p.wait()
+}
+
+// waitsForStorage reports whether a publish waits for stable storage.
+func (t *topic) waitsForStorage() bool {
+	return t.log != nil && t.log.log.Durability() == store.Fsync
+}
+
+// A publishing is a publish to a durable topic that was started.
+type publishing struct {
+	topic     *topic
+	appending store.Appending
+	count     int // messages
+	bytes     int // of their bodies
+	deferred  bool
+}
+
+// startKept starts a publish. The caller has entered the log, and leaves it after it
+// waited for what is returned.
+func (t *topic) startKept(payload []byte, count int, deferral time.Duration) (publishing, error) {
+	p := publishing{topic: t, count: count, bytes: len(payload) - wire.SizeLen*count, deferred: deferral > 0}
+	now := time.Now().UnixNano()
 	var due int64
-	if deferral > 0 {
+	if p.deferred {
 		due = now + int64(deferral)
 	}
 	records := make([]*store.Batch, 0, (count+maxBatch-1)/maxBatch)
@@ -57,16 +88,25 @@ func (t *topic) publishKept(payload []byte, count int, now int64, deferral time.
 		}
 		records = append(records, newKeptBatch(t.ids.take(now, n), now, due, n, part))
 	}
-	if !t.log.enter() {
-		return errExiting
+	var err error
+	if p.appending, err = t.log.log.Start(records); err != nil {
+		t.noteAppend(err)
 	}
-	defer t.log.leave()
-	err := t.log.log.Append(records)
-	t.noteAppend(err)
-	if err == nil && deferral > 0 {
-		t.checkDue()
+	return p, err
+}
+
+// wait blocks until the messages are kept, or cannot be.
+func (p *publishing) wait() error {
+	err := p.appending.Wait()
+	p.topic.noteAppend(err)
+	if err != nil {
+		return err
 	}
-	return err
+	if p.deferred {
+		p.topic.checkDue()
+	}
+	p.topic.countPublished(p.count, p.bytes)
+	return nil
 }
 
 // refusedRetry is how often a log that had no room is looked at again.

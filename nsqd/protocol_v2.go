@@ -82,7 +82,7 @@ var okResponse = []byte(wire.OK)
 func (p *protocolV2) IOLoop(c *client) error {
 	p.clients.add(c)
 	defer p.leave(c)
-	c.commit = func() error { return p.commit(c) }
+	c.protocol = p
 	c.setHeartbeat(c.settings.Load().heartbeat)
 	c.pumping.Add(1)
 	go p.messagePump(c)
@@ -91,8 +91,10 @@ func (p *protocolV2) IOLoop(c *client) error {
 		var line []byte // valid until the next read
 		var err error
 		c.newLine, c.inBody = true, false
-		if c.br.Buffered() == 0 {
-			err = c.prepareRead() // with less on the stack than where it is read
+		if c.br.Buffered() == 0 { // with less on the stack than where it is read
+			if err = p.commit(c); err == nil && !c.pipeline.hasRoom() {
+				err = c.prepareRead()
+			}
 		}
 		if err == nil {
 			line, err = c.br.ReadLine()
@@ -131,11 +133,11 @@ func (p *protocolV2) exec(c *client, line []byte) error {
 	if c.needTLS && string(l.Name) != "IDENTIFY" {
 		return wire.NewError(wire.Invalid, fmt.Sprintf("cannot %s in current state (TLS required)", l.Name), nil)
 	}
-	if string(l.Name) == "PUB" { // may join those before it
-		return p.gatherPub(c, l)
-	}
-	if err := c.commit(); err != nil {
+	if err := p.before(c, l); err != nil {
 		return err
+	}
+	if string(l.Name) == "PUB" {
+		return p.gatherPub(c, l)
 	}
 	cmd := p.commands[string(l.Name)]
 	if cmd == nil {
@@ -151,6 +153,19 @@ func (p *protocolV2) exec(c *client, line []byte) error {
 	return nil
 }
 
+// before completes what must be before a command: of publishes those may join that came
+// before.
+func (p *protocolV2) before(c *client, l *wire.Line) error {
+	switch string(l.Name) {
+	case "PUB":
+		return nil
+	case "MPUB", "DPUB":
+		return p.commit(c)
+	default:
+		return p.complete(c)
+	}
+}
+
 // answerError sends an error frame. It returns the error if that was the end
 // of the connection.
 func (p *protocolV2) answerError(c *client, e *wire.Error) error {
@@ -160,7 +175,7 @@ func (p *protocolV2) answerError(c *client, e *wire.Error) error {
 		return nil
 	}
 	c.rdy.Store(0)
-	if err := c.commit(); err != nil { // of what came before; then that is the error
+	if err := p.complete(c); err != nil { // of what came before; then that is the error
 		e = cmp.Or(asWireError(err), e)
 	}
 	line := fmt.Sprintf("[%s] - %s", c.conn.RemoteAddr(), logging.Printable(e.Error()))
@@ -196,6 +211,7 @@ func (p *protocolV2) leave(c *client) {
 	c.rechecks.Wait() // a query has been cut off
 	c.stopHeartbeat()
 	p.clients.remove(c)
+	p.await(c)
 	c.recordLatencies(time.Now())
 	c.tellFinished()
 	if ch := c.channel.Load(); ch != nil {

@@ -85,18 +85,20 @@ func (t *topic) newID() guid { return t.ids.take(time.Now().UnixNano(), 1) }
 // be changed any more. They are deferred on every channel by deferral. All of
 // them are accepted or, with an error, none.
 func (t *topic) publish(payload []byte, count int, deferral time.Duration) error {
-	now := time.Now().UnixNano()
-	bytes := len(payload) - wire.SizeLen*count
 	if t.log != nil {
-		if err := t.publishKept(payload, count, now, deferral); err != nil {
-			return err
-		}
-	} else if err := t.publishBatches(payload, count, now, deferral); err != nil {
+		return t.publishKept(payload, count, deferral)
+	}
+	bytes := len(payload) - wire.SizeLen*count
+	if err := t.publishBatches(payload, count, time.Now().UnixNano(), deferral); err != nil {
 		return err
 	}
+	t.countPublished(count, bytes)
+	return nil
+}
+
+func (t *topic) countPublished(count, bytes int) {
 	t.messages.Add(uint64(count))
 	t.bytes.Add(uint64(bytes))
-	return nil
 }
 
 func (t *topic) publishBatches(payload []byte, count int, now int64, deferral time.Duration) error {

@@ -177,19 +177,33 @@ func (ts *topics) close() []*topic {
 	return ts.all()
 }
 
-// publish accepts count messages for the topic of that name, which it creates
-// if needed; see topic.publish. A topic that is deleted meanwhile is created
-// again. The error is errDraining while nothing is to come in any more.
+// publish accepts count messages for the topic of that name; see publishTo and
+// topic.publish.
 func (ts *topics) publish(name, payload []byte, count int, deferral time.Duration) error {
+	return ts.publishTo(name, func(t *topic) error { return t.publish(payload, count, deferral) })
+}
+
+// refusal says why nothing may be published, nil if it may.
+func (ts *topics) refusal() error {
 	if p := ts.env.phaseNow(); p != phaseServing {
 		return p.refusal()
+	}
+	return nil
+}
+
+// publishTo has f publish to the topic of that name, which it creates if needed. A topic
+// that is deleted meanwhile is created again. The error is errDraining while nothing
+// is to come in any more.
+func (ts *topics) publishTo(name []byte, f func(*topic) error) error {
+	if err := ts.refusal(); err != nil {
+		return err
 	}
 	for {
 		t, err := ts.topic(name)
 		if err != nil {
 			return err
 		}
-		if err = t.publish(payload, count, deferral); !errors.Is(err, errExiting) {
+		if err = f(t); !errors.Is(err, errExiting) {
 			return err
 		}
 	}

@@ -23,8 +23,22 @@ type Batch struct {
 // them while the topic is held. It blocks until they are kept. The batches and
 // their payloads belong to the store from then on.
 func (t *Topic) Append(batches []*Batch) error {
-	if err := t.s.room(); err != nil {
+	a, err := t.Start(batches)
+	if err != nil {
 		return err
+	}
+	return a.Wait()
+}
+
+// Appending is an Append that was started. Wait must be called once: it blocks until the
+// batches are kept, or cannot be.
+type Appending = seglog.Appending
+
+// Start begins an Append, which Wait has done. One goroutine can have several under way,
+// which share what they wait for.
+func (t *Topic) Start(batches []*Batch) (Appending, error) {
+	if err := t.s.room(); err != nil {
+		return Appending{}, err
 	}
 	return t.append(batches)
 }
@@ -38,7 +52,7 @@ func (t *Topic) append(batches []*Batch) error {
 	for i := range records {
 		pointers[i] = &records[i]
 	}
-	return t.log.Append(pointers)
+	return t.log.Start(pointers)
 }
 
 // appendRecords appends what the log is to keep of b: one record, or, as each
