@@ -12,13 +12,18 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-const defaultSegmentBytes = 64 << 20
+const (
+	defaultSegmentBytes = 64 << 20
+	// A log that is read as fast as it is written keeps to small segments, so that their
+	// files, which the system has in its cache, are soon written to again.
+	smallSegmentBytes = 16 << 20
+)
 
 // Options are of one log.
 type Options struct {
 	FS           vfs.FS // vfs.Default when nil
 	Dir          string // made if it is missing
-	SegmentBytes int64  // a segment that has as many is followed by the next; 64 MiB when 0
+	SegmentBytes int64  // the most that a segment has, but for one large append; 64 MiB when 0
 	Sync         bool   // Append returns when its records are on stable storage; SetSync changes it
 	First        uint64 // the lowest sequence number that may be given; see Raise
 	ReadOnly     bool   // nothing is written, cut off or removed

@@ -9,9 +9,10 @@ import (
 const (
 	spareSuffix = ".spare"
 
-	// maxSpares is how many files a log keeps to write to again. Segments are removed
-	// once in a while, so several go and are needed between two times.
-	maxSpares = 3
+	// maxSpares is how many files a log keeps to write to again, of no more than two full
+	// segments together. Segments are removed once in a while, so several go and are
+	// needed between two times.
+	maxSpares = 8
 )
 
 // A spare is the file of a segment that is removed, and that another one is to
@@ -60,7 +61,12 @@ func (l *Log) dispose(s *segment) error {
 func (l *Log) sparesNeeded(s *segment) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.active != nil && !l.closed && s.sealed && s.size >= l.opts.SegmentBytes/2 && len(l.spares) < maxSpares
+	total := s.size
+	for _, other := range l.spares {
+		total += other.size
+	}
+	return l.active != nil && !l.closed && s.sealed && s.size >= min(smallSegmentBytes, l.opts.SegmentBytes)/2 &&
+		total <= 2*l.opts.SegmentBytes && len(l.spares) < maxSpares
 }
 
 // takeSpare returns a spare, which is the caller's then, or nil.

