@@ -123,3 +123,11 @@ func (c *conn) CloseWrite() error {
 	}
 	return errors.ErrUnsupported
 }
+
+// SyscallConn implements syscall.Conn.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	if bare, ok := c.Conn.(syscall.Conn); ok {
+		return bare.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
