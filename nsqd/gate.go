@@ -22,6 +22,18 @@ func (g *gate) enter() bool {
 
 func (g *gate) leave() { g.mu.RUnlock() }
 
+// enterAlone is enter for who must be alone inside; leaveAlone lets others in again.
+func (g *gate) enterAlone() bool {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+func (g *gate) leaveAlone() { g.mu.Unlock() }
+
 // closeIf closes it if it is open and cond, which must not enter, says so. Nobody is
 // inside meanwhile.
 func (g *gate) closeIf(cond func() bool) bool {

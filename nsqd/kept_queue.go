@@ -253,22 +253,21 @@ func (l *channelLog) deferUntil(s *span, due int64) error {
 	return l.log.Defer(s.message(), due)
 }
 
-// emptyKept finishes everything in the log, and drops what the queue has of it. Who
-// holds messages that were given out before end must drop them, too.
+// emptyKept finishes everything in the log, and drops what the queue has of it. Nobody
+// is on the way from the one to the other meanwhile. Who holds messages that were given
+// out before end must drop them, too.
 func (q *queue) emptyKept() (end uint64, err error) {
 	l := q.log
-	if !l.enter() {
+	if !l.enterAlone() {
 		return 0, errExiting
 	}
-	defer l.leave()
-	q.mu.Lock()
-	end = l.given
-	q.mu.Unlock()
+	defer l.leaveAlone()
 	if err := l.log.Empty(); err != nil {
 		return 0, err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	end = l.given
 	l.ahead.dropBefore(end)
 	q.mem.dropBefore(end)
 	return end, nil
