@@ -23,7 +23,15 @@ type Batch struct {
 // them while the topic is held. It blocks until they are kept. The batches and
 // their payloads belong to the store from then on.
 func (t *Topic) Append(batches []*Batch) error {
-	a, err := t.Start(batches)
+	if err := t.s.room(); err != nil {
+		return err
+	}
+	return t.append(batches)
+}
+
+// append is Append for what there must be room for.
+func (t *Topic) append(batches []*Batch) error {
+	a, err := t.start(batches)
 	if err != nil {
 		return err
 	}
@@ -40,10 +48,10 @@ func (t *Topic) Start(batches []*Batch) (Appending, error) {
 	if err := t.s.room(); err != nil {
 		return Appending{}, err
 	}
-	return t.append(batches)
+	return t.start(batches)
 }
 
-func (t *Topic) append(batches []*Batch) error {
+func (t *Topic) start(batches []*Batch) (Appending, error) {
 	records := make([]seglog.Record, 0, len(batches))
 	for _, b := range batches {
 		records = b.appendRecords(records)
