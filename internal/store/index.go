@@ -28,7 +28,7 @@ func openIndex(fs vfs.FS, dir string, makeIt bool, logger *slog.Logger) (*index,
 	x := &index{fs: newPatientFS(fs), logger: &indexLogger{logger: logger}}
 	cache := pebble.NewCache(8 << 20)
 	defer cache.Unref()
-	db, err := pebble.Open(dir, &pebble.Options{
+	opts := &pebble.Options{
 		FS:                          x.fs,
 		Cache:                       cache,
 		ErrorIfNotExists:            !makeIt,
@@ -38,7 +38,11 @@ func openIndex(fs vfs.FS, dir string, makeIt bool, logger *slog.Logger) (*index,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		FormatMajorVersion:          pebble.FormatFlushableIngest,
 		MemTableStopWritesThreshold: 2,
-	})
+	}
+	// The usual one looks ten times a second whether more compactions may run at a time
+	// than before. Here that is always one.
+	opts.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	db, err := pebble.Open(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("store: index %s: %w", dir, err)
 	}
