@@ -491,3 +491,22 @@ func TestDrainLeavesDurableTopics(t *testing.T) {
 	n = n.Restart()
 	wantCounts(t, n, "t", "c", nsqd.Counts{Depth: 10})
 }
+
+// The text of /stats names the durability of durable topics; the lines of others are as
+// scripts know them.
+func TestTextOfStatsTellsOfDurableTopics(t *testing.T) {
+	n := nsqtest.Start(t, nil)
+	a := newAPI(t, n)
+	for _, d := range []string{"memory", "disk", "fsync"} {
+		a.post("/topic/create?topic=" + d + "&durability=" + d)
+	}
+	_, text, err := a.try("GET", "/stats", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d, end := range map[string]string{"memory": "e2e%: \n", "disk": "e2e%:  durability: disk\n", "fsync": "e2e%:  durability: fsync\n"} {
+		if line := fmt.Sprintf("   [%-15s] depth: 0     be-depth: 0     msgs: 0        %s", d, end); !strings.Contains(text, line) {
+			t.Errorf("there is no line %q in\n%s", line, text)
+		}
+	}
+}
