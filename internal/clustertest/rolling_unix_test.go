@@ -207,9 +207,11 @@ func restart(t *testing.T, n *process, held string) {
 	nsqtest.Eventually(t, "it is ready again", func() bool { return isReady(n) })
 }
 
-// hold has a consumer of one broker work on a message until finish is closed.
+// hold has a consumer of one broker work on a message until finish is closed. A drain waits for
+// it: the topic's messages are in memory, where those of the others are kept, and come again.
 func hold(t *testing.T, n *process, topic string) (busy <-chan struct{}, finish chan struct{}) {
 	t.Helper()
+	post(t, n.http()+"/topic/create?durability=memory&topic="+topic, "")
 	working, finish := make(chan struct{}), make(chan struct{})
 	c, err := nsq.NewConsumer(topic, "c", nsq.NewConfig())
 	if err != nil {
