@@ -26,7 +26,7 @@ import (
 // answers of the table may come, nothing may get stuck, and what was taken for
 // it is given back.
 func TestChurn(t *testing.T) {
-	const clients, operations = 8, 20_000
+	const clients, operations = 8, 8_000
 	opts := nsqtest.Options(t)
 	opts.MemQueueSize = 10
 	opts.MaxReqTimeout = time.Second
