@@ -28,8 +28,13 @@ FUZZTIME ?= 2000x
 GO       ?= go
 EXE      := $(shell $(GO) env GOEXE)
 
-# A checkout that belongs to somebody else, as in a container, builds too.
-export GOFLAGS := $(GOFLAGS) -buildvcs=false
+# A checkout that belongs to somebody else, as in a container, builds too. Without paths in what
+# is compiled, programs, tests, checks and releases share it, also with other checkouts. What go
+# test would vet, make check does.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false -trimpath -vet=off
+
+# Only the race detector needs C.
+export CGO_ENABLED := 0
 
 # Programs are directories; the load generators in bench/ are built but not installed.
 # A directory with a go.mod is a module of its own, with nothing to build.
@@ -50,7 +55,7 @@ sources = $(shell find $(wildcard apps/ bench/ internal/ nsq/ nsqd/ nsqlookupd/ 
 all: $(programs)
 
 $(programs): $(BLDDIR)/%$(EXE): $(sources)
-	CGO_ENABLED=0 $(GO) build $(BLDFLAGS) -o $@ ./$(wildcard apps/$* bench/$*)
+	$(GO) build $(BLDFLAGS) -o $@ ./$(wildcard apps/$* bench/$*)
 	@touch $@
 
 install: $(installed)
@@ -114,12 +119,15 @@ parallel = -p $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 # What runs the tests: flags and packages are added.
 gotest ?= $(GO) test
 
-# The programs that tests start are built once for all packages.
+# The programs that tests start are built once for all packages. C, of which only what programs
+# do not use has much, need not be fast.
+race = CGO_ENABLED=1 CGO_CFLAGS=-O0
+
 test:
 	@contrib/setup.sh
 	@mkdir -p $(BLDDIR)/race
-	CGO_ENABLED=1 $(GO) build -race -o $(BLDDIR)/race/ $(addprefix ./,$(call mains,apps) $(call mains,bench))
-	NSQ_TEST_PROGRAMS=$(abspath $(BLDDIR))/race NSQ_BROWSER=must CGO_ENABLED=1 \
+	$(race) $(GO) build -race -ldflags='-s -w' -o $(BLDDIR)/race/ $(addprefix ./,$(call mains,apps) $(call mains,bench))
+	NSQ_TEST_PROGRAMS=$(abspath $(BLDDIR))/race NSQ_BROWSER=must $(race) \
 	  $(gotest) $(parallel) -race $(longest) ./...
 
 # What computes with sizes, offsets and counters. Without the race detector, which is not to
@@ -127,7 +135,7 @@ test:
 packages_386 ?= ./nsqd ./nsqlookupd ./nsq $$($(GO) list ./internal/... | grep -vE '/(doctest|clustertest)$$')
 
 test-386:
-	CGO_ENABLED=0 GOARCH=386 $(GO) test $(parallel) -short $(packages_386)
+	GOARCH=386 $(GO) test $(parallel) -short $(packages_386)
 
 # How many histories: 2,000 take about a quarter of a minute.
 CRASHES ?= 2000
@@ -154,8 +162,8 @@ package_formats  ?= deb rpm
 .PHONY: dist packages $(addprefix dist/,$(dist_platforms)) $(addprefix programs/,$(dist_platforms)) $(addprefix packages/,$(package_archs))
 $(addprefix programs/,$(dist_platforms)): programs/%:
 	@rm -rf $(BLDDIR)/$* && mkdir -p $(BLDDIR)/$*
-	@CGO_ENABLED=0 GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
-	  $(GO) build -trimpath -ldflags='-s -w' -o $(BLDDIR)/$*/ $(addprefix ./,$(call mains,apps))
+	@GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
+	  $(GO) build -ldflags='-s -w' -o $(BLDDIR)/$*/ $(addprefix ./,$(call mains,apps))
 
 $(addprefix dist/,$(dist_platforms)): dist/%: programs/%
 	@cd contrib/packages && $(GO) run ./archive -bin=$(abspath $(BLDDIR))/$* -out=$(abspath $(BLDDIR))/$(call release,$*).tar.gz \
@@ -207,7 +215,7 @@ cross: $(addprefix cross/,$(platforms))
 
 .PHONY: $(addprefix cross/,$(platforms))
 $(addprefix cross/,$(platforms)): cross/%:
-	@export CGO_ENABLED=0 GOOS=$(*D) GOARCH=$(*F); $(GO) build ./... && $(GO) vet ./...
+	@export GOOS=$(*D) GOARCH=$(*F); $(GO) build -ldflags='-s -w' ./... && $(GO) vet ./...
 
 # The programs are made in silence.
 generated:
@@ -229,13 +237,18 @@ prometheus:
 
 # A short run of every fuzz function there is; what fails is shown whole. One test binary
 # for all functions of a package, and a cache for each package: functions may have the same name.
+# What guides the fuzzer is compiled into our packages alone, as go test -c -fuzz does into all
+# there are: they are what is tested, and the others need not be compiled once more.
+guided = -gcflags=$(shell sed -n 's/^module //p' go.mod)/...=-d=libfuzzer
+
 fuzz:
 	@mkdir -p $(BLDDIR)/fuzz && bin=$$(cd $(BLDDIR)/fuzz && pwd) || exit 1; \
 	for dir in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-	  $(GO) test -c -fuzz=. -o "$$bin/fuzz.test" "$$dir" || exit 1; \
+	  $(GO) test -c $(guided) -o "$$bin/fuzz.test" "$$dir" || exit 1; \
 	  for func in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | cut -d' ' -f2); do \
 	    out=$$(cd "$$dir" && "$$bin/fuzz.test" -test.run='^$$' -test.fuzz="^$$func\$$" -test.fuzztime=$(FUZZTIME) \
-	      -test.fuzzminimizetime=1000x -test.fuzzcachedir="$$bin/cache/$$dir" 2>&1) || \
+	      -test.fuzzminimizetime=1000x -test.fuzzcachedir="$$bin/cache/$$dir" 2>&1) && \
+	      case $$out in *'without coverage guidance'*) false ;; esac || \
 	      { echo "$$dir: $$func"; echo "$$out"; exit 1; } >&2; \
 	  done || exit 1; \
 	done

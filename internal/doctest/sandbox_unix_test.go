@@ -191,7 +191,7 @@ func (s *sandbox) start(b block, script string) *command {
 	c := &command{block: b, ended: make(chan struct{})}
 	c.cmd = exec.Command("sh", "-eu", "-c", script)
 	c.cmd.Dir = s.dir
-	c.cmd.Env = append(os.Environ(), "PATH="+s.bin+":"+os.Getenv("PATH"), "GOFLAGS=-mod=mod", "CGO_ENABLED=0", "no_proxy=*",
+	c.cmd.Env = append(os.Environ(), "PATH="+s.bin+":"+os.Getenv("PATH"), "GOFLAGS=-mod=mod -trimpath", "CGO_ENABLED=0", "no_proxy=*",
 		"PORTS="+s.at.portsOf("127.0.0.1", "4150", "4151", "4160", "4161", "4171"), // of make run
 		"GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr

@@ -6,8 +6,6 @@ package nsqtest
 
 import (
 	"log/slog"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -124,12 +122,6 @@ func (d *NSQD) TCPAddr() string { return d.RealTCPAddr().String() }
 
 // HTTPURL returns the URL of the HTTP API, without a slash at the end.
 func (d *NSQD) HTTPURL() string { return "http://" + d.RealHTTPAddr().String() }
-
-// Root returns the root directory of the repository.
-func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
-}
 
 // testWriter writes log lines to the test's output.
 type testWriter struct{ tb testing.TB }
