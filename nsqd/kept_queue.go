@@ -25,6 +25,7 @@ type channelLog struct {
 
 	// These belong to queue.mu.
 	ahead   memoryChan // read and not yet given to anybody
+	filled  int        // messages that ahead had when some were read last
 	unread  int64      // while some are read, what the log had before; else -1
 	again   bool       // the next take begins with what comes again
 	given   uint64     // above all numbers that were given out
@@ -64,47 +65,58 @@ func (q *queue) takeKept(dst []span, n, maxBytes int) (spans []span, inMemory in
 		q.mu.Unlock()
 		return dst, 0
 	}
-	got := 0
+	got, retried := 0, 0
 	if l.again = !l.again || q.mem.messages > maxAgain; l.again {
-		dst, got = q.mem.pop(dst, n, maxBytes)
+		dst, retried = q.mem.pop(dst, n, maxBytes)
 	}
-	if got == 0 {
+	if got = retried; got == 0 {
 		dst, got = l.ahead.pop(dst, n, maxBytes)
 	}
 	if got == 0 {
 		q.mu.Unlock()
+		l.reading.Lock()
 		q.readAhead()
+		l.reading.Unlock()
 		q.mu.Lock()
 		dst, got = l.ahead.pop(dst, n, maxBytes)
 	}
 	if got == 0 {
-		dst, got = q.mem.pop(dst, n, maxBytes)
+		dst, retried = q.mem.pop(dst, n, maxBytes)
+		got = retried
 	}
-	more := q.mem.spans > 0 || l.ahead.spans > 0
+	more, low := q.mem.spans > 0 || l.ahead.spans > 0, l.isLow()
 	refill := l.waiting && q.mem.messages <= l.enough
 	l.waiting = l.waiting && !refill
 	q.mu.Unlock()
 	if refill {
 		q.env.scan.schedule(l.due, q.env.now())
 	}
-	if more || got > 0 && l.depth() > 0 {
+	if retried > 0 {
+		l.retried()
+	}
+	if got > 0 && l.depth() > 0 {
+		more = true
+		if low && l.reading.TryLock() { // so that no other consumer has to wait for the disk
+			q.readAhead()
+			l.reading.Unlock()
+		}
+	}
+	if more {
 		q.signal()
 	}
 	return dst, got
 }
 
-// readAhead reads new messages, unless there are some.
+// readAhead reads new messages, unless there are enough. The caller has reading.
 func (q *queue) readAhead() {
 	l := q.log
 	if !l.enter() {
 		return
 	}
 	defer l.leave()
-	l.reading.Lock()
-	defer l.reading.Unlock()
 	unread := l.log.Depth()
 	q.mu.Lock()
-	needed := unread > 0 && l.ahead.spans == 0
+	needed := unread > 0 && l.isLow()
 	if needed {
 		l.unread = unread
 	}
@@ -135,7 +147,11 @@ func (l *channelLog) addAhead(messages []store.Message) {
 		l.note(&messages[i])
 		l.ahead.push(spanOfMessage(&messages[i]))
 	}
+	l.filled = l.ahead.messages
 }
+
+// isLow reports whether half of what was read is gone. It belongs to queue.mu.
+func (l *channelLog) isLow() bool { return l.ahead.messages <= l.filled/2 }
 
 // note belongs to queue.mu. It notes that a message was given out.
 func (l *channelLog) note(m *store.Message) {
@@ -233,6 +249,14 @@ func (l *channelLog) deferred(until int64) (all, due int64) {
 	}
 	defer l.leave()
 	return l.log.Deferred(until)
+}
+
+// retried tells the log that some messages are delivered again.
+func (l *channelLog) retried() {
+	if l.enter() {
+		l.log.Retried()
+		l.leave()
+	}
 }
 
 // finish tells the log of messages that are done. One that is closed needs to know

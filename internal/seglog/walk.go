@@ -9,7 +9,7 @@ import (
 )
 
 // chunk is how much is read at a time.
-const chunk = 256 << 10
+const chunk = 128 << 10
 
 // walker reads the frames of one segment in order. It reads up to limit, which may
 // grow between calls, and searches on behind what is damaged.

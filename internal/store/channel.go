@@ -92,6 +92,14 @@ func (c *Channel) Depth() int64 {
 	return c.t.total - c.passed
 }
 
+// Retried has the attempts of what was given out noted soon: it is delivered again, which
+// the store would not know.
+func (c *Channel) Retried() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed()
+}
+
 // changed has the channel noted soon; mu must be held.
 func (c *Channel) changed() {
 	if !c.dirty {

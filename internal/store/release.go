@@ -124,7 +124,7 @@ func (t *Topic) hasDeferred(from uint64) bool {
 }
 
 // readBytes is how much is read from a log at a time.
-const readBytes = 512 << 10
+const readBytes = 128 << 10
 
 // releaseRead releases records up to a number, and tells whether to go on.
 func (t *Topic) releaseRead(records []seglog.Record, end uint64) bool {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -213,6 +214,35 @@ func TestCloseKeepsTheLastAttempts(t *testing.T) {
 	noteAll(s)
 	attempts = 7
 	s = reopen(t, s, o)
+	defer mustClose(t, s)
+	topic = topicNamed(t, s, "orders")
+	topic.Release()
+	for _, m := range next(t, topic.Channels()[0], 2) {
+		if m.attempts != attempts {
+			t.Errorf("message %s has %d attempts, want %d", m.body, m.attempts, attempts)
+		}
+	}
+}
+
+// Attempts of messages that are delivered again are noted, though nothing else changes.
+func TestAKillKeepsTheAttemptsOfWhatIsRetried(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	o := testOptions(t, fs)
+	s := mustOpen(t, o)
+	topic, channels := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	attempts := uint16(1)
+	channels[0].Attempts(func(yield func(uint64, int, uint16)) { yield(1, 2, attempts) })
+	mustAppend(t, topic, numbered(0, 2))
+	next(t, channels[0], 2)
+	noteAll(s)
+	attempts = 3
+	channels[0].Retried()
+	noteAll(s)
+	o.FS = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 2))})
+	mustClose(t, s)
+
+	s = mustOpen(t, o)
 	defer mustClose(t, s)
 	topic = topicNamed(t, s, "orders")
 	topic.Release()
