@@ -11,6 +11,7 @@ type pipeline struct {
 	started []startedPublish
 	bytes   int
 	arrived arrived
+	misses  uint // looks in a row at what has arrived that found nothing
 }
 
 // A startedPublish is a publish under way, with what its answer needs.
@@ -31,6 +32,13 @@ type published struct {
 const (
 	maxPipelined  = 64
 	pipelineBytes = 1 << 20
+)
+
+// A client that waits for each answer sends nothing behind a publish: after some looks in vain
+// only every so many-th is taken.
+const (
+	fewMisses = 4
+	rareLook  = 16
 )
 
 func (l *pipeline) isEmpty() bool { return l == nil || len(l.started) == 0 }
@@ -156,8 +164,16 @@ func (p *protocolV2) complete(c *client) error {
 // readArrived reads what has arrived without waiting, for as long as more may join what
 // is under way; 0 if nothing has, or it cannot be known.
 func (c *client) readArrived(b []byte) int {
-	if !c.pipeline.hasRoom() || c.in != c.conn {
+	l := c.pipeline
+	if !l.hasRoom() || c.in != c.conn {
 		return 0
 	}
-	return c.pipeline.arrived.read(c.conn, b)
+	if l.misses++; l.misses > fewMisses && l.misses%rareLook != 0 {
+		return 0
+	}
+	n := l.arrived.read(c.conn, b)
+	if n > 0 {
+		l.misses = 0
+	}
+	return n
 }
