@@ -193,7 +193,13 @@ func (c *Channel) countDue(until int64) (all, due int64, err error) {
 	x := c.t.s.index
 	prefix := appendChannelKey(nil, deferredKeys, c.t.id, c.id)
 	x.mu.Lock() // no note between what is in the index and what is pending
-	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: dueKey{until, ^uint64(0)}.append(prefix)})
+	db, done, err := x.reader()
+	if err != nil {
+		x.mu.Unlock()
+		return 0, 0, err
+	}
+	defer done()
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: dueKey{until, ^uint64(0)}.append(prefix)})
 	c.mu.Lock()
 	all, cleared := c.deferred.waiting, c.deferred.cleared
 	changed, due := c.deferred.dueBeside(until)

@@ -60,7 +60,7 @@ func (s *Store) loadIndex() (*found, error) {
 	if missing && len(s.topics) > 0 {
 		return nil, fmt.Errorf("%w: it is missing", errIndex)
 	}
-	if s.index, err = openIndex(s.fs, s.path(indexDir), missing || len(s.topics) == 0, s.logger); err != nil {
+	if s.index, err = openIndex(s.fs, s.path(indexDir), missing || len(s.topics) == 0, s.NoteEvery, s.logger); err != nil {
 		return nil, err
 	}
 	f := &found{topics: make(map[uint32]*foundTopic)}
@@ -171,10 +171,21 @@ func (s *Store) checkFound(f *found) error {
 }
 
 // purge removes what the index has of topics and channels that are deleted, so
-// that no new one is taken for one of them.
+// that no new one is taken for one of them: where there is no room for that, new ones get other
+// ids, and the next Open does it.
 func (s *Store) purge(f *found) error {
-	b := s.index.db.NewBatch()
-	var err error
+	s.index.mu.Lock()
+	defer s.index.mu.Unlock()
+	b, err := s.index.begin()
+	if errors.Is(err, errNoRoom) {
+		for id := range f.topics {
+			s.next = max(s.next, id+1)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	for id, ft := range f.topics {
 		i := slices.IndexFunc(s.topics, func(t *Topic) bool { return t.id == id })
 		if i < 0 {
@@ -190,7 +201,5 @@ func (s *Store) purge(f *found) error {
 	if err != nil || b.Empty() {
 		return errors.Join(err, b.Close())
 	}
-	s.index.mu.Lock()
-	defer s.index.mu.Unlock()
 	return s.index.commit(b, true)
 }

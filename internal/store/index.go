@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,40 +16,129 @@ import (
 
 // An index is what can be found out again from the logs, in a Pebble database.
 type index struct {
-	db     *pebble.DB
+	dir    string
 	fs     *patientFS
 	logger *indexLogger
 	waits  sync.WaitGroup // synced commits that nobody waits for any more
 
-	mu    sync.Mutex // commits, and reads that must see all or nothing of one
-	seals uint64     // the value of sealKey
+	mu    sync.Mutex    // commits, and reads that must see all or nothing of one
+	seals uint64        // the value of sealKey
+	tried time.Time     // when there was no room to open it for writing
+	every time.Duration // how long until that is tried again
+
+	open   sync.RWMutex // db, which those who read hold it open by
+	db     *pebble.DB   // nil if it could not be opened again
+	toRead atomic.Bool  // there was no room to open it but for reading
 }
 
-// openIndex opens the index of a directory, which it makes if make is set.
-func openIndex(fs vfs.FS, dir string, makeIt bool, logger *slog.Logger) (*index, error) {
-	x := &index{fs: newPatientFS(fs), logger: &indexLogger{logger: logger}}
-	cache := pebble.NewCache(8 << 20)
-	defer cache.Unref()
-	opts := &pebble.Options{
-		FS:                          x.fs,
-		Cache:                       cache,
-		ErrorIfNotExists:            !makeIt,
-		Logger:                      x.logger,
-		MemTableSize:                4 << 20,
-		MaxOpenFiles:                32,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
-		FormatMajorVersion:          pebble.FormatFlushableIngest,
-		MemTableStopWritesThreshold: 2,
+// openIndex opens the index of a directory, which it makes if makeIt is set. Where there is no
+// room to write, one that exists is opened for reading until there is.
+func openIndex(fs vfs.FS, dir string, makeIt bool, noteEvery time.Duration, logger *slog.Logger) (*index, error) {
+	x := &index{dir: dir, fs: newPatientFS(fs), every: 5 * noteEvery}
+	x.logger = &indexLogger{logger: logger, fs: x.fs}
+	err := x.openDB(&pebble.Options{ErrorIfNotExists: !makeIt})
+	if wantsRoom(err) && !makeIt {
+		x.toRead.Store(true)
+		err = x.openDB(&pebble.Options{ReadOnly: true})
 	}
-	// The usual one looks ten times a second whether more compactions may run at a time
-	// than before. Here that is always one.
-	opts.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
-	db, err := pebble.Open(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("store: index %s: %w", dir, err)
 	}
-	x.db = db
 	return x, nil
+}
+
+func (x *index) openDB(opts *pebble.Options) error {
+	cache := pebble.NewCache(8 << 20)
+	defer cache.Unref()
+	opts.FS = x.fs
+	opts.Cache = cache
+	opts.Logger = x.logger
+	opts.MemTableSize = 4 << 20
+	opts.MaxOpenFiles = 32
+	opts.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
+	opts.FormatMajorVersion = pebble.FormatFlushableIngest
+	opts.MemTableStopWritesThreshold = 2
+	// The usual one looks ten times a second whether more compactions may run at a time
+	// than before. Here that is always one.
+	opts.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	x.fs.begin()
+	db, err := pebble.Open(x.dir, opts)
+	if failed := x.fs.opened(); failed != nil {
+		if db != nil {
+			db.Close()
+		}
+		x.fs.removeHalf()
+		return failed
+	}
+	x.db = db
+	return err
+}
+
+// roomToOpen is how much must be free, beside what write-ahead logs take, until an index
+// is opened for writing again.
+const roomToOpen = 1 << 20
+
+// begin returns a batch to commit, or why none can be. mu must be held.
+func (x *index) begin() (*pebble.Batch, error) {
+	if x.toRead.Load() {
+		x.resume()
+	}
+	if err := x.err(); err != nil {
+		return nil, err
+	}
+	return x.db.NewBatch(), nil
+}
+
+// resume opens for writing, if there is room, what is open for reading. mu must be held.
+func (x *index) resume() {
+	if time.Since(x.tried) < x.every {
+		return
+	}
+	x.tried = time.Now()
+	if usage, err := x.fs.GetDiskUsage(x.dir); err == nil && usage.AvailBytes < roomToOpen+x.logBytes() {
+		return
+	}
+	x.open.Lock()
+	defer x.open.Unlock()
+	err := errors.Join(x.closeDB(), x.openDB(new(pebble.Options)))
+	if wantsRoom(err) {
+		err = x.openDB(&pebble.Options{ReadOnly: true})
+	} else {
+		x.toRead.Store(false)
+	}
+	if err != nil {
+		x.logger.fail(fmt.Errorf("store: index %s: %w", x.dir, err))
+	}
+}
+
+// logBytes returns how much the write-ahead logs have.
+func (x *index) logBytes() (bytes uint64) {
+	names, _ := x.fs.List(x.dir)
+	for _, name := range names {
+		if info, err := x.fs.Stat(x.fs.PathJoin(x.dir, name)); err == nil && strings.HasSuffix(name, ".log") {
+			bytes += uint64(info.Size())
+		}
+	}
+	return bytes
+}
+
+func (x *index) closeDB() error {
+	if x.db == nil {
+		return nil
+	}
+	db := x.db
+	x.db = nil
+	return db.Close()
+}
+
+// reader returns the database to read from, until done is called.
+func (x *index) reader() (db *pebble.DB, done func(), err error) {
+	x.open.RLock()
+	if x.db == nil {
+		x.open.RUnlock()
+		return nil, nil, x.logger.err()
+	}
+	return x.db, x.open.RUnlock, nil
 }
 
 // errNoRoom is what commits are answered while the index waits for room.
@@ -57,12 +148,8 @@ var errNoRoom = fmt.Errorf("store: the index waits for room: %w", syscall.ENOSPC
 // it waits until the operating system has it, so that a kill costs nothing: by itself
 // Pebble would leave it in the memory of the process.
 // With an error b is not applied, or, if the disk became full meanwhile, not
-// known to be on stable storage. mu must be held.
+// known to be on stable storage. mu must be held since begin.
 func (x *index) commit(b *pebble.Batch, sync bool) error {
-	if err := x.err(); err != nil {
-		b.Close()
-		return err
-	}
 	x.fs.handing.Store(!sync)
 	defer x.fs.handing.Store(false)
 	if err := x.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
@@ -90,16 +177,24 @@ func (x *index) commit(b *pebble.Batch, sync bool) error {
 
 // err says why the index cannot be written.
 func (x *index) err() error {
-	if x.fs.waiting.Load() > 0 {
+	if err := x.logger.err(); err != nil {
+		return err
+	}
+	if x.fs.waiting.Load() > 0 || x.toRead.Load() {
 		return errNoRoom
 	}
-	return x.logger.err()
+	return nil
 }
 
 // each calls f with the keys and values from one key up to another, which are
 // valid during the call, until it returns false.
 func (x *index) each(from, to []byte, f func(key, value []byte) (bool, error)) error {
-	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	db, done, err := x.reader()
+	if err != nil {
+		return err
+	}
+	defer done()
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return err
 	}
@@ -129,13 +224,14 @@ func after(prefix []byte) []byte {
 func (x *index) close() error {
 	close(x.fs.stop)
 	x.waits.Wait()
-	return errors.Join(x.db.Close(), x.logger.err())
+	return errors.Join(x.closeDB(), x.logger.err())
 }
 
 // indexLogger passes on what is worth it, and keeps the first failure, after
 // which the database does nothing more.
 type indexLogger struct {
 	logger *slog.Logger
+	fs     *patientFS // while it writes to memory nothing counts
 	mu     sync.Mutex
 	failed error
 }
@@ -143,12 +239,16 @@ type indexLogger struct {
 func (*indexLogger) Infof(string, ...any) {}
 
 func (l *indexLogger) Errorf(format string, args ...any) {
-	l.logger.Warn("index", "problem", fmt.Sprintf(format, args...))
+	if l.fs.memory.Load() == nil {
+		l.logger.Warn("index", "problem", fmt.Sprintf(format, args...))
+	}
 }
 
 // Fatalf would end the process in other loggers.
 func (l *indexLogger) Fatalf(format string, args ...any) {
-	l.fail(fmt.Errorf("store: index: "+format, args...))
+	if l.fs.memory.Load() == nil {
+		l.fail(fmt.Errorf("store: index: "+format, args...))
+	}
 }
 
 func (l *indexLogger) fail(err error) {

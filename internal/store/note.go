@@ -72,28 +72,41 @@ func (s *Store) note(topics []*Topic, sync bool) error {
 	x := s.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	n := note{batch: x.db.NewBatch()}
-	var err error
 	for _, t := range topics {
 		t.dirty.Store(false)
+	}
+	err := x.note(topics, attempts, sync)
+	if err != nil {
+		for _, t := range topics {
+			t.touch()
+		}
+	}
+	s.noted(err)
+	return err
+}
+
+// note commits what changed of topics, or gives it back to them. mu must be held.
+func (x *index) note(topics []*Topic, attempts map[*Channel][]attempted, sync bool) error {
+	batch, err := x.begin()
+	if err != nil {
+		return err
+	}
+	n := note{batch: batch}
+	for _, t := range topics {
 		err = errors.Join(err, n.addTopic(t, attempts))
 	}
 	if sync {
 		x.seals++
 		err = errors.Join(err, n.batch.Set([]byte{sealKey}, binary.AppendUvarint(nil, x.seals), nil))
 	}
-	if err == nil {
+	if err == nil && !n.batch.Empty() {
 		err = x.commit(n.batch, sync)
 	} else {
 		n.batch.Close()
 	}
 	if err != nil {
 		n.failed()
-		for _, t := range topics {
-			t.touch()
-		}
 	}
-	s.noted(err)
 	return err
 }
 
@@ -243,7 +256,10 @@ func (n *note) failed() {
 func (x *index) forget(topic, channel uint32) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	b := x.db.NewBatch()
+	b, err := x.begin()
+	if err != nil {
+		return err
+	}
 	if err := forgetChannel(b, topic, channel); err != nil {
 		b.Close()
 		return err

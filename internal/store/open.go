@@ -52,7 +52,10 @@ func Open(o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("store %s: %w", o.Dir, err)
 	}
-	s.index.fs.patient.Store(true)
+	if err := s.index.err(); err != nil {
+		s.noted(err)
+		s.again()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = true
@@ -95,6 +98,10 @@ func (s *Store) open() error {
 	}
 	// What the index says of what the logs lost must not be taken for what they
 	// get now.
+	if s.index.err() != nil {
+		s.ahead.Store(true)
+		return nil
+	}
 	return s.note(ahead, true)
 }
 

@@ -31,7 +31,7 @@ func (s *Store) rebuild(reason error) error {
 		attrs = append(attrs, "old", aside)
 	}
 	s.logger.Error("the index is rebuilt from the logs: messages that were finished may come again", attrs...)
-	if s.index, err = openIndex(s.fs, s.path(indexDir), true, s.logger); err != nil {
+	if s.index, err = openIndex(s.fs, s.path(indexDir), true, s.NoteEvery, s.logger); err != nil {
 		return err
 	}
 	for _, t := range s.topics {

@@ -47,6 +47,7 @@ type Store struct {
 	index   *index
 	adopted atomic.Uint64 // the last number that was given to an adopted message
 	rebuilt error         // why Open has made the index anew, nil if it has not
+	ahead   atomic.Bool   // the index says what the logs lost, and it must not before they get more
 
 	admin sync.Mutex // creating and deleting topics
 
@@ -197,6 +198,9 @@ func (s *Store) Err() error {
 
 // room asks whether something may be appended.
 func (s *Store) room() error {
+	if s.ahead.Load() {
+		return errNoRoom
+	}
 	if s.Room == nil {
 		return nil
 	}
@@ -277,7 +281,10 @@ const allOfSegment = 1<<32 - 1
 func (x *index) forgetTopic(id uint32) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	b := x.db.NewBatch()
+	b, err := x.begin()
+	if err != nil {
+		return err
+	}
 	if err := forgetTopic(b, id); err != nil {
 		b.Close()
 		return err

@@ -202,8 +202,13 @@ func (m *moving) enter(x *index, r *seglog.Record) error {
 
 // entry returns what the index has for a deferred message.
 func (x *index) entry(topic, channel uint32, k dueKey) (e entry, ok bool, err error) {
+	db, done, err := x.reader()
+	if err != nil {
+		return e, false, err
+	}
+	defer done()
 	key := k.append(appendChannelKey(nil, deferredKeys, topic, channel))
-	value, closer, err := x.db.Get(key)
+	value, closer, err := db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return e, false, nil
 	}

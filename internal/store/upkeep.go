@@ -11,6 +11,11 @@ func (s *Store) wake(t *Topic) {
 	s.dirty = append(s.dirty, t)
 	s.runLocked()
 	s.mu.Unlock()
+	s.again()
+}
+
+// again has upkeep look once more.
+func (s *Store) again() {
 	select {
 	case s.kick <- struct{}{}:
 	default:
@@ -19,7 +24,7 @@ func (s *Store) wake(t *Topic) {
 
 // runLocked starts upkeep if there is something to do, and nobody opens or closes the store.
 func (s *Store) runLocked() {
-	if s.opened && !s.running && !s.closed && s.NoteEvery > 0 && len(s.dirty) > 0 {
+	if s.opened && !s.running && !s.closed && s.NoteEvery > 0 && (len(s.dirty) > 0 || s.failing != nil) {
 		s.running = true
 		s.tasks.Go(s.upkeep)
 	}
@@ -82,10 +87,16 @@ func (s *Store) noteChanges() []*Topic {
 	topics := s.dirty
 	s.dirty = nil
 	s.mu.Unlock()
-	sync := slices.ContainsFunc(topics, func(t *Topic) bool { return t.Durability() == Fsync })
+	ahead := s.ahead.Load()
+	if ahead {
+		topics = s.Topics()
+	}
+	sync := ahead || slices.ContainsFunc(topics, func(t *Topic) bool { return t.Durability() == Fsync })
 	if s.note(topics, sync) != nil {
+		s.again()
 		return topics
 	}
+	s.ahead.Store(false)
 	for _, t := range topics {
 		if t.stuck.Load() {
 			t.catchUp()

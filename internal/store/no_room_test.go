@@ -1,0 +1,112 @@
+package store
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
+)
+
+// fullAfter returns a file system on which so many writes succeed, and then none until there are
+// more left.
+func fullAfter(mem vfs.FS, writes int64) (fs vfs.FS, left *atomic.Int64) {
+	left = new(atomic.Int64)
+	left.Store(writes)
+	return errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpCreate, errorfs.OpRename, errorfs.OpReuseForWrite, errorfs.OpFileWrite, errorfs.OpFileWriteAt, errorfs.OpFileSync:
+			if left.Add(-1) < 0 {
+				return syscall.ENOSPC
+			}
+		}
+		return nil
+	})), left
+}
+
+// withMessages makes a store of 30 messages, of which two are finished and one is deferred,
+// that was not closed, and returns a copy as a kill leaves it.
+func withMessages(t *testing.T, d Durability) *vfs.MemFS {
+	mem := vfs.NewCrashableMem()
+	s := mustOpen(t, testOptions(t, mem))
+	topic, err := s.Create("orders", d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := topic.CreateChannel("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic.Release()
+	mustAppend(t, topic, numbered(0, 30))
+	finish(c, next(t, c, 2))
+	messages, err := c.Next(nil, 1, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Defer(messages[0], hour(1)); err != nil {
+		t.Fatal(err)
+	}
+	noteAll(s)
+	killed := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 2))})
+	mustClose(t, s)
+	return killed
+}
+
+// Wherever the disk becomes full while a store is opened, the store opens, gives what it has,
+// refuses to be written to, and goes on by itself when there is room.
+func TestAStoreOpensOnADiskThatIsFullOrBecomesSo(t *testing.T) {
+	for _, d := range []Durability{Disk, Fsync} {
+		for writes := range int64(40) {
+			fs, left := fullAfter(withMessages(t, d), writes)
+			var log loggingtest.Buffer
+			healthy := make(chan error, 100)
+			o := testOptions(t, vfs.NewMem())
+			o.FS, o.Logger, o.NoteEvery = fs, log.Logger(slog.LevelWarn), time.Millisecond
+			o.Health = func(err error) { healthy <- err }
+			s := mustOpen(t, o)
+			open := left.Load() >= 0 // all there is to write was written
+			left.Store(-1)
+			topic := s.Topics()[0]
+			topic.Release()
+			c := topic.Channels()[0]
+			wantDepth(t, c, 27)
+			if got := next(t, c, 27); len(got) != 27 {
+				t.Fatalf("%d writes: got %d messages", writes, len(got))
+			} else {
+				finish(c, got)
+			}
+			if due, _, err := c.Due(nil, hour(2), 10); err != nil || len(due) != 1 {
+				t.Fatalf("%d writes: due are %v, %v", writes, due, err)
+			}
+			if err := topic.Append([]*Batch{numbered(50, 60)}); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("%d writes: append: %v", writes, err)
+			}
+			if err := <-healthy; !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("%d writes: healthy on a full disk: %v", writes, err)
+			}
+			left.Store(1 << 40)
+			if err := <-healthy; err != nil {
+				t.Errorf("%d writes: with room: %v", writes, err)
+			}
+			mustAppend(t, topic, numbered(60, 62))
+			s = reopen(t, s, o)
+			if got := bodies(next(t, s.Topics()[0].Channels()[0], 10)); s.rebuilt != nil || !slices.Equal(got, []string{"60", "61"}) && open {
+				t.Errorf("%d writes: after another start %q, rebuilt: %v", writes, got, s.rebuilt)
+			}
+			mustClose(t, s)
+			if lines := log.String(); strings.Count(lines, "positions are not written") != 1 || strings.Count(lines, "\n") > 3 {
+				t.Errorf("%d writes: it logged %s", writes, lines)
+			}
+		}
+	}
+}
