@@ -29,8 +29,9 @@ type metadata struct {
 	waiting []chan<- error
 	ended   bool // metadataLoop writes no more
 
-	writing sync.Mutex // one write at a time; guards the file, size and the entries of topics
+	writing sync.Mutex // one write at a time; guards the file, what follows and the entries of topics
 	size    int        // of the last write
+	failed  bool       // it failed
 }
 
 func (m *metadata) init(n *NSQD) {
@@ -85,6 +86,7 @@ const metadataRetry = time.Second
 func (m *metadata) metadataLoop(ctx context.Context) error {
 	defer m.end()
 	var pause <-chan time.Time // after a failure
+	failing := false
 	for {
 		dirty := m.dirty
 		if pause != nil {
@@ -100,10 +102,17 @@ func (m *metadata) metadataLoop(ctx context.Context) error {
 			return nil
 		}
 		pause = nil
-		if err := m.writeForAll(); err != nil {
-			m.n.log.Error("NSQ: failed to persist metadata, will try again", "in", metadataRetry, "error", err)
+		err := m.writeForAll()
+		if err != nil {
 			pause = time.After(metadataRetry)
 		}
+		switch {
+		case err != nil && !failing:
+			m.n.log.Error("NSQ: failed to persist metadata, will try again", "every", metadataRetry, "error", err)
+		case err == nil && failing:
+			m.n.log.Info("NSQ: metadata is persisted again")
+		}
+		failing = err != nil
 	}
 }
 
@@ -162,9 +171,12 @@ func (m *metadata) write() error {
 	case <-m.dirty: // this write has it
 	default:
 	}
-	m.n.log.Info("NSQ: persisting topic/channel metadata to " + m.fileName())
+	if !m.failed { // else it is tried again and again
+		m.n.log.Info("NSQ: persisting topic/channel metadata to " + m.fileName())
+	}
 	changes := m.changes.Load()
 	err := durable.WriteFile(m.fileName(), m.encode())
+	m.failed = err != nil
 	m.n.env.health.set(metadataHealth, err)
 	if err != nil {
 		m.change() // it has still to be written, whoever asked for it
