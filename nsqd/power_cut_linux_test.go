@@ -25,7 +25,7 @@ func TestPowerCut(t *testing.T) {
 		return
 	}
 	disk := newPowerDisk(t)
-	k := newKilling(t)
+	k := newKilling(t, syncTime)
 	child := func() *childBroker {
 		return startChild(t, childOptions{DataPath: filepath.Join(disk.dir, "data"), MemQueueSize: 100, Durability: nsqd.Fsync})
 	}

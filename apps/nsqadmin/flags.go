@@ -22,10 +22,11 @@ SIGTERM and SIGINT stop nsqadmin.
 // flags and config file say.
 func program(opts *nsqadmin.Options) *daemon.Program {
 	return &daemon.Program{
-		Name:     "nsqadmin",
-		Options:  opts,
-		Obsolete: map[string]string{"verbose": "log-level"},
-		Notation: notation,
+		Name:      "nsqadmin",
+		Options:   opts,
+		Obsolete:  map[string]string{"verbose": "log-level"},
+		Notation:  notation,
+		HeapFloor: 16 << 20,
 		Log: func() logging.Settings {
 			return logging.Settings{Level: opts.LogLevel.Level(), Format: opts.LogFormat, Prefix: opts.LogPrefix}
 		},

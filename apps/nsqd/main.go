@@ -5,14 +5,10 @@ import (
 	"os"
 
 	"github.com/seed893f581e/nsq/internal/daemon"
-	"github.com/seed893f581e/nsq/internal/gcpace"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
-func main() {
-	gcpace.Start()
-	os.Exit(daemon.Run(program(nsqd.NewOptions()), os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { os.Exit(daemon.Run(program(nsqd.NewOptions()), os.Args[1:], os.Stdout, os.Stderr)) }
 
 // broker is nsqd as the program runs it. It answers SIGHUP.
 type broker struct {
