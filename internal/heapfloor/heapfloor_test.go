@@ -45,7 +45,7 @@ func TestSmallHeapIsCollectedRarely(t *testing.T) {
 	settle(t, func(percent int) bool { return percent > 400 })
 	with := collections(flow)
 	stop()
-	if want := uint32(flow / (32 << 20) / 2); with < want {
+	if want := uint32(flow / (32 << 20) / 4); with < want {
 		t.Errorf("%d collections with a floor of 32 MiB, want at least %d", with, want)
 	}
 	t.Logf("%d MiB flow through: %d collections, with a floor of 32 MiB %d", flow>>20, without, with)
