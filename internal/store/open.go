@@ -64,7 +64,8 @@ func Open(o Options) (*Store, error) {
 }
 
 func (s *Store) open() error {
-	if err := s.fs.MkdirAll(s.path(topicsDir), 0o755); err != nil {
+	// What is made in them may be readable to all: messages are their owner's.
+	if err := s.fs.MkdirAll(s.path(topicsDir), 0o700); err != nil {
 		return err
 	}
 	if err := s.checkFormat(); err != nil {

@@ -1,7 +1,11 @@
 package store
 
 import (
+	"log/slog"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -250,5 +254,17 @@ func TestAKillKeepsTheAttemptsOfWhatIsRetried(t *testing.T) {
 		if m.attempts != attempts {
 			t.Errorf("message %s has %d attempts, want %d", m.body, m.attempts, attempts)
 		}
+	}
+}
+
+func TestOnlyTheOwnerReadsWhatIsInAStore(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("it has no modes")
+	}
+	dir := filepath.Join(t.TempDir(), "store")
+	mustClose(t, mustOpen(t, Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), NoteEvery: -1}))
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode is %v, %v", info.Mode(), err)
 	}
 }
