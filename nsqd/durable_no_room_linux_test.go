@@ -39,7 +39,7 @@ func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill bool, reserve i
 	child := startChild(t, childOptions{DataPath: data, MemQueueSize: 100, Durability: d})
 	c := child.dial()
 	c.consume("t", "c", 1)
-	c.dpub("t", 2*time.Second, "later")
+	c.dpub("t", 500*time.Millisecond, "later")
 	c.mpub("t", bodies("m", 10)...)
 	c.fin(c.message())
 	if kill {
@@ -55,7 +55,7 @@ func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill bool, reserve i
 	opts.DataPath, opts.Durability, opts.MinFreeDisk = data, d, reserve
 	opts.Logger = log.Logger(slog.LevelWarn)
 	n, stop := startOnFullDisk(t, opts)
-	if inRoomOfKilled := kill && d == nsqd.Fsync; inRoomOfKilled { // its log had room for what came next
+	if kill && d == nsqd.Fsync { // the end of the log that it cut off made room
 		fillDisk(t, ballast+"2")
 	} else {
 		wantPing(t, n, 500, noSpace)

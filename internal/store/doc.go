@@ -51,7 +51,8 @@
 // made anew from the index; where both are, all of a topic goes to the channels that come first.
 //
 // While the disk is full, the database waits (patient.go), as it cannot go on
-// after a failed write; notes are refused meanwhile, and written later.
+// after a failed write; notes are refused meanwhile, and written later. A store that is opened
+// without the room that the database wants opens it for reading only, until there is room.
 //
 // # Goroutines and locks
 //
@@ -65,6 +66,7 @@
 //	Topic.releasing               who reads what was held
 //	Channel.reading               who reads for Next
 //	index.mu                      commits, and reads that must not see half of one
+//	index.open                    who reads, and who opens the database again for writing
 //	Topic.mu                      tail, released, channels
 //	Channel.mu                    position and deferred messages
 //	Store.mu, and those of the logs
