@@ -62,6 +62,7 @@ func (l *Log) Start(records []*Record) (Appending, error) {
 		return Appending{}, ErrClosed
 	}
 	l.queue = append(l.queue, p)
+	l.queued += p.size
 	l.startLocked()
 	return Appending{l, p}, nil
 }
@@ -154,6 +155,7 @@ func (l *Log) form() *group {
 	g.appends = append(g.appends, l.queue[:n]...)
 	l.queue = append(l.queue[:0], l.queue[n:]...)
 	clear(l.queue[len(l.queue) : len(l.queue)+n])
+	l.queued -= g.size
 	g.sync = l.sync
 	l.underway = true
 	return g
@@ -232,6 +234,6 @@ func (l *Log) refuseQueue() {
 		p.err = ErrClosed
 		p.wake <- false
 	}
-	l.queue = nil
+	l.queue, l.queued = nil, 0
 	l.stopGatherLocked()
 }

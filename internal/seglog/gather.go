@@ -43,13 +43,13 @@ func (l *Log) beginGatherLocked(had int) {
 	g.timer.Reset(gatherTime)
 }
 
-// gathersLocked tells whether the next group still waits.
+// gathersLocked tells whether the next group still waits, for which there must be room in it.
 func (l *Log) gathersLocked() bool {
 	g := &l.gather
 	if g.want == 0 {
 		return false
 	}
-	if len(l.queue) < g.want {
+	if len(l.queue) < g.want && l.queued < groupBytes {
 		return true
 	}
 	g.want, g.misses = 0, g.misses/2

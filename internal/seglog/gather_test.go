@@ -147,3 +147,28 @@ func TestAppendsThatAreStartedKeepNobodyWaiting(t *testing.T) {
 		}
 	})
 }
+
+// More waits than a group takes: it goes at once, as who else comes is not in it.
+func TestAGroupThatIsFullDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := &slowFS{FS: vfs.NewMem(), sync: time.Millisecond}
+		l := openLog(t, Options{FS: fs, Dir: "log", Sync: true})
+		body := string(make([]byte, groupBytes/3))
+		const publishers, each = 16, 20
+		var wg sync.WaitGroup
+		begun := time.Now()
+		for range publishers {
+			wg.Go(func() {
+				for range each {
+					mustAppend(t, l, messages(body))
+					time.Sleep(gatherTime / 2)
+				}
+			})
+		}
+		wg.Wait()
+		took, syncs := time.Since(begun), time.Duration(fs.count())
+		if idle := took - syncs*fs.sync; idle > took/10 {
+			t.Errorf("%s of %s nothing was synced, with %d syncs", idle, took, syncs)
+		}
+	})
+}

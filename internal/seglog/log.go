@@ -59,6 +59,7 @@ type Log struct {
 	err      error // of the last append
 
 	queue     []*pending // not written yet
+	queued    int        // bytes of their frames
 	busy      bool       // somebody has the turn: the leader of a group, or who took it with exclude
 	underway  bool       // a group has it
 	exclusive int        // who waits for the turn, and has it before any group

@@ -98,7 +98,7 @@ func (l *Log) removeSpares() {
 	}
 }
 
-// removeSpare removes what nobody needs; what is left the next Open removes.
+// removeUnneeded removes what nobody needs; what is left the next Open removes.
 func (l *Log) removeUnneeded(path string) {
 	if err := l.opts.FS.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.logger.Warn("a file that is not needed cannot be removed", "file", path, "error", err)
