@@ -22,6 +22,19 @@ func (g *gate) enter() bool {
 
 func (g *gate) leave() { g.mu.RUnlock() }
 
+// tryEnter is enter for who must not wait; it fails also while somebody is alone inside, or
+// waits to be.
+func (g *gate) tryEnter() bool {
+	if !g.mu.TryRLock() {
+		return false
+	}
+	if g.closed {
+		g.mu.RUnlock()
+		return false
+	}
+	return true
+}
+
 // enterAlone is enter for who must be alone inside; leaveAlone lets others in again.
 func (g *gate) enterAlone() bool {
 	g.mu.Lock()

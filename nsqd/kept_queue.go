@@ -74,9 +74,7 @@ func (q *queue) takeKept(dst []span, n, maxBytes int) (spans []span, inMemory in
 	}
 	if got == 0 {
 		q.mu.Unlock()
-		l.reading.Lock()
 		q.readAhead()
-		l.reading.Unlock()
 		q.mu.Lock()
 		dst, got = l.ahead.pop(dst, n, maxBytes)
 	}
@@ -94,26 +92,46 @@ func (q *queue) takeKept(dst []span, n, maxBytes int) (spans []span, inMemory in
 	if retried > 0 {
 		l.retried()
 	}
-	if got > 0 && l.depth() > 0 {
-		more = true
-		if low && l.reading.TryLock() { // so that no other consumer has to wait for the disk
-			q.readAhead()
-			l.reading.Unlock()
-		}
-	}
-	if more {
+	if got > 0 && q.readOn(low) || more {
 		q.signal()
 	}
 	return dst, got
 }
 
-// readAhead reads new messages, unless there are enough. The caller has reading.
+// readAhead reads new messages, unless there are enough.
 func (q *queue) readAhead() {
 	l := q.log
-	if !l.enter() {
-		return
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	if l.enter() {
+		defer l.leave()
+		q.readNext()
+	}
+}
+
+// readOn reports whether there may be more in the log. If little of it is in memory it
+// reads some, so that no other consumer has to wait for the disk. It waits for nobody who reads
+// or is alone inside, as the caller has messages: they must be in flight when a channel
+// that is emptied drops what is.
+func (q *queue) readOn(low bool) (more bool) {
+	l := q.log
+	if !l.tryEnter() {
+		return true
 	}
 	defer l.leave()
+	if l.log.Depth() == 0 {
+		return false
+	}
+	if low && l.reading.TryLock() {
+		defer l.reading.Unlock()
+		q.readNext()
+	}
+	return true
+}
+
+// readNext is readAhead for who has reading, and is inside.
+func (q *queue) readNext() {
+	l := q.log
 	unread := l.log.Depth()
 	q.mu.Lock()
 	needed := unread > 0 && l.isLow()
@@ -251,9 +269,10 @@ func (l *channelLog) deferred(until int64) (all, due int64) {
 	return l.log.Deferred(until)
 }
 
-// retried tells the log that some messages are delivered again.
+// retried tells the log that some messages are delivered again. Who is alone inside
+// finishes them.
 func (l *channelLog) retried() {
-	if l.enter() {
+	if l.tryEnter() {
 		l.log.Retried()
 		l.leave()
 	}

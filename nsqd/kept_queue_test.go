@@ -3,35 +3,42 @@ package nsqd
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
-// What a channel reads on just when it is emptied was there before, and is dropped, too.
-func TestNothingThatWasThereComesAfterAnEmpty(t *testing.T) {
+// keptChannel returns a channel of a durable topic, and what publishes so many messages to it.
+func keptChannel(t *testing.T) (ch *channel, publish func(count int)) {
 	e := testEnv(t, 1)
-	e.durable.init(e)
-	defer e.durable.close()
+	t.Cleanup(func() { e.durable.close() })
 	var ts topics
 	ts.init(e)
 	orders, err := ts.create("orders", Disk, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer orders.stopPump()
-	ch, err := orders.channel("billing")
-	if err != nil {
+	t.Cleanup(orders.stopPump)
+	if ch, err = orders.channel("billing"); err != nil {
 		t.Fatal(err)
 	}
-	const count = 1000
-	var payload []byte
-	for range count {
-		payload = append(wire.AppendSize(payload, 4), "body"...)
-	}
-	for range 100 {
+	return ch, func(count int) {
+		t.Helper()
+		var payload []byte
+		for range count {
+			payload = append(wire.AppendSize(payload, 4), "body"...)
+		}
 		if err := orders.publish(payload, count, 0); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What a channel reads on just when it is emptied was there before, and is dropped, too.
+func TestNothingThatWasThereComesAfterAnEmpty(t *testing.T) {
+	ch, publish := keptChannel(t)
+	for range 100 {
+		publish(1000)
 		var reading sync.WaitGroup
 		reading.Go(ch.queue.readAhead)
 		if err := ch.empty(); err != nil {
@@ -41,5 +48,30 @@ func TestNothingThatWasThereComesAfterAnEmpty(t *testing.T) {
 		if left, _ := ch.queue.depth(); left != 0 {
 			t.Fatalf("%d messages are left", left)
 		}
+	}
+}
+
+// A consumer that waited with messages in its hand for who empties the channel would send them
+// afterwards.
+func TestWhoHasTakenMessagesDoesNotWaitForAnEmpty(t *testing.T) {
+	ch, publish := keptChannel(t)
+	publish(1000)
+	ch.queue.readAhead()
+	if !ch.queue.log.enterAlone() { // as who empties it
+		t.Fatal("the channel is closed")
+	}
+	defer ch.queue.log.leaveAlone()
+	taken := make(chan int, 1)
+	go func() {
+		_, n := ch.queue.take(nil, 10, pumpWrite)
+		taken <- n
+	}()
+	select {
+	case n := <-taken:
+		if n != 10 {
+			t.Errorf("%d of 10 messages were taken", n)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("who takes messages waits, with them in its hand")
 	}
 }
