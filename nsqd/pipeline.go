@@ -119,13 +119,15 @@ func (c *client) start(t *topic, payload []byte, what published, deferral time.D
 		}
 		l.topic = t
 	}
+	defer func() { // also of a panic
+		if l.isEmpty() {
+			l.leave()
+		}
+	}()
 	started, err := t.startKept(payload, what.count, deferral)
-	switch {
-	case err == nil:
+	if err == nil {
 		l.started = append(l.started, startedPublish{started, what})
 		l.bytes += len(payload)
-	case l.isEmpty():
-		l.leave()
 	}
 	return err
 }

@@ -207,11 +207,11 @@ func severity(e *wire.Error) slog.Level {
 // leave ends the connection and undoes what it was part of.
 func (p *protocolV2) leave(c *client) {
 	c.close(nil)
+	p.await(c) // before anything else that waits
 	c.pumping.Wait()
 	c.rechecks.Wait() // a query has been cut off
 	c.stopHeartbeat()
 	p.clients.remove(c)
-	p.await(c)
 	c.recordLatencies(time.Now())
 	c.tellFinished()
 	if ch := c.channel.Load(); ch != nil {
