@@ -43,7 +43,8 @@
 // which is opened with the first of them (durable_store.go). topic.publish then
 // appends the batches to the log (durable_topic.go), and the producer gets its OK when
 // they are kept, by the operating system or on stable storage. Publishers that come
-// at once share an fsync. There is no pump: each channel reads on from the log for
+// at once share an fsync, and so do the publishes that a connection sends on without
+// waiting for answers (pipeline.go). There is no pump: each channel reads on from the log for
 // itself, when a consumer takes from its queue (kept_queue.go), and mostly gets the very
 // batches that were appended, which the log still has in memory (kept_batch.go). A topic
 // that is paused, held or without channel holds its log (topic.follow).
