@@ -83,6 +83,7 @@ run: $(filter $(patsubst %,$(BLDDIR)/%$(EXE),nsqd nsqlookupd nsqadmin to_nsq nsq
 	@echo "  read      $(BLDDIR)/nsq_tail --lookupd-http-address=$(call port,4) --topic=greetings --channel=reader"
 	@echo "  find      curl 'http://$(call port,4)/lookup?topic=greetings'"
 	@echo
+	@$(if $(findstring durability,$(RUNFLAGS)),,echo "What is published survives a kill of the broker; with make run RUNFLAGS=--durability=fsync also a power cut."; echo)
 	@echo "Ctrl-C stops all."
 	@contrib/run.sh $(BLDDIR) $(PORTS) --data-path=data --durability=disk $(RUNFLAGS)
 

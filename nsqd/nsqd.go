@@ -89,7 +89,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	}
 	n.log.Info(version.String("nsqd"))
 	n.log.Info(fmt.Sprintf("ID: %d", n.opts.ID))
-	n.log.Info(fmt.Sprintf("--durability=%s: %s", n.opts.Durability, n.opts.Durability.meaning()))
+	n.log.Info(fmt.Sprintf("--durability=%s, for topics that have none of their own: %s", n.opts.Durability, n.opts.Durability.meaning()))
 	n.opts.logDoubts()
 	limit, err := netlimit.Share(n.opts.MaxConnections, n.log)
 	if err != nil {
