@@ -22,11 +22,10 @@ SIGTERM and SIGINT stop nsqadmin.
 // flags and config file say.
 func program(opts *nsqadmin.Options) *daemon.Program {
 	return &daemon.Program{
-		Name:      "nsqadmin",
-		Options:   opts,
-		Obsolete:  map[string]string{"verbose": "log-level"},
-		Notation:  notation,
-		HeapFloor: 16 << 20,
+		Name:     "nsqadmin",
+		Options:  opts,
+		Obsolete: map[string]string{"verbose": "log-level"},
+		Notation: notation,
 		Log: func() logging.Settings {
 			return logging.Settings{Level: opts.LogLevel.Level(), Format: opts.LogFormat, Prefix: opts.LogPrefix}
 		},

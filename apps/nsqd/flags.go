@@ -30,9 +30,6 @@ func program(opts *nsqd.Options) *daemon.Program {
 		Options:  opts,
 		Obsolete: map[string]string{"verbose": "log-level", "worker-id": "node-id"},
 		Notation: notation,
-		// 16 MiB save a quarter of the CPU of a message where producers send batches and consumers keep
-		// up. 48 save another tenth there, and of a message that is read from a log.
-		HeapFloor: 48 << 20,
 		Log: func() logging.Settings {
 			return logging.Settings{Level: opts.LogLevel.Level(), Format: opts.LogFormat, Prefix: opts.LogPrefix}
 		},

@@ -19,11 +19,10 @@ SIGTERM and SIGINT stop nsqlookupd.
 // flags and config file say.
 func program(opts *nsqlookupd.Options) *daemon.Program {
 	return &daemon.Program{
-		Name:      "nsqlookupd",
-		Options:   opts,
-		Obsolete:  map[string]string{"verbose": "log-level"},
-		Notation:  notation,
-		HeapFloor: 16 << 20,
+		Name:     "nsqlookupd",
+		Options:  opts,
+		Obsolete: map[string]string{"verbose": "log-level"},
+		Notation: notation,
 		Log: func() logging.Settings {
 			return logging.Settings{Level: opts.LogLevel.Level(), Format: opts.LogFormat, Prefix: opts.LogPrefix}
 		},

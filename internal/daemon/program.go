@@ -29,9 +29,6 @@ type Program struct {
 	Obsolete map[string]string // flags that have no effect, and what does their work
 	Notation string            // the end of the usage
 
-	// HeapFloor is how much memory it may use before garbage is collected, in bytes.
-	HeapFloor uint64
-
 	// Log returns what the options say of the log at present.
 	Log func() logging.Settings
 
@@ -79,6 +76,11 @@ type Drainer interface {
 	Drain(ctx context.Context)
 }
 
+// heapFloor is how much memory a daemon may use before garbage is collected. On
+// nsqd that saves a quarter of the CPU of a message where producers send batches and
+// consumers keep up; four times as much gains a tenth of the rest there, and nothing elsewhere.
+const heapFloor = 16 << 20
+
 // Run is the whole of main but the exit, with the arguments after the program's
 // name. It returns the exit code: 0 after a clean stop, 1 after a failure, 2 for
 // wrong arguments.
@@ -96,7 +98,7 @@ func Run(p *Program, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 
-	defer heapfloor.Keep(p.HeapFloor)()
+	defer heapfloor.Keep(heapFloor)()
 	defer keepStandardLog()()
 	s := newService(cmd, stderr)
 	if err := svc.Run(s, os.Interrupt); err != nil {
