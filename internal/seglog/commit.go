@@ -81,6 +81,9 @@ func (a Appending) Wait() error {
 	l, p := a.l, a.p
 	l.mu.Lock()
 	p.awaited = true
+	if !p.taken {
+		l.awaited++
+	}
 	l.startLocked()
 	l.mu.Unlock()
 	for <-p.wake && !l.lead(p) {
@@ -155,6 +158,12 @@ func (l *Log) form() *group {
 	g.appends = append(g.appends, l.queue[:n]...)
 	l.queue = append(l.queue[:0], l.queue[n:]...)
 	clear(l.queue[len(l.queue) : len(l.queue)+n])
+	for _, p := range g.appends {
+		p.taken = true
+		if p.awaited {
+			l.awaited--
+		}
+	}
 	l.queued -= g.size
 	g.sync = l.sync
 	l.underway = true
@@ -186,7 +195,7 @@ func (l *Log) finish(g *group, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if g.sync {
-		l.beginGatherLocked(len(g.appends))
+		l.beginGatherLocked(g.publishers())
 	}
 	l.passOnLocked()
 }
@@ -206,6 +215,16 @@ func (g *group) collect() []Record {
 		}
 	}
 	return g.records
+}
+
+// publishers is how many wait for a group, each for one append; Log.mu is held.
+func (g *group) publishers() (n int) {
+	for _, p := range g.appends {
+		if p.awaited {
+			n++
+		}
+	}
+	return n
 }
 
 // dismiss tells the publishers of a group, but the leader, who runs it, by a wake-up. It
@@ -231,9 +250,9 @@ func (l *Log) refuseQueue() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.queue {
-		p.err = ErrClosed
+		p.err, p.taken = ErrClosed, true
 		p.wake <- false
 	}
-	l.queue, l.queued = nil, 0
+	l.queue, l.queued, l.awaited = nil, 0, 0
 	l.stopGatherLocked()
 }

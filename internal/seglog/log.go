@@ -60,6 +60,7 @@ type Log struct {
 
 	queue     []*pending // not written yet
 	queued    int        // bytes of their frames
+	awaited   int        // those of the queue whose publishers wait
 	busy      bool       // somebody has the turn: the leader of a group, or who took it with exclude
 	underway  bool       // a group has it
 	exclusive int        // who waits for the turn, and has it before any group

@@ -16,6 +16,7 @@ type pending struct {
 	records []*Record
 	parts   []part
 	size    int       // of its frames
+	taken   bool      // from the queue
 	awaited bool      // its publisher does nothing else
 	wake    chan bool // true: lead the next group; false: done
 	err     error
