@@ -13,7 +13,6 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
-	"time"
 )
 
 // A floor keeps the percentage of the collector at what makes the heap grow to so
@@ -23,19 +22,8 @@ type floor struct {
 
 	mu      sync.Mutex // what follows
 	percent int        // in force
-	last    time.Time  // of the last collection
-	busy    bool       // collections follow each other closely
 	stopped bool
 }
-
-// While collections follow each other within often the floor is busyTimes as high, until
-// there are seldom any. A broker that reads a backlog from disk allocates all of it: that saves
-// a tenth of its CPU, and costs no memory afterwards.
-const (
-	often     = 100 * time.Millisecond
-	seldom    = time.Second
-	busyTimes = 3
-)
 
 const usualPercent = 100
 
@@ -62,7 +50,6 @@ func (f *floor) follow() {
 	if f.stopped {
 		return
 	}
-	f.look(time.Now())
 	// Each change stops the world for a moment, so small ones are left out.
 	if want := f.percentFor(liveHeap()); want > f.percent+f.percent/4 || want < f.percent-f.percent/4 {
 		debug.SetGCPercent(want)
@@ -71,32 +58,17 @@ func (f *floor) follow() {
 	runtime.AddCleanup(new(cycle), (*floor).follow, f)
 }
 
-// look notes a collection at a time.
-func (f *floor) look(now time.Time) {
-	switch since := now.Sub(f.last); {
-	case since < often:
-		f.busy = true
-	case since > seldom:
-		f.busy = false
-	}
-	f.last = now
-}
-
 // smallestHeap is what the heap grows to before the first collection, and always
 // where little is alive, with the usual percentage. Others change it in proportion.
 const smallestHeap = 4 << 20
 
 // percentFor returns how much the heap may grow, in percent of what is alive.
 func (f *floor) percentFor(live uint64) int {
-	bytes := f.bytes
-	if f.busy {
-		bytes *= busyTimes
-	}
-	most := bytes * usualPercent / smallestHeap
+	most := f.bytes * usualPercent / smallestHeap
 	if live < smallestHeap/2 {
 		return int(most)
 	}
-	missing := max(bytes, live) - live
+	missing := max(f.bytes, live) - live
 	return int(max(usualPercent, min(most, missing*100/live)))
 }
 

@@ -45,7 +45,7 @@ func TestSmallHeapIsCollectedRarely(t *testing.T) {
 	settle(t, func(percent int) bool { return percent > 400 })
 	with := collections(flow)
 	stop()
-	if want := uint32(flow / (32 << 20) / busyTimes / 2); with < want {
+	if want := uint32(flow / (32 << 20) / 2); with < want {
 		t.Errorf("%d collections with a floor of 32 MiB, want at least %d", with, want)
 	}
 	t.Logf("%d MiB flow through: %d collections, with a floor of 32 MiB %d", flow>>20, without, with)
@@ -77,22 +77,5 @@ func TestEnvironmentGoesFirst(t *testing.T) {
 	runtime.GC()
 	if got := debug.SetGCPercent(50); got != 50 {
 		t.Errorf("the percentage is %d, want 50", got)
-	}
-}
-
-func TestTheFloorIsHigherWhileCollectionsAreOften(t *testing.T) {
-	f := &floor{bytes: 16 << 20}
-	now := time.Now()
-	for _, c := range []struct {
-		after time.Duration
-		want  int // percent with 8 MiB alive
-	}{
-		{0, 100}, {50 * time.Millisecond, 500}, {500 * time.Millisecond, 500}, {2 * time.Second, 100}, {500 * time.Millisecond, 100},
-	} {
-		now = now.Add(c.after)
-		f.look(now)
-		if got := f.percentFor(8 << 20); got != c.want {
-			t.Errorf("%v after the collection before: %d %%, want %d", c.after, got, c.want)
-		}
 	}
 }
