@@ -11,9 +11,9 @@ const (
 )
 
 // gather has a group that is to be synced wait for those who appended lately. They mostly wait
-// for their appends, one after the other, or for some that they started: when a group is done they will be there again
-// soon, and a sync costs as much for one as for all of them. Measured with 16 that publish and
-// wait: 1.6 times as many a second, for 0.75 of the CPU.
+// for their appends, one after the other, or for some that they started: when a group is
+// done they will be there again soon, and a sync costs as much for one as for all of them.
+// Measured with 16 that publish and wait: 1.6 times as many a second, for 0.75 of the CPU.
 //
 // Where waits do not bring what they are for, as with publishers that come when they
 // like, hardly any group waits.

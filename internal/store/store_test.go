@@ -219,11 +219,17 @@ func TestCloseKeepsTheLastAttempts(t *testing.T) {
 	attempts = 7
 	s = reopen(t, s, o)
 	defer mustClose(t, s)
-	topic = topicNamed(t, s, "orders")
+	wantAttempts(t, s, attempts)
+}
+
+// wantAttempts reads two messages of the first channel of orders.
+func wantAttempts(t *testing.T, s *Store, want uint16) {
+	t.Helper()
+	topic := topicNamed(t, s, "orders")
 	topic.Release()
 	for _, m := range next(t, topic.Channels()[0], 2) {
-		if m.attempts != attempts {
-			t.Errorf("message %s has %d attempts, want %d", m.body, m.attempts, attempts)
+		if m.attempts != want {
+			t.Errorf("message %s has %d attempts, want %d", m.body, m.attempts, want)
 		}
 	}
 }
@@ -248,18 +254,12 @@ func TestAKillKeepsTheAttemptsOfWhatIsRetried(t *testing.T) {
 
 	s = mustOpen(t, o)
 	defer mustClose(t, s)
-	topic = topicNamed(t, s, "orders")
-	topic.Release()
-	for _, m := range next(t, topic.Channels()[0], 2) {
-		if m.attempts != attempts {
-			t.Errorf("message %s has %d attempts, want %d", m.body, m.attempts, attempts)
-		}
-	}
+	wantAttempts(t, s, attempts)
 }
 
 func TestOnlyTheOwnerReadsWhatIsInAStore(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("it has no modes")
+		t.Skip("files have no modes on Windows")
 	}
 	dir := filepath.Join(t.TempDir(), "store")
 	mustClose(t, mustOpen(t, Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), NoteEvery: -1}))
