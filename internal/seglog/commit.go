@@ -86,11 +86,16 @@ func (a Appending) Wait() error {
 	}
 	l.startLocked()
 	l.mu.Unlock()
-	for <-p.wake && !l.lead(p) {
+	defer l.free(p)
+	l.await(p)
+	return p.err
+}
+
+// await returns when p is done, and leads the group whenever it has the turn.
+func (l *Log) await(p *pending) {
+	if <-p.wake {
+		l.lead(p)
 	}
-	err := p.err
-	l.free(p)
-	return err
 }
 
 // startLocked gives the turn, if it is free, to the first in the queue whose publisher
@@ -133,16 +138,20 @@ func (l *Log) exclude() {
 	l.busy = true
 }
 
-// lead forms a group and sees it through. The caller, whose append p is, has the turn. It
-// reports whether p was in the group.
-func (l *Log) lead(p *pending) (done bool) {
+// lead forms a group and sees it through. The caller, whose append p is, has the turn; it
+// returns when p is done. A panic of OnCommit goes on when all others have what they wait for.
+func (l *Log) lead(p *pending) {
 	g := l.form()
 	err := l.write(g)
 	if err == nil && g.sync {
 		err = g.syncFile()
 	}
+	defer func() {
+		if !g.dismiss(err, p) {
+			l.await(p)
+		}
+	}()
 	l.finish(g, err)
-	return g.dismiss(err, p)
 }
 
 // form takes what is queued.
@@ -189,9 +198,14 @@ func (l *Log) finish(g *group, err error) {
 	}
 	l.err = err
 	l.mu.Unlock()
+	defer l.finished(g)
 	if err == nil && l.opts.OnCommit != nil {
 		l.opts.OnCommit(g.collect())
 	}
+}
+
+// finished passes the turn on.
+func (l *Log) finished(g *group) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if g.sync {

@@ -32,7 +32,8 @@ type Options struct {
 	// time, before any Append of these records returns; First and Pos are set.
 	// Readers see the records already. It runs in a goroutine that appends, with no
 	// lock of the log held, and must be quick and not append. The slice is the
-	// log's again when it returns. A record that was split comes as one.
+	// log's again when it returns. A record that was split comes as one. Should it panic, the
+	// records are kept, and the panic goes on in that goroutine.
 	OnCommit func([]Record)
 	// Damage is told of what cannot be read, once per Log and place, from the
 	// goroutine that met it, with no lock of the log held; nil has it logged.
