@@ -18,7 +18,9 @@
 // hold whole messages, at most 32 KiB or one, and have checksums: what is damaged
 // costs no more than its frame, is told of once, and is never given out. Only where a crash
 // left no seal is it the whole append, as a hole there may be one that was never acknowledged;
-// and what was synced last, at once, ends with its first hole.
+// and what was synced last, at once, ends with its first hole. The header of a group, whatever is
+// left of the rest, shows that all before it was acknowledged. Only of what is behind the last such
+// header a log cannot tell damage from a torn write: who notes End elsewhere can.
 //
 // A write that fails, as on a full disk, is taken back, and the next one takes its place. After
 // a sync that failed nothing more is acknowledged in that file: what was under way is

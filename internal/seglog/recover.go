@@ -136,7 +136,7 @@ func (l *Log) load(seg *segment) error {
 	if l.opts.ReadOnly {
 		return nil
 	}
-	if err := l.mend(seg, size, damaged); err != nil {
+	if err := l.mend(seg, r.cut, damaged); err != nil {
 		l.logger.Warn("a log's torn end cannot be cut off", "file", seg.path, "error", err)
 	}
 	return nil
@@ -180,7 +180,10 @@ type recovery struct {
 	due    bool  // it has deferred messages
 	joined bool  // it was synced with the append before it
 
+	group int64 // where the last group begins, whole or not
+	done  tally // with all before it, which was acknowledged
 	doubt *kept // up to the first hole in the last group that was synced at once, if there is one
+	cut   int64 // what is behind is of no use
 }
 
 // kept is what recovery has found of whole appends.
@@ -193,7 +196,7 @@ type kept struct {
 }
 
 func (r *recovery) scan(file io.ReaderAt, size int64) error {
-	w := walker{seg: r.seg, file: file, limit: size, seen: r.kept.good, reuse: true}
+	w := walker{seg: r.seg, file: file, limit: size, seen: r.kept.good, reuse: true, torn: r.begin}
 	for {
 		f, at, err := w.next()
 		if errors.Is(err, io.EOF) {
@@ -212,6 +215,7 @@ func (r *recovery) scan(file io.ReaderAt, size int64) error {
 	if r.doubt != nil && r.l.acknowledged(r.seg) <= r.doubt.good.next {
 		r.keep(r.doubt)
 	}
+	r.keepDone()
 	for _, d := range r.kept.damages {
 		r.l.reportDamage(r.seg, d.Offset, d.Bytes, d.Messages)
 	}
@@ -224,7 +228,31 @@ func (r *recovery) keep(k *kept) {
 	r.seg.size, r.seg.kept, r.seg.voids, r.seg.deferred = k.end, k.good, k.voids, k.deferred
 }
 
+// keepDone has the segment end where its last group begins, if what is kept ends before. If
+// that group is torn, its header stays, as it tells the next Open what is damage before it.
+func (r *recovery) keepDone() {
+	k := &r.kept
+	if r.group > k.end {
+		k.addHole(r.group, r.done)
+		k.end, k.good = r.group, r.done
+		r.keep(k)
+	}
+	r.cut = k.end
+	if r.group == k.end && len(k.voids) > 0 {
+		r.cut += headerSize
+	}
+}
+
+// begin is told of the header of a frame, whose payload may be lost. If that begins a group,
+// the one before was done: what is missing of it is damage.
+func (r *recovery) begin(f *frame, at int64) {
+	if f.flags&(flagAgain|flagJoined) == 0 {
+		r.group, r.done, r.doubt = at, f.before(r.seg.first), nil
+	}
+}
+
 func (r *recovery) add(f *frame, at int64) {
+	r.begin(f, at)
 	if f.flags&flagAgain == 0 {
 		r.start, r.before, r.whole, r.due = at, f.before(r.seg.first), true, false
 		r.joined = f.flags&flagJoined != 0
@@ -236,40 +264,41 @@ func (r *recovery) add(f *frame, at int64) {
 	if !r.whole || f.flags&flagMore != 0 {
 		return
 	}
-	r.addHole()
+	r.addAppend(f)
+	r.whole = false
+}
+
+// addAppend notes a whole append. If something is missing before it with which it was synced,
+// and no group begins behind them, a power cut may have come before the sync was done: then none of
+// them was acknowledged.
+func (r *recovery) addAppend(f *frame) {
 	k := &r.kept
-	k.end, k.good, r.whole = r.prev, f.after(r.seg.first), false
+	if r.start > k.end {
+		if r.joined && r.doubt == nil {
+			until := *k
+			r.doubt = &until
+		}
+		k.addHole(r.start, r.before)
+	}
+	k.end, k.good = r.prev, f.after(r.seg.first)
 	k.deferred = k.deferred || r.due
 }
 
-// addHole notes what is missing before a whole append. If that was synced with what is
-// missing, and nothing after them, a power cut may have come before the sync was done: then none of
-// them was acknowledged. What begins a group shows that the one before was done.
-func (r *recovery) addHole() {
-	k := &r.kept
-	hole := r.start > k.end
-	switch {
-	case !r.joined:
-		r.doubt = nil
-	case hole && r.doubt == nil:
-		until := *k
-		r.doubt = &until
-	}
-	if hole {
-		k.voids = append(k.voids, void{from: k.end, to: r.start, after: r.before})
-		k.damages = append(k.damages, Damage{Offset: k.end, Bytes: r.start - k.end, Messages: r.before.since(k.good)})
-	}
+// addHole notes what is missing up to an offset, where so many were counted.
+func (k *kept) addHole(to int64, after tally) {
+	k.voids = append(k.voids, void{from: k.end, to: to, after: after})
+	k.damages = append(k.damages, Damage{Offset: k.end, Bytes: to - k.end, Messages: after.since(k.good)})
 }
 
-// mend cuts off what lies behind the last whole append of a segment, and seals it unless
-// something in it is damaged: then each Open reads it, and tells of that.
-func (l *Log) mend(seg *segment, size int64, damaged bool) error {
+// mend cuts off what is of no use in a segment, and seals it unless something in it is
+// damaged: then each Open reads it, and tells of that.
+func (l *Log) mend(seg *segment, cut int64, damaged bool) error {
 	file, err := l.opts.FS.OpenReadWrite(seg.path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if err := cutTo(file, seg.size); err != nil {
+	if err := cutTo(file, cut); err != nil {
 		return err
 	}
 	l.logger.Info("a log was not closed, as after a kill: all whole appends of it are kept", "file", seg.path, "bytes", seg.size)

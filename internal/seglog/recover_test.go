@@ -394,3 +394,61 @@ func TestHolesInWhatWasSyncedLastAreNoDamage(t *testing.T) {
 		}
 	}
 }
+
+// What was acknowledged is kept, or told as lost, also if the write that a kill or power cut
+// interrupted was the next one: that it began shows what was done before.
+func TestDamageBeforeATornGroupIsNoPartOfIt(t *testing.T) {
+	const frame = headerSize + 5
+	for _, sync := range []bool{false, true} {
+		fs := vfs.NewMem()
+		l := openLog(t, Options{FS: fs, Dir: "log", Sync: sync})
+		mustAppend(t, l, messages("a"))
+		appendTogether(t, l, messages("b"), messages("c"), messages("d"))
+		appendTogether(t, l, messages("e"), messages("f"))
+		path := files(t, fs)[0]
+		whole := content(t, fs, path)[:6*frame]
+		torn := map[string][]byte{
+			"a header":                      whole[:4*frame+headerSize],
+			"all but a byte of one":         whole[:5*frame-1],
+			"all but a byte, then zeros":    append(slices.Clone(whole[:5*frame-1]), make([]byte, 5000)...),
+			"a header, then garbage":        append(slices.Clone(whole[:4*frame+headerSize]), bytes.Repeat([]byte{0x51}, 5000)...),
+			"a header, then nothing of two": append(slices.Clone(whole[:4*frame+headerSize]), make([]byte, 5+frame)...),
+		}
+		if sync { // and the second, which is not kept without the first
+			torn["one half and the other"] = append(slices.Clone(whole[:5*frame-1]), append([]byte{0}, whole[5*frame:]...)...)
+		}
+		for name, data := range torn {
+			for at := range 4 * frame {
+				flipped := slices.Clone(data)
+				flipped[at] ^= 0x10
+				wantDamageOnce(t, fmt.Sprintf("%s, a flip at %d", name, at), path, flipped, at/frame)
+			}
+		}
+	}
+}
+
+// wantDamageOnce has a log of four messages, and something torn behind them, that lost one of
+// these tell so each time it is opened, and never give a number twice.
+func wantDamageOnce(t *testing.T, name, path string, data []byte, lost int) {
+	t.Helper()
+	fs := vfs.NewMem()
+	check(t, fs.MkdirAll("log", 0o755))
+	replace(t, fs, path, data)
+	want := slices.Delete([]string{"a", "b", "c", "d"}, lost, lost+1)
+	for pass := range 3 {
+		var h heard
+		l := openLog(t, h.options(fs))
+		if got := bodiesOf(readAll(t, l)); !slices.Equal(got, want) || h.lost() != 1 || len(h.damages) != 1 {
+			t.Fatalf("%s, pass %d: the log has %q, %v told, want %q, 1 lost", name, pass, got, h.damages, want)
+		}
+		if pass == 1 {
+			next := messages("next")
+			mustAppend(t, l, next)
+			if next.First != 5 {
+				t.Fatalf("%s: the next number is %d", name, next.First)
+			}
+			want = append(want, "next")
+		}
+		check(t, l.Close())
+	}
+}

@@ -28,6 +28,8 @@ type walker struct {
 
 	// hole is told of damage, if it is not nil.
 	hole func(offset, size, messages int64)
+	// torn is told of a header whose payload is not there, or not what was written, if it is not nil.
+	torn func(f *frame, at int64)
 }
 
 // next returns the next frame and its offset; io.EOF at the limit.
@@ -56,6 +58,7 @@ func (w *walker) next() (frame, int64, error) {
 			if f.whole() {
 				return f, at, nil
 			}
+			w.tear(&f, at)
 			w.lost(at, w.off, f.after(w.seg.first).since(f.before(w.seg.first)))
 		}
 	}
@@ -79,7 +82,11 @@ func (w *walker) parse(at int64) (f frame, ok bool, err error) {
 		return f, false, err
 	}
 	f, ok = parseHeader(head, seedAt(w.seg.salt, at))
-	ok = ok && f.size() <= w.limit-at && f.before(w.seg.first).next >= w.seen.next
+	ok = ok && f.before(w.seg.first).next >= w.seen.next
+	if ok && f.size() > w.limit-at {
+		w.tear(&f, at)
+		ok = false
+	}
 	return f, ok, nil
 }
 
@@ -126,6 +133,12 @@ func (w *walker) find(from int64) (int64, frame, error) {
 		from++
 	}
 	return w.limit, frame{}, nil
+}
+
+func (w *walker) tear(f *frame, at int64) {
+	if w.torn != nil {
+		w.torn(f, at)
+	}
 }
 
 func (w *walker) lost(from, to, messages int64) {
