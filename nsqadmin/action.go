@@ -24,7 +24,7 @@ type action struct {
 	Channel string // "" for what is done to a topic
 	Node    string // of a tombstone: the node's broadcast address and HTTP port
 
-	Durability string // of a topic that is created, with or without a channel: one of durabilities, "" for what nodes choose
+	Durability string // of a topic that is created, with or without a channel, or changed: one of durabilities; "" for what nodes choose, where it is created
 }
 
 // The names of actions, as those who are notified know them.
@@ -36,6 +36,7 @@ const (
 	pauseTopic     = "pause_topic"
 	unpauseTopic   = "unpause_topic"
 	emptyTopic     = "empty_topic"
+	changeTopic    = "change_topic_durability"
 	pauseChannel   = "pause_channel"
 	unpauseChannel = "unpause_channel"
 	emptyChannel   = "empty_channel"
@@ -128,7 +129,7 @@ func (o outcome) done() []string {
 func (a action) check() error {
 	ofChannel := false
 	switch a.Name {
-	case createTopic, deleteTopic, pauseTopic, unpauseTopic, emptyTopic, tombstoneTopic:
+	case createTopic, deleteTopic, pauseTopic, unpauseTopic, emptyTopic, changeTopic, tombstoneTopic:
 	case createChannel, deleteChannel, pauseChannel, unpauseChannel, emptyChannel:
 		ofChannel = true
 	default:
@@ -153,10 +154,10 @@ func (a action) check() error {
 // durabilityProblem tells what is wrong with the durability, "" for nothing.
 func (a action) durabilityProblem() string {
 	switch {
-	case a.Durability == "":
+	case a.Durability == "" && a.Name != changeTopic:
 		return ""
-	case a.Name != createTopic && a.Name != createChannel:
-		return "Only a topic that is created gets a durability."
+	case a.Name != createTopic && a.Name != createChannel && a.Name != changeTopic:
+		return "Only a topic that is created or changed gets a durability."
 	case !slices.Contains(durabilities, a.Durability):
 		return fmt.Sprintf("%q is no durability: choose one of %s.", a.Durability, strings.Join(durabilities, ", "))
 	case a.Durability != durabilities[0] && isEphemeral(a.Topic):

@@ -33,6 +33,8 @@ func (s *sources) perform(ctx context.Context, a action) outcome {
 	switch a.Name {
 	case createTopic, createChannel:
 		r.create()
+	case changeTopic:
+		r.changeDurability()
 	case deleteTopic, deleteChannel:
 		r.delete()
 	case tombstoneTopic:
@@ -78,6 +80,14 @@ func (r *run) fail(kind string, steps []step) {
 func (r *run) onProducing(path string) {
 	if nsqds, ok := r.find(); ok {
 		r.fail(nsqdKind, r.post(nsqdKind, nsqds, path, r.Action.parameters()))
+	}
+}
+
+// changeDurability has the nsqds that have the topic change its durability, by the
+// request that creates it with one.
+func (r *run) changeDurability() {
+	if nsqds, ok := r.find(); ok {
+		r.createOnNodes(nsqds)
 	}
 }
 
@@ -129,7 +139,7 @@ func (r *run) createOnNodes(nsqds []string) {
 }
 
 // checkDurability fails the steps after which an nsqd has the topic with another
-// durability: those that know of none create it as if none was given.
+// durability: those that know of none have it in memory, whatever is asked for.
 func (r *run) checkDurability(steps []step) {
 	var created []string
 	for _, s := range steps {
@@ -144,7 +154,7 @@ func (r *run) checkDurability(steps []step) {
 		}
 	}
 	for i, s := range steps {
-		if d, known := has[s.Address]; known && d != r.Action.Durability && s.Err == nil && strings.HasPrefix(s.Request, createRequest) {
+		if d, known := has[s.Address]; known && cmp.Or(d, durabilities[0]) != r.Action.Durability && s.Err == nil && strings.HasPrefix(s.Request, createRequest) {
 			steps[i].Err = fmt.Errorf("the topic is there, but with durability %s", cmp.Or(d, "memory: this nsqd has no durable topics"))
 		}
 	}

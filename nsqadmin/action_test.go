@@ -126,6 +126,10 @@ func TestActionsAsk(t *testing.T) {
 		},
 		{action{Name: pauseTopic, Topic: "t"}, "N POST /topic/pause?topic=t", "N POST /topic/pause?topic=t"},
 		{action{Name: unpauseTopic, Topic: "t"}, "N POST /topic/unpause?topic=t", "N POST /topic/unpause?topic=t"},
+		{
+			action{Name: changeTopic, Topic: "t", Durability: "disk"},
+			"N POST /topic/create?durability=disk&topic=t", "N POST /topic/create?durability=disk&topic=t",
+		},
 		{action{Name: emptyTopic, Topic: "t"}, "N POST /topic/empty?topic=t", "N POST /topic/empty?topic=t"},
 		{action{Name: pauseChannel, Topic: "t", Channel: "c"}, "N POST /channel/pause?channel=c&topic=t", "N POST /channel/pause?channel=c&topic=t"},
 		{action{Name: unpauseChannel, Topic: "t", Channel: "c"}, "N POST /channel/unpause?channel=c&topic=t", "N POST /channel/unpause?channel=c&topic=t"},
@@ -204,11 +208,22 @@ func TestADurabilityThatATopicDoesNotHaveIsAFailure(t *testing.T) {
 		"":                     "the topic is there, but with durability memory: this nsqd has no durable topics",
 		`"durability":"disk",`: "the topic is there, but with durability disk",
 	} {
-		nsqd := script(t, map[string]string{"/topic/create": "", "/stats": `{"topics":[{"topic_name":"t",` + has + `"channels":[]}]}`})
-		o := testSources(t, nil, []string{nsqd.addr()}).perform(t.Context(), action{Name: createTopic, Topic: "t", Durability: "fsync"})
-		if all, _ := o.failed(); !all || len(o.Steps) != 1 || o.Steps[0].Err == nil || o.Steps[0].Err.Error() != want {
-			t.Errorf("%s: %+v, want %s", has, o, want)
+		nsqd := script(t, map[string]string{"/topic/create": "", "/info": "{}", "/stats": `{"topics":[{"topic_name":"t",` + has + `"channels":[]}]}`})
+		for _, name := range []string{createTopic, changeTopic} {
+			o := testSources(t, nil, []string{nsqd.addr()}).perform(t.Context(), action{Name: name, Topic: "t", Durability: "fsync"})
+			if all, _ := o.failed(); !all || len(o.Steps) != 1 || o.Steps[0].Err == nil || o.Steps[0].Err.Error() != want {
+				t.Errorf("%s %s: %+v, want %s", name, has, o, want)
+			}
 		}
+	}
+}
+
+// Nor does one that has no durable topics have anything but memory.
+func TestATopicOfMemoryIsWhereThereAreNoDurableOnes(t *testing.T) {
+	nsqd := script(t, map[string]string{"/topic/create": "", "/stats": `{"topics":[{"topic_name":"t","channels":[]}]}`})
+	o := testSources(t, nil, []string{nsqd.addr()}).perform(t.Context(), action{Name: createTopic, Topic: "t", Durability: "memory"})
+	if _, some := o.failed(); some {
+		t.Error(inLines(o))
 	}
 }
 
@@ -227,6 +242,9 @@ func TestActionsCheckNames(t *testing.T) {
 		{action{Name: createTopic, Topic: "t", Durability: "x"}, "INVALID_DURABILITY"},
 		{action{Name: createTopic, Topic: "t#ephemeral", Durability: "disk"}, "INVALID_DURABILITY"},
 		{action{Name: pauseTopic, Topic: "t", Durability: "disk"}, "INVALID_DURABILITY"},
+		{action{Name: changeTopic, Topic: "t"}, "INVALID_DURABILITY"},
+		{action{Name: changeTopic, Topic: "t", Durability: "x"}, "INVALID_DURABILITY"},
+		{action{Name: changeTopic, Topic: "t#ephemeral", Durability: "disk"}, "INVALID_DURABILITY"},
 		{action{Name: tombstoneTopic, Node: "a:1"}, "INVALID_TOPIC"},
 		{action{Name: tombstoneTopic, Topic: "t", Node: "a"}, "NODE_NOT_FOUND"},
 	} {

@@ -23,6 +23,8 @@ type actionKind struct {
 	Danger bool   // it cannot be undone
 	new    bool   // what it is done to need not exist
 
+	Chooses bool // its page has the durabilities to choose from
+
 	method string // of this program's API
 	body   string // the action in the body of a POST
 	effect func(s scope) string
@@ -41,6 +43,7 @@ var actionKinds = []actionKind{
 	{Name: "pause_topic", Verb: "Pause", Done: "Paused", Of: ofTopic, method: http.MethodPost, body: "pause", effect: pauseTopicEffect},
 	{Name: "unpause_topic", Verb: "Unpause", Done: "Unpaused", Of: ofTopic, method: http.MethodPost, body: "unpause", effect: unpauseTopicEffect},
 	{Name: "empty_topic", Verb: "Empty", Done: "Emptied", Of: ofTopic, Danger: true, method: http.MethodPost, body: "empty", effect: emptyTopicEffect},
+	{Name: "change_topic_durability", Verb: "Change durability", Done: "Changed", Of: ofTopic, Chooses: true, method: http.MethodPost, body: "change_durability", effect: changeTopicEffect},
 	{Name: "delete_topic", Verb: "Delete", Done: "Deleted", Of: ofTopic, Danger: true, method: http.MethodDelete, effect: deleteTopicEffect},
 	{Name: "pause_channel", Verb: "Pause", Done: "Paused", Of: ofChannel, method: http.MethodPost, body: "pause", effect: pauseChannelEffect},
 	{Name: "unpause_channel", Verb: "Unpause", Done: "Unpaused", Of: ofChannel, method: http.MethodPost, body: "unpause", effect: unpauseChannelEffect},
@@ -49,9 +52,12 @@ var actionKinds = []actionKind{
 	{Name: "tombstone_topic_producer", Verb: "Tombstone", Done: "Tombstoned", Of: ofNode, Danger: true, method: http.MethodDelete, effect: tombstoneEffect},
 }
 
-// Noun is what it is done to, as in "Delete topic t".
+// Noun is what it is done to, as in "Delete topic t" or "Change durability of topic t".
 func (k actionKind) Noun() string {
-	if k.Of == ofChannel {
+	switch {
+	case k.Chooses:
+		return "of topic"
+	case k.Of == ofChannel:
 		return "channel"
 	}
 	return "topic"
@@ -80,7 +86,8 @@ type scope struct {
 // A scopeNode is the part of a scope that is on one node.
 type scopeNode struct {
 	Node    watch.NodeState
-	Present bool // it has the topic or channel, as far as is known
+	Present bool   // it has the topic or channel, as far as is known
+	Has     string // the topic's durability, "" if that is not known
 	held
 }
 
@@ -121,7 +128,7 @@ func (k actionKind) holds(a action, s *stats.Stats) (h held, channels []string, 
 			switch {
 			case k.Of == ofChannel && ch.Name == a.Channel:
 				h, present = heldBy(ch), true
-			case k.Name == "delete_topic" || k.Of == ofNode:
+			case k.Name == "delete_topic" || k.Chooses || k.Of == ofNode:
 				h.add(heldBy(ch))
 			}
 		}
@@ -191,6 +198,11 @@ func emptyTopicEffect(s scope) string {
 		chart.Several(s.Waiting, "message"), chart.Several(s.Channels, "channel"))
 }
 
+func changeTopicEffect(s scope) string {
+	return fmt.Sprintf("Changes what the OK of a publish means, on %s. From disk to fsync and back that is done at any time. To and from memory it is done only where the topic and its channels have no message, waiting, in flight or deferred; consumers are disconnected then, and come back. The topic has %s now.",
+		chart.Several(len(s.Nodes), "node"), s.breakdown())
+}
+
 func deleteTopicEffect(s scope) string {
 	return fmt.Sprintf("Deletes the topic, its %s and %s, and disconnects %s. A producer that goes on publishing creates the topic again.",
 		chart.Several(s.Channels, "channel"), s.breakdown(), chart.Several(s.Consumers, "consumer"))
@@ -252,7 +264,7 @@ func (k actionKind) curl(base string, a action, headers ...string) string {
 		if k.Of == ofChannel {
 			path += "/" + url.PathEscape(a.Channel)
 		}
-		body = jsonObject("action", k.body)
+		body = jsonObject("action", k.body, "durability", a.Durability)
 	}
 	words := []string{"curl -X", k.method}
 	for _, h := range headers {

@@ -13,6 +13,9 @@ import (
 func TestActionKindsAreAllThereAre(t *testing.T) {
 	for _, k := range actionKinds {
 		a := action{Name: k.Name, Topic: "t", Node: "127.0.0.1:4151"}
+		if k.Chooses {
+			a.Durability = "disk"
+		}
 		if k.Of == ofChannel {
 			a.Channel = "c"
 		}
@@ -21,7 +24,7 @@ func TestActionKindsAreAllThereAre(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		createTopic, createChannel, deleteTopic, deleteChannel, pauseTopic, unpauseTopic, emptyTopic,
+		createTopic, createChannel, deleteTopic, deleteChannel, pauseTopic, unpauseTopic, emptyTopic, changeTopic,
 		pauseChannel, unpauseChannel, emptyChannel, tombstoneTopic,
 	} {
 		if _, ok := kindOf(name); !ok {
@@ -43,6 +46,7 @@ func TestCurl(t *testing.T) {
 		{action{Name: createTopic, Topic: "t"}, nil, `curl -X POST -d '{"topic":"t"}' 'http://h:4171/x/api/topics'`},
 		{action{Name: createChannel, Topic: "t", Channel: "c"}, nil, `curl -X POST -d '{"topic":"t","channel":"c"}' 'http://h:4171/x/api/topics'`},
 		{action{Name: createTopic, Topic: "t", Durability: "fsync"}, nil, `curl -X POST -d '{"topic":"t","durability":"fsync"}' 'http://h:4171/x/api/topics'`},
+		{action{Name: changeTopic, Topic: "t", Durability: "fsync"}, nil, `curl -X POST -d '{"action":"change_durability","durability":"fsync"}' 'http://h:4171/x/api/topics/t'`},
 		{action{Name: tombstoneTopic, Topic: "t", Node: "[::1]:4151"}, nil, `curl -X DELETE -d '{"topic":"t"}' 'http://h:4171/x/api/nodes/%5B::1%5D:4151'`},
 	} {
 		k, _ := kindOf(c.action.Name)
@@ -78,6 +82,7 @@ func TestEffectsTellNumbers(t *testing.T) {
 		unpauseTopic:   "1,234 messages wait in the topic and go to its 2 channels.",
 		emptyTopic:     "Deletes 1,234 messages waiting in the topic itself. What its 2 channels hold",
 		deleteTopic:    "its 2 channels and 1,250 messages (1,245 waiting, 2 in flight, 3 deferred), and disconnects 3 consumers.",
+		changeTopic:    "on 1 node. From disk to fsync and back that is done at any time. To and from memory it is done only where the topic and its channels have no message, waiting, in flight or deferred; consumers are disconnected then, and come back. The topic has 1,250 messages",
 		pauseChannel:   "1 consumer gets no more messages until it is unpaused; the channel goes on collecting them. 10 messages wait now, and 2 messages in flight",
 		unpauseChannel: "1 consumer gets messages again. 10 messages wait now.",
 		emptyChannel:   "Deletes 15 messages (10 waiting, 2 in flight, 3 deferred).",

@@ -70,7 +70,7 @@ func (s *httpServer) apiCreate(r *http.Request) (any, error) {
 
 // The words for what can be done to a topic and a channel, in a body.
 var (
-	topicVerbs   = map[string]string{"pause": pauseTopic, "unpause": unpauseTopic, "empty": emptyTopic}
+	topicVerbs   = map[string]string{"pause": pauseTopic, "unpause": unpauseTopic, "empty": emptyTopic, "change_durability": changeTopic}
 	channelVerbs = map[string]string{"pause": pauseChannel, "unpause": unpauseChannel, "empty": emptyChannel}
 )
 
@@ -84,11 +84,11 @@ func (s *httpServer) apiChannelAction(r *http.Request) (any, error) {
 
 // actOnVerb does what the body says to what the path says.
 func (s *httpServer) actOnVerb(r *http.Request, verbs map[string]string) (any, error) {
-	var body struct{ Action string }
+	var body struct{ Action, Durability string }
 	if err := decode(r, &body); err != nil {
 		return nil, err
 	}
-	return s.apiAct(r, action{Name: verbs[body.Action], Topic: pathVariable(r, "topic"), Channel: pathVariable(r, "channel")})
+	return s.apiAct(r, action{Name: verbs[body.Action], Topic: pathVariable(r, "topic"), Channel: pathVariable(r, "channel"), Durability: body.Durability})
 }
 
 func (s *httpServer) apiDeleteTopic(r *http.Request) (any, error) {

@@ -38,7 +38,8 @@ func withStatus(h httpapi.Handler) httpapi.Handler {
 	return func(r *http.Request) (any, error) {
 		value, err := h(r)
 		if failed, ok := errors.AsType[*upstreamError](err); ok {
-			return nil, httpapi.Error{Status: http.StatusBadGateway, Code: failed.Error()}
+			status, text := failed.answer()
+			return nil, httpapi.Error{Status: status, Code: text}
 		}
 		return value, err
 	}

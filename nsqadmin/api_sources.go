@@ -58,6 +58,27 @@ func (e *upstreamError) Error() string {
 	return fmt.Sprintf("UPSTREAM_ERROR: failed to query any %s: %s", e.Kind, lines(e.Errs))
 }
 
+// conflict returns why all daemons refused what they were asked for, where that is
+// one reason: what they have is not so that it can be done.
+func (e *upstreamError) conflict() (reason string, ok bool) {
+	for _, err := range e.Errs {
+		refused, is := errors.AsType[*cluster.StatusError](err)
+		if !is || refused.Status != http.StatusConflict || refused.Message == "" || reason != "" && refused.Message != reason {
+			return "", false
+		}
+		reason = refused.Message
+	}
+	return reason, reason != ""
+}
+
+// answer is what is said of it to who has asked for what could not be done.
+func (e *upstreamError) answer() (status int, text string) {
+	if reason, ok := e.conflict(); ok {
+		return http.StatusConflict, reason
+	}
+	return http.StatusBadGateway, e.Error()
+}
+
 // lines is what went wrong in one step.
 func lines(errs []error) string {
 	texts := make([]string, len(errs))
@@ -73,9 +94,14 @@ type daemonError struct {
 	Err     error
 }
 
-// Error is in the words that scripts know where a daemon has answered.
+// Error is in the words that scripts know where a daemon has answered. A conflict they
+// do not know: it tells which daemon has it.
 func (e *daemonError) Error() string {
-	if s, ok := errors.AsType[*cluster.StatusError](e.Err); ok {
+	s, ok := errors.AsType[*cluster.StatusError](e.Err)
+	switch {
+	case ok && s.Status == http.StatusConflict && s.Message != "":
+		return e.Address + ": " + s.Message
+	case ok:
 		return fmt.Sprintf("got response %d %s %q", s.Status, http.StatusText(s.Status), s.Body)
 	}
 	return e.Address + ": " + e.Err.Error()

@@ -227,7 +227,7 @@ func TestAPIRefuses(t *testing.T) {
 		{"POST", "/api/topics/t", `{}`, 400, code("INVALID_ACTION"), ""},
 		{"POST", "/api/topics/*", `{"action":"empty"}`, 400, code("INVALID_TOPIC"), ""},
 		{"POST", "/api/topics/x", `{"action":"pause"}`, 0, "502 " + unknownTopic, `200 {"message":""}`},
-		{"POST", "/api/topics/t/c", "[]", 400, code("json: cannot unmarshal array into Go value of type struct { Action string }"), ""},
+		{"POST", "/api/topics/t/c", "[]", 400, code("json: cannot unmarshal array into Go value of type struct { Action string; Durability string }"), ""},
 		{"POST", "/api/topics/t/c", `{"action":""}`, 400, code("INVALID_ACTION"), ""},
 		{"DELETE", "/api/topics/*", "", 400, code("INVALID_TOPIC"), ""},
 		{"DELETE", "/api/topics/x", "", 0, "502 " + unknownTopic, `200 {"message":""}`},
@@ -316,6 +316,54 @@ func TestAPIActs(t *testing.T) {
 	}
 }
 
+// A change that nodes refuse for what they have is a conflict, with their reason.
+func TestAPIChangesADurability(t *testing.T) {
+	c := startCluster(t)
+	c.create("t", "c", 0, 1)
+	durability := func(d string) string { return `{"action":"change_durability","durability":"` + d + `"}` }
+	for name, a := range map[string]*testAdmin{"found": c.found, "given": c.given} {
+		for _, d := range []string{"disk", "fsync", "memory"} {
+			a.want(200, `{"message":""}`, "POST", "/api/topics/t", durability(d))
+			if topic := decoded(t, a.get("/api/topics/t")); topic["durability"] != d {
+				t.Errorf("%s: the topic is %v", name, topic)
+			}
+		}
+		a.want(400, `{"message":"INVALID_DURABILITY"}`, "POST", "/api/topics/t", durability(""))
+		a.want(400, `{"message":"INVALID_DURABILITY"}`, "POST", "/api/topics/t", durability("paper"))
+		a.want(400, `{"message":"INVALID_ACTION"}`, "POST", "/api/topics/t/c", durability("disk"))
+	}
+	c.post(1, "/pub?topic=t", "x")
+	for _, a := range []*testAdmin{c.found, c.given} {
+		a.want(200, `{"message":"WARNING: `+c.addr(1)+`: TOPIC_NOT_EMPTY"}`, "POST", "/api/topics/t", durability("disk"))
+	}
+	c.found.want(200, `{"message":""}`, "POST", "/api/topics/t", durability("memory"))
+	c.post(0, "/pub?topic=t", "x")
+	for _, a := range []*testAdmin{c.found, c.given} {
+		a.want(409, `{"message":"TOPIC_NOT_EMPTY"}`, "POST", "/api/topics/t", durability("disk"))
+	}
+	c.found.want(409, `{"message":"TOPIC_NOT_EMPTY"}`, "POST", "/api/topics", `{"topic":"t","channel":"d","durability":"disk"}`)
+}
+
+// Only what all daemons say is the answer.
+func TestAPIOfDaemonsThatRefuseEachForItself(t *testing.T) {
+	full := script(t, map[string]string{"/topic/create": `409 {"message":"TOPIC_NOT_EMPTY"}`})
+	for other, want := range map[string]string{
+		`409 {"message":"TOPIC_NOT_EMPTY"}`: `409 {"message":"TOPIC_NOT_EMPTY"}`,
+		`409 {"message":"OTHER"}`:           `502 {"message":"UPSTREAM_ERROR: failed to query any nsqd: FULL: TOPIC_NOT_EMPTY\nOTHER: OTHER"}`,
+		`409 nonsense`:                      `502 {"message":"UPSTREAM_ERROR: failed to query any nsqd: FULL: TOPIC_NOT_EMPTY\ngot response 409 Conflict \"nonsense\""}`,
+		`500 {}`:                            `502 {"message":"UPSTREAM_ERROR: failed to query any nsqd: FULL: TOPIC_NOT_EMPTY\ngot response 500 Internal Server Error \"{}\""}`,
+	} {
+		second := script(t, map[string]string{"/topic/create": other})
+		o := testOptions(t)
+		o.NSQDHTTPAddresses = []string{full.addr(), second.addr()}
+		resp, body := start(t, o).do("POST", "/api/topics", `{"topic":"t","durability":"disk"}`)
+		got := fmt.Sprint(resp.StatusCode, " ", strings.NewReplacer(full.addr(), "FULL", second.addr(), "OTHER").Replace(body))
+		if got != want {
+			t.Errorf("%s: %s, want %s", other, got, want)
+		}
+	}
+}
+
 // A topic that was only announced is shown with what is known of it.
 func TestAPIOfTopicsWithoutProducers(t *testing.T) {
 	c := startCluster(t)
@@ -373,6 +421,7 @@ func TestAPIIsForAdmins(t *testing.T) {
 	for _, x := range []struct{ method, path, body string }{
 		{"POST", "/api/topics", `{"topic":"t"}`},
 		{"POST", "/api/topics/t", `{"action":"pause"}`},
+		{"POST", "/api/topics/t", `{"action":"change_durability","durability":"disk"}`},
 		{"POST", "/api/topics/t/c", `{"action":"pause"}`},
 		{"DELETE", "/api/topics/t", ""},
 		{"DELETE", "/api/topics/t/c", ""},

@@ -42,6 +42,19 @@ func testActions(t *testing.T, b *browsertest.Browser) {
 	c.poller.Refresh(t.Context())
 	tab.Open("/topics/fresh")
 	tab.UntilText("reader")
+
+	tab.Click("main .head a.button", "Change durability")
+	heading(tab, "Change durability of topic fresh?")
+	tab.Until("the stricter one is suggested", `document.querySelector("select[name=durability]").value === "fsync"`)
+	tab.Click("main button", "Change durability of topic")
+	heading(tab, "done")
+	for i := range c.nsqds {
+		if !c.has(i, `"durability":"fsync"`) {
+			t.Errorf("after the change nsqd %d has another durability", i)
+		}
+	}
+	tab.Click("main a.button", "Back to Topic fresh")
+	tab.UntilText("durability fsync")
 	for i := range c.nsqds {
 		c.channel(i, "fresh", "reader")
 		c.publish(i, "fresh", 21)

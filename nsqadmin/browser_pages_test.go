@@ -35,6 +35,7 @@ func (c *scene) pages() []browsedPage {
 		{name: "search-in-vain", path: "/search?q=nothing-like-this", texts: []string{"Nothing found"}},
 		{name: "action-delete", path: "/action?do=delete_channel&topic=orders&channel=archive", texts: []string{"to confirm", "curl"}},
 		{name: "action-pause", path: "/action?do=pause_topic&topic=orders", texts: []string{"Pause", "Cancel", "curl"}},
+		{name: "action-durability", path: "/action?do=change_topic_durability&topic=orders&durability=fsync", texts: []string{"Change durability of topic orders?", "a power cut"}},
 		{name: "not-found", path: "/topics/order", texts: []string{"Did you mean"}, status: 404},
 		{name: "no-page", path: "/no/such/page", texts: []string{"404"}, status: 404},
 	}
@@ -74,6 +75,11 @@ func testEveryPage(t *testing.T, b *browsertest.Browser) {
 	tab.Click("main button", "")
 	heading(tab, "done")
 	show(t, tab, "action-done")
+	tab.Open("/action?do=change_topic_durability&topic=orders&durability=disk")
+	tab.Allow("502")
+	tab.Click("main button", "Change durability of topic")
+	tab.UntilText("empty both")
+	show(t, tab, "action-refused")
 }
 
 // show looks at the page that is open in all lights and sizes.

@@ -17,16 +17,17 @@ const maxNotifications = 1000
 
 // A notification tells an endpoint of an action.
 type notification struct {
-	Action    string `json:"action"`
-	Topic     string `json:"topic"`
-	Channel   string `json:"channel,omitempty"`
-	Node      string `json:"node,omitempty"`
-	Timestamp int64  `json:"timestamp"` // seconds since the Unix epoch
-	User      string `json:"user,omitempty"`
-	RemoteIP  string `json:"remote_ip"`
-	UserAgent string `json:"user_agent"`
-	URL       string `json:"url"`
-	Via       string `json:"via"` // this machine
+	Action     string `json:"action"`
+	Topic      string `json:"topic"`
+	Channel    string `json:"channel,omitempty"`
+	Node       string `json:"node,omitempty"`
+	Durability string `json:"durability,omitempty"` // that was chosen
+	Timestamp  int64  `json:"timestamp"`            // seconds since the Unix epoch
+	User       string `json:"user,omitempty"`
+	RemoteIP   string `json:"remote_ip"`
+	UserAgent  string `json:"user_agent"`
+	URL        string `json:"url"`
+	Via        string `json:"via"` // this machine
 }
 
 // A notifier sends notifications one at a time and in order, while everything
@@ -65,23 +66,24 @@ func (n *notifier) tell(by actor, o outcome) {
 		return
 	}
 	if a.Name == createChannel {
-		n.add(by, action{Name: createTopic, Topic: a.Topic})
+		n.add(by, action{Name: createTopic, Topic: a.Topic, Durability: a.Durability})
 	}
 	n.add(by, a)
 }
 
 func (n *notifier) add(by actor, a action) {
 	what := notification{
-		Action:    a.Name,
-		Topic:     a.Topic,
-		Channel:   a.Channel,
-		Node:      a.Node,
-		Timestamp: time.Now().Unix(),
-		User:      by.User,
-		RemoteIP:  by.RemoteIP,
-		UserAgent: by.UserAgent,
-		URL:       by.URL,
-		Via:       n.via,
+		Action:     a.Name,
+		Topic:      a.Topic,
+		Channel:    a.Channel,
+		Node:       a.Node,
+		Durability: a.Durability,
+		Timestamp:  time.Now().Unix(),
+		User:       by.User,
+		RemoteIP:   by.RemoteIP,
+		UserAgent:  by.UserAgent,
+		URL:        by.URL,
+		Via:        n.via,
 	}
 	select {
 	case n.queue <- what:

@@ -50,9 +50,9 @@ func endpoint(t testing.TB, status int) (url string, bodies chan string) {
 }
 
 // changingDaemon is an nsqlookupd at which everything can be done, and which
-// knows one nsqd, itself.
+// knows one nsqd, itself, with topic t.
 func changingDaemon(t testing.TB) string {
-	answers := map[string]string{"/stats": `{"topics":[]}`}
+	answers := map[string]string{"/stats": `{"topics":[{"topic_name":"t","durability":"fsync"}]}`}
 	for _, path := range []string{"/topic/create", "/topic/delete", "/channel/create", "/channel/delete", "/topic/tombstone"} {
 		answers[path] = ""
 	}
@@ -99,6 +99,10 @@ func TestNotifications(t *testing.T) {
 		do("POST", "/admin/api/topics/t/c%23ephemeral", `{"action":"`+verb+`"}`)
 		want(`"action":"`+verb+`_channel","topic":"t","channel":"c#ephemeral"`, "/admin/api/topics/t/c%23ephemeral")
 	}
+	do("POST", "/admin/api/topics", `{"topic":"t","durability":"fsync"}`)
+	want(`"action":"create_topic","topic":"t","durability":"fsync"`, "/admin/api/topics")
+	do("POST", "/admin/api/topics/t", `{"action":"change_durability","durability":"fsync"}`)
+	want(`"action":"change_topic_durability","topic":"t","durability":"fsync"`, "/admin/api/topics/t")
 	do("DELETE", "/admin/api/topics/t/c", "")
 	want(`"action":"delete_channel","topic":"t","channel":"c"`, "/admin/api/topics/t/c")
 	node := o.LookupdHTTPAddresses[0]

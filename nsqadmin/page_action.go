@@ -2,10 +2,12 @@ package nsqadmin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/seed893f581e/nsq/internal/cluster"
@@ -22,6 +24,7 @@ type actionPage struct {
 	MustType string   // what has to be typed to confirm, "" for nothing
 	Problem  string   // why it was not done although it was confirmed
 	Outcome  *outcome // nil before it is done
+	Failure  string   // why it was not done at all
 	Back     crumb
 	Again    string // the URL that asks for confirmation
 }
@@ -37,6 +40,31 @@ func (p actionPage) Subject() string {
 // Unanswered says that numbers are not to be relied on.
 func (p actionPage) Unanswered() string {
 	return subject(p.Scope.Unknown, "node", "does", "do") + " not answer: what is there is not known for sure, and it will hardly be done there."
+}
+
+// failure is what is said of an action that has failed, above what each daemon says.
+func (o outcome) failure() (status int, text string) {
+	failed, ok := errors.AsType[*upstreamError](o.Err)
+	switch {
+	case ok && o.failures() > 0:
+		status, _ = failed.answer()
+		return status, fmt.Sprintf("No %s did what it was asked for.", failed.Kind)
+	case o.Err != nil:
+		return http.StatusBadGateway, o.Err.Error()
+	}
+	return http.StatusBadGateway, "Every request failed."
+}
+
+// A durabilityChoice is one of the durabilities, and what it means.
+type durabilityChoice struct{ Name, Kept string }
+
+// Durabilities are those to choose from.
+func (p actionPage) Durabilities() []durabilityChoice {
+	var list []durabilityChoice
+	for _, d := range durabilities {
+		list = append(list, durabilityChoice{d, kept[d]})
+	}
+	return list
 }
 
 // Failures is how many requests failed.
@@ -73,7 +101,18 @@ func (p actionPage) Result() string {
 }
 
 // Why tells why a step failed.
-func (s step) Why() string { return cluster.Reason(s.Err) }
+func (s step) Why() string {
+	if refused, ok := errors.AsType[*cluster.StatusError](s.Err); ok && refusals[refused.Message] != "" {
+		return refusals[refused.Message] + " (" + refused.Message + ")"
+	}
+	return cluster.Reason(s.Err)
+}
+
+// refusals tell what to do about what a daemon refuses to do, by its message.
+var refusals = map[string]string{
+	"TOPIC_NOT_EMPTY": "The topic or a channel of it has messages. Let consumers finish them, or empty both, then try again.",
+	"DISK_FULL":       "Its disk is full: make room, then try again.",
+}
 
 // Absent reports whether the daemon said that it has no such thing.
 func (s step) Absent() bool { return s.absent() }
@@ -139,6 +178,9 @@ func scopeOf(v *watch.View, k actionKind, a action) (s scope, known bool) {
 		if n.Stats != nil {
 			var names []string
 			one.held, names, one.Present = k.holds(a, n.Stats)
+			if t := n.Topic(a.Topic); t != nil {
+				one.Has = t.Durability
+			}
 			for _, name := range names {
 				channels[name] = true
 			}
@@ -203,7 +245,7 @@ func (s *httpServer) act(w http.ResponseWriter, r *http.Request) {
 	p.Outcome = &out
 	status := http.StatusOK
 	if p.Failed() {
-		status = http.StatusBadGateway
+		status, p.Failure = out.failure()
 	}
 	s.showAction(w, r, status, p)
 }
@@ -266,7 +308,7 @@ func (s *httpServer) scope(ctx context.Context, k actionKind, a action) (found s
 }
 
 func (s *httpServer) showAction(w http.ResponseWriter, r *http.Request, status int, p actionPage) {
-	s.page(w, r, status, "action", page{Title: p.Kind.Verb + " " + p.Subject(), Crumbs: []crumb{p.Back}, Data: p})
+	s.page(w, r, status, "action", page{Title: strings.Join([]string{p.Kind.Verb, p.Kind.Noun(), p.Subject()}, " "), Crumbs: []crumb{p.Back}, Data: p})
 }
 
 // backFrom is the page to go to from that of an action.

@@ -37,6 +37,9 @@ func (c *console) confirm(link, typed string) (status int, d *document) {
 	for _, input := range asked.Find("main form input").EachIter() {
 		form.Set(input.AttrOr("name", ""), input.AttrOr("value", ""))
 	}
+	for _, chosen := range asked.Find("main form option[selected]").EachIter() {
+		form.Set(chosen.Parent().AttrOr("name", ""), chosen.AttrOr("value", ""))
+	}
 	if form.Has("confirm") {
 		form.Set("confirm", typed)
 	}
@@ -135,7 +138,7 @@ func TestATopicIsCreatedWithTheDurabilityThatWasChosen(t *testing.T) {
 	c.publish(0, "ledger", 1)
 	c.publish(1, "ledger", 1)
 	status, d := c.confirm(actionLink(action{Name: createTopic, Topic: "ledger", Durability: "memory"}), "")
-	if status != http.StatusBadGateway || !strings.Contains(text(d.Find("main")), "TOPIC_NOT_EMPTY") {
+	if status != http.StatusConflict || text(d.Find("[role=alert]")) != "No nsqd did what it was asked for." {
 		t.Errorf("%d %s", status, text(d.Find("main")))
 	}
 	// The form says what is wrong.
@@ -145,6 +148,75 @@ func TestATopicIsCreatedWithTheDurabilityThatWasChosen(t *testing.T) {
 	d.has(".error", "What is ephemeral is kept in memory only.")
 	if got := d.Find("select[name=durability] option[selected]"); text(got) != "disk" {
 		t.Errorf("chosen is %q", text(got))
+	}
+}
+
+func TestTheDurabilityOfATopicIsChanged(t *testing.T) {
+	c := newConsole(t, 2, nil)
+	durabilityIs := func(want ...string) {
+		t.Helper()
+		c.eventually("the nodes have it", "/topics/orders", func(d *document) bool {
+			return slices.Equal(d.column("orders on each nsqd", "Durability"), want)
+		})
+	}
+	c.create(0, "orders", "mail")
+	c.create(1, "orders", "mail")
+	durabilityIs("memory", "memory")
+
+	// The button leads to a page on which any durability can be chosen.
+	link := c.open("/topics/orders").link("main .head a.button", "Change durability")
+	if want := actionLink(action{Name: changeTopic, Topic: "orders", Durability: "disk"}); link != want {
+		t.Errorf("the button leads to %s, want %s", link, want)
+	}
+	asked := c.open(link)
+	asked.has("h1", "Change durability of topic orders?")
+	asked.has("option[value=memory]", "memory: what is published is lost when nsqd is killed")
+	asked.has("option[value=disk][selected]", "disk: what is published survives when nsqd is killed")
+	asked.has("pre[data-copy]", `curl -X POST -d '{"action":"change_durability","durability":"disk"}' '`+c.url("/api/topics/orders")+"'")
+	if got := asked.column("What there is on each node", "Durability"); !slices.Equal(got, []string{"memory", "memory"}) {
+		t.Errorf("the nodes have %q", got)
+	}
+	done := func(d *document, status int, wantStatus int, heading string) {
+		t.Helper()
+		if status != wantStatus || text(d.Find("h1")) != heading {
+			t.Fatalf("%d %s", status, text(d.Find("main")))
+		}
+	}
+	status, d := c.confirm(link, "")
+	done(d, status, http.StatusOK, "Change durability of topic orders: done")
+	durabilityIs("disk", "disk")
+	c.open("/topics/orders").has("pre[data-copy]", `'{"action":"change_durability","durability":"fsync"}'`)
+
+	// With a message on one node that stays as it is, and the page says why.
+	c.publish(1, "orders", 1)
+	back := action{Name: changeTopic, Topic: "orders", Durability: "memory"}
+	status, d = c.confirm(actionLink(back), "")
+	done(d, status, http.StatusOK, "Change durability of topic orders: partly done")
+	const why = "failed The topic or a channel of it has messages. Let consumers finish them, or empty both, then try again. (TOPIC_NOT_EMPTY)"
+	if got := d.column("What each daemon was asked to do, and what came of it", "Result"); !slices.Contains(got, why) || !slices.Contains(got, "done") {
+		t.Errorf("results are %q", got)
+	}
+	c.eventually("the nodes differ", "/topics/orders", func(d *document) bool {
+		return slices.Contains(d.column("orders on each nsqd", "Durability"), "memory")
+	})
+	c.publish(0, "orders", 1)
+	status, d = c.confirm(actionLink(action{Name: changeTopic, Topic: "orders", Durability: "fsync"}), "")
+	done(d, status, http.StatusOK, "Change durability of topic orders: partly done") // disk to fsync, but not memory to fsync
+	c.openStatus(http.StatusBadRequest, "/action?do=change_topic_durability&topic=orders").has("main", `"" is no durability: choose one of memory, disk, fsync.`)
+}
+
+// In memory only is all that is ephemeral, and all there is on an nsqd without durable topics.
+func TestADurabilityThatCannotBeOtherIsNotToBeChanged(t *testing.T) {
+	for topic, stats := range map[string]string{
+		"old":           `{"topics":[{"topic_name":"old","channels":[]}]}`,
+		"now#ephemeral": `{"topics":[{"topic_name":"now#ephemeral","durability":"memory","channels":[]}]}`,
+	} {
+		opts := testOptions(t)
+		opts.NSQDHTTPAddresses = []string{script(t, map[string]string{"/info": `{"version":"1.3.0"}`, "/stats": stats}).addr()}
+		c := &console{testAdmin: start(t, opts)}
+		d := c.eventually("the topic is known", "/topics/"+url.PathEscape(topic), func(d *document) bool { return text(d.Find("h1")) == topic })
+		d.has("main a.button", "Pause")
+		d.hasNot(`a[href*="change_topic_durability"]`)
 	}
 }
 

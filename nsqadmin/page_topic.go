@@ -21,7 +21,20 @@ type topicData struct {
 	Channels *table.Table[*channelItem]
 	Nodes    *table.Table[*topicNode]
 	Actions  []actionKind
+	Other    string // a durability that the topic could have, "" where it can have no other
 	Commands []commandHint
+}
+
+// otherDurability returns one that a topic could have instead of its own; "" for what is
+// ephemeral, or where nodes have no durable topics.
+func otherDurability(t *cluster.TopicStats) string {
+	switch {
+	case t.Durability == "" || isEphemeral(t.Topic):
+		return ""
+	case t.Durability == "disk":
+		return "fsync"
+	}
+	return "disk"
 }
 
 // A channelItem is a row of the channels of a topic, and the top of the page of
@@ -202,6 +215,9 @@ func (s *httpServer) topicPage(w http.ResponseWriter, r *http.Request) {
 		Graphs:     s.graphs(name, ""),
 		Actions:    actionsOn(ofTopic, t.Paused, allPaused(t.Nodes, func(n cluster.TopicStats) bool { return n.Paused })),
 		Commands:   s.commands(r, action{Topic: name}, "pause_topic", "unpause_topic", "empty_topic", "delete_topic"),
+	}
+	if data.Other = otherDurability(&t); data.Other != "" {
+		data.Commands = append(data.Commands, s.commands(r, action{Topic: name, Durability: data.Other}, "change_topic_durability")...)
 	}
 	channels, nodes := channelColumns, topicNodeColumns
 	data.Alerts = v.AlertsAt("topics", name)

@@ -250,13 +250,13 @@ func TestTopicPage(t *testing.T) {
 	if got, want := d.link("td a", "Tombstone"), "/action?do=tombstone_topic_producer&node="+url.QueryEscape(c.address(0))+"&topic=orders"; !strings.Contains(got, "tombstone_topic_producer") || len(got) != len(want) {
 		t.Errorf("tombstone leads to %q, want %q or that of the other", got, want)
 	}
-	c.hasActions(d, "Pause", "Empty", "Delete")
+	c.hasActions(d, "Pause", "Empty", "Delete", "Change durability")
 
 	for i := range c.nsqds {
 		c.tell(i, "/topic/pause", "", "orders")
 	}
 	d = c.eventually("the topic is paused", "/topics/orders", func(d *document) bool { return text(d.Find("h1 + .sub")) == "topic durability memory paused" })
-	c.hasActions(d, "Unpause", "Empty", "Delete")
+	c.hasActions(d, "Unpause", "Empty", "Delete", "Change durability")
 }
 
 // hasActions expects these links to actions at the top of a page.
