@@ -24,6 +24,7 @@ type channel struct {
 	name      string
 	ephemeral bool
 	queue     *queue
+	pause     savedFlag // which the queue follows
 	deferred  deferred
 	release   scanItem // of deferred
 
@@ -79,14 +80,23 @@ func (ch *channel) changed() {
 	}
 }
 
-// setPaused stops or resumes the flow to the consumers.
+// setPaused stops or resumes the flow to the consumers, whether nsqd.dat can be
+// written or not.
 func (ch *channel) setPaused(paused bool) {
-	if paused {
-		ch.queue.pause()
-	} else {
-		ch.queue.unpause()
-	}
+	ch.pause.set(paused)
 	ch.changed()
+	ch.obeyPause()
+}
+
+// obeyPause stops or resumes the flow to the consumers, as nsqd.dat says.
+func (ch *channel) obeyPause() {
+	ch.pause.obey(func(paused bool) {
+		if paused {
+			ch.queue.pause()
+		} else {
+			ch.queue.unpause()
+		}
+	})
 }
 
 // put takes messages from the topic. It returns how many spans it has taken: all

@@ -33,7 +33,8 @@
 // messages with their times to files beside them (deferred_file.go).
 //
 // Topics and channels, and which are paused, are in nsqd.dat (metadata.go): who
-// creates, deletes or pauses one is answered when it is written. The next start
+// creates, deletes or pauses one is answered when it is written. A pause that cannot be
+// written does not happen (saved_flag.go). The next start
 // loads it, and what has files but is not named there (metadata_load.go).
 //
 // # Durable topics
@@ -62,7 +63,8 @@
 // feeds (topic.feed). An ephemeral topic is in memory.
 //
 // The store says which durable topics there are, and their channels; nsqd.dat has
-// them, too, and says which are paused. What a topic has in classic files when it
+// them, too, and says which are paused. A publish that makes its topic is kept before
+// anybody else sees the topic: one that is refused leaves none (topics.publishTo). What a topic has in classic files when it
 // is durable for the first time is taken over into its log (durable_load.go).
 //
 // # Around the messages

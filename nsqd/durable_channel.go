@@ -108,6 +108,17 @@ func (ch *channel) closeLog() {
 	ch.queue.log.close()
 }
 
+// forgetKept has the channel not be there after a restart, before it is deleted. With an error it
+// is as before.
+func (ch *channel) forgetKept() error {
+	l := ch.queue.log
+	if l == nil || !l.enter() { // somebody deletes it
+		return nil
+	}
+	defer l.leave()
+	return l.log.Forget()
+}
+
 // deleteKept deletes the channel from the log, unless that goes as a whole.
 func (ch *channel) deleteKept() error {
 	ch.closeLog()

@@ -30,16 +30,25 @@ type durableStore struct {
 	found  map[string]*store.Topic // that have no topic yet: of an earlier run, or made by prepare
 	closed bool
 
+	refused atomic.Bool // the last publish to a topic that was to be made for it
+	probe   scanItem
+
 	damagedRanges, damagedBytes, damagedMessages atomic.Int64
 }
 
 // storeDir is where in the data path the store lies.
 const storeDir = "store"
 
-// storeHealth is the source of the health of the store.
-const storeHealth = "durable topics"
+// The sources of the health of the store, and of topics that are made by a publish.
+const (
+	storeHealth    = "durable topics"
+	newTopicHealth = "new durable topics"
+)
 
-func (s *durableStore) init(e *env) { s.env = e }
+func (s *durableStore) init(e *env) {
+	s.env = e
+	s.probe.fire = s.probeFirst
+}
 
 func (s *durableStore) dir() string { return filepath.Join(s.env.opts.DataPath, storeDir) }
 
@@ -202,6 +211,29 @@ func (s *durableStore) damage() *stats.Damage {
 		return nil
 	}
 	return &stats.Damage{Ranges: ranges, Bytes: s.damagedBytes.Load(), Records: s.damagedMessages.Load()}
+}
+
+// noteFirst tells the daemon's health how the last publish went that was to make its topic. One
+// that was refused has left nothing that could find out when it is possible.
+func (s *durableStore) noteFirst(err error) {
+	if errors.Is(err, errExiting) || errors.Is(err, errNameTaken) || err == nil && !s.refused.Load() {
+		return
+	}
+	s.refused.Store(err != nil)
+	s.env.health.set(newTopicHealth, err)
+	if err != nil {
+		s.env.scan.schedule(&s.probe, s.env.now()+int64(refusedRetry))
+	}
+}
+
+// probeFirst ends the refusal of topics that are made by a publish, if there is room, for
+// the scan.
+func (s *durableStore) probeFirst(now int64) (next int64) {
+	if s.room() != nil {
+		return now + int64(refusedRetry)
+	}
+	s.noteFirst(nil)
+	return 0
 }
 
 // appendRoom is the room that each append to a log is to find beyond the reserve.

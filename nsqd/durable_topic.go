@@ -125,6 +125,20 @@ func (t *topic) noteAppend(err error) {
 	}
 }
 
+// discardLog gives back the log of a topic that nobody but its maker has seen, or deletes it,
+// if it is fresh.
+func (t *topic) discardLog(fresh bool) (err error) {
+	t.env.scan.forget(&t.log.probe)
+	t.noteAppend(nil)
+	if fresh {
+		err = t.log.log.Delete()
+	}
+	if !fresh || err != nil {
+		t.env.durable.giveBack(t.log.log)
+	}
+	return err
+}
+
 // logName is the source of the health of the topic's log.
 func (t *topic) logName() string { return "log of topic " + t.name }
 

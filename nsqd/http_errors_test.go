@@ -101,7 +101,7 @@ func TestHTTPWithoutDisk(t *testing.T) {
 	if health := n.stats(statsFilter{}).Health; "500 "+health != ping {
 		t.Errorf("/stats says %s, /ping %s", health, ping)
 	}
-	if got := answer(t, "POST", url+"/topic/create?topic=t", ""); got != `503 {"message":"DISK_ERROR"}` {
+	if got := answer(t, "POST", url+"/topic/create?topic=t", ""); got != `503 {"message":"NOT_SAVED"}` {
 		t.Errorf("/topic/create: %s, although it cannot be saved", got)
 	}
 	if err := os.Rename(aside, n.opts.DataPath); err != nil {

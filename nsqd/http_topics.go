@@ -65,9 +65,29 @@ func (s *httpServer) save(ephemeral bool) error {
 		return nil
 	}
 	if err := s.n.metadata.sync(s.n.ctx); err != nil {
-		return diskError(fmt.Errorf("the change is in force but not saved: %w", err))
+		return notSaved(err)
 	}
 	return nil
+}
+
+// saveCreated is save for a topic that was created, or one that got a channel. A log
+// that has it keeps it: then nsqd.dat is to have it, too, but may get it later.
+func (s *httpServer) saveCreated(t *topic, ephemeral bool) error {
+	err := s.save(ephemeral)
+	if t.log != nil && !errors.Is(err, httpapi.Exiting) {
+		return nil
+	}
+	return err
+}
+
+// notSaved says that a change is in force, and that a crash may undo it for now. It is
+// for those that cannot be taken back.
+func notSaved(err error) error {
+	e, ok := errors.AsType[httpapi.Error](diskError(fmt.Errorf("the change is in force but not saved, will try again: %w", err)))
+	if ok && !errors.Is(err, errExiting) {
+		e.Code = "NOT_SAVED"
+	}
+	return e
 }
 
 func (s *httpServer) createTopic(r *http.Request) (any, error) {
@@ -91,7 +111,7 @@ func (s *httpServer) createTopic(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, diskError(err)
 	}
-	return nil, s.save(t.ephemeral)
+	return nil, s.saveCreated(t, t.ephemeral)
 }
 
 // durabilityParam returns the durability that is chosen for a topic, if one is.
@@ -142,14 +162,24 @@ func (s *httpServer) emptyTopic(t *topic) error {
 	return err
 }
 
-func (s *httpServer) pauseTopic(t *topic) error {
-	t.setPaused(true)
-	return s.save(t.ephemeral)
+func (s *httpServer) pauseTopic(t *topic) error   { return s.setTopicPaused(t, true) }
+func (s *httpServer) unpauseTopic(t *topic) error { return s.setTopicPaused(t, false) }
+
+func (s *httpServer) setTopicPaused(t *topic, paused bool) error {
+	if t.ephemeral {
+		t.setPaused(paused)
+		return nil
+	}
+	return s.agree(proposePaused(&t.pause, paused, t.changed), t.obeyPause)
 }
 
-func (s *httpServer) unpauseTopic(t *topic) error {
-	t.setPaused(false)
-	return s.save(t.ephemeral)
+// agree puts a change in force once it is permanent. With an error it does not happen.
+func (s *httpServer) agree(p *proposal, force func()) error {
+	if err := s.n.metadata.agree(s.n.ctx, p); err != nil {
+		return diskError(err)
+	}
+	force()
+	return nil
 }
 
 func (s *httpServer) createChannel(r *http.Request) (any, error) {
@@ -164,7 +194,7 @@ func (s *httpServer) createChannel(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, diskError(err)
 	}
-	return nil, s.saveChannel(ch)
+	return nil, s.saveCreated(t, !ch.isKept())
 }
 
 // onChannel returns a handler for what is done with a channel that exists.
@@ -186,9 +216,13 @@ func (s *httpServer) saveChannel(ch *channel) error {
 	return s.save(!ch.isKept())
 }
 
-// deleteChannel returns when the channel is gone, whoever deletes it.
+// deleteChannel returns when the channel is gone, whoever deletes it. Where a log keeps it
+// and cannot forget it, it stays as it is.
 func (s *httpServer) deleteChannel(ch *channel) error {
-	var err error
+	err := ch.forgetKept()
+	if err != nil {
+		return diskError(err)
+	}
 	if ch.exit(false) {
 		err = s.n.topics.dropChannel(ch)
 	} else {
@@ -205,12 +239,13 @@ func (s *httpServer) emptyChannel(ch *channel) error {
 	return err
 }
 
-func (s *httpServer) pauseChannel(ch *channel) error {
-	ch.setPaused(true)
-	return s.saveChannel(ch)
-}
+func (s *httpServer) pauseChannel(ch *channel) error   { return s.setChannelPaused(ch, true) }
+func (s *httpServer) unpauseChannel(ch *channel) error { return s.setChannelPaused(ch, false) }
 
-func (s *httpServer) unpauseChannel(ch *channel) error {
-	ch.setPaused(false)
-	return s.saveChannel(ch)
+func (s *httpServer) setChannelPaused(ch *channel, paused bool) error {
+	if !ch.isKept() {
+		ch.setPaused(paused)
+		return nil
+	}
+	return s.agree(proposePaused(&ch.pause, paused, ch.changed), ch.obeyPause)
 }

@@ -26,12 +26,18 @@ type metadata struct {
 	written atomic.Uint64 // changes on stable storage
 
 	mu      sync.Mutex // waiting, ended
-	waiting []chan<- error
+	waiting []metadataWait
 	ended   bool // metadataLoop writes no more
 
 	writing sync.Mutex // one write at a time; guards the file, what follows and the entries of topics
 	size    int        // of the last write
 	failed  bool       // it failed
+}
+
+// A metadataWait is somebody who waits for a write.
+type metadataWait struct {
+	proposal *proposal // nil where the change is in force already
+	result   chan<- error
 }
 
 func (m *metadata) init(n *NSQD) {
@@ -60,13 +66,21 @@ func (m *metadata) sync(ctx context.Context) error {
 	if m.written.Load() >= m.changes.Load() {
 		return nil
 	}
+	return m.await(ctx, nil)
+}
+
+// agree returns when a change that is proposed is on stable storage. With an error it is
+// as if it had never been proposed, unless the daemon stops.
+func (m *metadata) agree(ctx context.Context, p *proposal) error { return m.await(ctx, p) }
+
+func (m *metadata) await(ctx context.Context, p *proposal) error {
 	result := make(chan error, 1)
 	m.mu.Lock()
 	if m.ended {
 		m.mu.Unlock()
 		return errExiting
 	}
-	m.waiting = append(m.waiting, result)
+	m.waiting = append(m.waiting, metadataWait{p, result})
 	m.mu.Unlock()
 	giveToken(m.asked)
 	select {
@@ -123,11 +137,19 @@ func (m *metadata) writeForAll() (err error) {
 	waiting := m.waiting
 	m.waiting = nil
 	m.mu.Unlock()
+	for _, w := range waiting {
+		if w.proposal != nil {
+			w.proposal.propose()
+		}
+	}
 	if m.written.Load() < m.changes.Load() {
 		err = m.write()
 	}
-	for _, result := range waiting {
-		result <- err
+	for _, w := range waiting {
+		if w.proposal != nil {
+			w.proposal.settle(err == nil)
+		}
+		w.result <- err
 	}
 	return err
 }
@@ -136,8 +158,8 @@ func (m *metadata) end() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ended = true
-	for _, result := range m.waiting {
-		result <- errExiting
+	for _, w := range m.waiting {
+		w.result <- errExiting
 	}
 	m.waiting = nil
 }
@@ -222,10 +244,10 @@ func (m *metadata) entry(t *topic) []byte {
 	if t.entry != nil && t.entryEdits == edits {
 		return t.entry
 	}
-	tm := topicMetadata{Name: t.name, Paused: t.isPaused(), Durability: t.durabilityToSave()}
+	tm := topicMetadata{Name: t.name, Paused: t.pause.next.Load(), Durability: t.durabilityToSave()}
 	for _, ch := range t.allChannels() {
 		if !ch.ephemeral && !ch.isExiting() {
-			tm.Channels = append(tm.Channels, channelMetadata{Name: ch.name, Paused: ch.queue.isPaused()})
+			tm.Channels = append(tm.Channels, channelMetadata{Name: ch.name, Paused: ch.pause.next.Load()})
 		}
 	}
 	t.entry, _ = json.Marshal(tm) // which cannot fail: it is strings and bools

@@ -236,7 +236,7 @@ func (l *loading) run() error {
 
 func (l *loading) load(tl *topicToLoad) error {
 	t, err := l.n.topics.topicOr([]byte(tl.name), func() (*topic, error) {
-		return l.n.topics.create(tl.name, tl.durability, tl.chosen)
+		return l.n.topics.create(newTopicWanted{name: tl.name, durability: tl.durability, chosen: tl.chosen})
 	})
 	if errors.Is(err, errNameTaken) {
 		l.log.Error("NSQ: a topic is not loaded", "topic", tl.name, "error", err)
@@ -284,7 +284,7 @@ func (l *loading) loadChannel(t *topic, cl channelToLoad) error {
 		return err
 	}
 	if cl.paused {
-		ch.queue.pause()
+		ch.setPaused(true)
 	}
 	if err := ch.load(); err != nil {
 		return err

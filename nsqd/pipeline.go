@@ -70,8 +70,8 @@ func (p *protocolV2) publish(c *client, command string, name, payload []byte, co
 		return err
 	}
 	started := false
-	err := p.topics.publishTo(name, func(t *topic) error {
-		if started = t.waitsForStorage(); started {
+	err := p.topics.publishTo(name, func(t *topic, fresh bool) error {
+		if started = !fresh && t.waitsForStorage(); started {
 			return c.start(t, payload, what, deferral)
 		}
 		return t.publish(payload, count, deferral)

@@ -27,6 +27,7 @@ type topic struct {
 	queue     *queue      // nil for a durable topic
 	log       *topicLog   // nil for others
 	chosen    atomic.Bool // its durability was chosen for it alone
+	pause     savedFlag   // which paused follows
 	ids       guidFactory
 	inHand    atomic.Int64               // messages that the pump has taken and not every channel has got
 	fanout    atomic.Pointer[[]*channel] // what the pump gives to; changed under mu
@@ -266,12 +267,19 @@ func (t *topic) updateLocked() {
 // flowsLocked reports whether messages go to the channels.
 func (t *topic) flowsLocked() bool { return !t.paused && t.holds == 0 && len(t.channels) > 0 }
 
-// setPaused pauses or unpauses the flow to the channels.
+// setPaused pauses or unpauses the flow to the channels, whether nsqd.dat can be
+// written or not.
 func (t *topic) setPaused(paused bool) {
-	t.mu.Lock()
-	t.paused = paused
-	t.updateLocked()
+	t.pause.set(paused)
 	t.changed()
+	t.obeyPause()
+}
+
+// obeyPause pauses or unpauses the flow to the channels, as nsqd.dat says.
+func (t *topic) obeyPause() {
+	t.mu.Lock()
+	t.paused = t.pause.says.Load()
+	t.updateLocked()
 	t.mu.Unlock()
 	t.follow()
 }

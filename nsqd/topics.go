@@ -36,7 +36,7 @@ func (ts *topics) init(e *env) {
 // is in the way of a new topic.
 func (ts *topics) topic(name []byte) (*topic, error) {
 	return ts.topicOr(name, func() (*topic, error) {
-		return ts.create(string(name), ts.env.opts.durabilityOf(string(name)), false)
+		return ts.create(ts.wanted(name))
 	})
 }
 
@@ -63,38 +63,59 @@ func (ts *topics) topicOr(name []byte, create func() (*topic, error)) (*topic, e
 	}
 }
 
-// create makes a topic; chosen says that its durability was chosen for it alone. It
-// returns nil where another look is needed.
-func (ts *topics) create(name string, d Durability, chosen bool) (*topic, error) {
-	if err := ts.env.stale.clear(name); err != nil {
-		return nil, err
-	}
-	if !ts.beginMaking(name) {
-		return nil, nil
-	}
-	defer ts.endMaking(name)
-	return ts.make(name, d, chosen, false)
+// A newTopicWanted is a topic that is to be made.
+type newTopicWanted struct {
+	name       string
+	durability Durability
+	chosen     bool               // the durability was chosen for it alone
+	held       bool               // it keeps messages from its channels until release is called
+	first      func(*topic) error // is done with a durable one before anybody else sees it; with an error there is none
 }
 
-// make is create for who makes topics of that name. A topic that is held keeps
-// messages from its channels until the caller calls release.
-func (ts *topics) make(name string, d Durability, chosen, held bool) (*topic, error) {
-	log, fresh, err := ts.env.durable.topicLog(name, d)
+// wanted returns a topic for which nothing was chosen.
+func (ts *topics) wanted(name []byte) newTopicWanted {
+	return newTopicWanted{name: string(name), durability: ts.env.opts.durabilityOf(string(name))}
+}
+
+// create makes a topic. It returns nil where another look is needed.
+func (ts *topics) create(w newTopicWanted) (*topic, error) {
+	if err := ts.env.stale.clear(w.name); err != nil {
+		return nil, err
+	}
+	if !ts.beginMaking(w.name) {
+		return nil, nil
+	}
+	defer ts.endMaking(w.name)
+	return ts.make(w)
+}
+
+// make is create for who makes topics of that name.
+func (ts *topics) make(w newTopicWanted) (*topic, error) {
+	ts.mu.RLock()
+	free, err := ts.isFreeLocked(w.name)
+	ts.mu.RUnlock()
+	if !free {
+		return nil, err
+	}
+	log, fresh, err := ts.env.durable.topicLog(w.name, w.durability)
 	if err != nil {
 		return nil, err
 	}
-	ts.mu.Lock()
-	t, err := ts.createLocked(name, log, chosen, held)
-	ts.mu.Unlock()
-	if t != nil {
-		ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", name), "topic", logging.Said(name))
+	t := newTopic(ts.env, w.name, log)
+	t.chosen.Store(w.chosen)
+	if log != nil && w.first != nil {
+		err = w.first(t)
+	}
+	added := false
+	if err == nil {
+		added, err = ts.add(t, w.held)
+	}
+	if added {
+		ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", w.name), "topic", logging.Said(w.name))
 		return t, nil
 	}
-	switch {
-	case fresh:
-		err = errors.Join(err, log.log.Delete())
-	case log != nil:
-		ts.env.durable.giveBack(log.log)
+	if log != nil {
+		err = errors.Join(err, t.discardLog(fresh))
 	}
 	return nil, err
 }
@@ -121,25 +142,32 @@ func (ts *topics) endMaking(name string) {
 	ts.mu.Unlock()
 }
 
-func (ts *topics) createLocked(name string, log *topicLog, chosen, held bool) (*topic, error) {
+// isFreeLocked reports whether a topic of that name may be added. Where it may not, and there
+// is no error, another look is needed.
+func (ts *topics) isFreeLocked(name string) (bool, error) {
 	if ts.closed || ts.byName[name] != nil || ts.env.stale.has(name) {
-		return nil, nil
+		return false, nil
 	}
-	if err := ts.env.checkCase(name, maps.Keys(ts.byName)); err != nil {
-		return nil, err
+	err := ts.env.checkCase(name, maps.Keys(ts.byName))
+	return err == nil, err
+}
+
+// add adds a topic, which nobody else has seen, and starts it.
+func (ts *topics) add(t *topic, held bool) (bool, error) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ok, err := ts.isFreeLocked(t.name); !ok {
+		return false, err
 	}
-	t := newTopic(ts.env, name, log)
-	t.chosen.Store(chosen)
 	if held {
-		t.holds++
-		t.updateLocked()
+		t.hold()
 	}
-	ts.byName[name] = t
+	ts.byName[t.name] = t
 	t.run()
 	ts.elsewhere.ask(t)
-	ts.env.lookups.created(name, "")
+	ts.env.lookups.created(t.name, "")
 	t.changed() // before anybody else can see the topic, and wait for it to be saved
-	return t, nil
+	return true, nil
 }
 
 // existing returns the topic of that name, or nil.
@@ -180,7 +208,7 @@ func (ts *topics) close() []*topic {
 // publish accepts count messages for the topic of that name; see publishTo and
 // topic.publish.
 func (ts *topics) publish(name, payload []byte, count int, deferral time.Duration) error {
-	return ts.publishTo(name, func(t *topic) error { return t.publish(payload, count, deferral) })
+	return ts.publishTo(name, func(t *topic, _ bool) error { return t.publish(payload, count, deferral) })
 }
 
 // refusal says why nothing may be published, nil if it may.
@@ -191,22 +219,48 @@ func (ts *topics) refusal() error {
 	return nil
 }
 
-// publishTo has f publish to the topic of that name, which it creates if needed. A topic
-// that is deleted meanwhile is created again. The error is errDraining while nothing
-// is to come in any more.
-func (ts *topics) publishTo(name []byte, f func(*topic) error) error {
+// publishTo has f publish to the topic of that name. If there is none, one is made; a durable
+// one with what f publishes, which then has to wait until that is kept: without it there is
+// no topic. A topic that is deleted meanwhile is created again. The error is errDraining while
+// nothing is to come in any more.
+func (ts *topics) publishTo(name []byte, f func(t *topic, fresh bool) error) error {
 	if err := ts.refusal(); err != nil {
 		return err
 	}
 	for {
-		t, err := ts.topic(name)
-		if err != nil {
+		published := false
+		t, err := ts.topicOr(name, func() (*topic, error) {
+			return ts.createWith(ts.wanted(name), func(t *topic) error {
+				published = true
+				return f(t, true)
+			})
+		})
+		if err != nil || published {
 			return err
 		}
-		if err = f(t); !errors.Is(err, errExiting) {
+		if err = f(t, false); !errors.Is(err, errExiting) {
 			return err
 		}
 	}
+}
+
+// createWith is create for a topic that first publishes to, if it is durable. It
+// does not begin without room.
+func (ts *topics) createWith(w newTopicWanted, first func(*topic) error) (*topic, error) {
+	if w.durability == Memory {
+		return ts.create(w)
+	}
+	w.first = first
+	err := ts.env.durable.room()
+	if err == nil {
+		t, err := ts.create(w)
+		if t != nil || err != nil {
+			ts.env.durable.noteFirst(err)
+		}
+		return t, err
+	}
+	ts.env.durable.noteFirst(err)
+	return nil, err
 }
 
 // subscribe makes c a consumer of a channel; topic and channel are created if

@@ -214,16 +214,37 @@ func (c *Channel) Empty() error {
 	return c.t.s.note([]*Topic{c.t}, true)
 }
 
+// Forget has the next Open not find the channel any more, also after a power cut; until
+// then it works as before. With an error nothing has changed. Delete must follow before
+// a channel of that name is created.
+func (c *Channel) Forget() error {
+	c.t.admin.Lock()
+	defer c.t.admin.Unlock()
+	return c.t.forget(c)
+}
+
+// forget expects admin to be held. What is forgotten may be so again.
+func (t *Topic) forget(c *Channel) error {
+	isIt := func(m channelMeta) bool { return m.ID == c.id }
+	old := t.meta
+	if !slices.ContainsFunc(old.Channels, isIt) {
+		return nil
+	}
+	t.meta.Channels = slices.DeleteFunc(slices.Clone(old.Channels), isIt)
+	if err := t.meta.write(t.s.fs, t.dir); err != nil {
+		t.meta = old
+		return err
+	}
+	return nil
+}
+
 // Delete removes the channel. It stays removed after a power cut once it
 // returned. Nothing may be called on c during and after it.
 func (c *Channel) Delete() error {
 	t := c.t
 	t.admin.Lock()
 	defer t.admin.Unlock()
-	old := t.meta
-	t.meta.Channels = slices.DeleteFunc(slices.Clone(old.Channels), func(m channelMeta) bool { return m.ID == c.id })
-	if err := t.meta.write(t.s.fs, t.dir); err != nil {
-		t.meta = old
+	if err := t.forget(c); err != nil {
 		return err
 	}
 	t.mu.Lock()

@@ -1,0 +1,139 @@
+package nsqd_test
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/nsqd"
+)
+
+// statsOf says which topics and channels there are, and which are paused, with a star.
+func statsOf(t *testing.T, n *nsqtest.NSQD) string {
+	t.Helper()
+	star := map[bool]string{true: "*"}
+	var topics []string
+	for _, topic := range newAPI(t, n).stats("").Topics {
+		text := topic.Name + star[topic.Paused]
+		for _, ch := range topic.Channels {
+			text += " " + ch.Name + star[ch.Paused]
+		}
+		topics = append(topics, text)
+	}
+	return strings.Join(topics, ", ")
+}
+
+// What is answered with an error on a full disk has not happened, then and after a
+// restart; with room again it is done.
+func TestChangeThatIsRefusedHasNotHappened(t *testing.T) {
+	for _, d := range []nsqd.Durability{nsqd.Memory, nsqd.Disk, nsqd.Fsync} {
+		t.Run(d.String(), func(t *testing.T) {
+			opts := nsqtest.Options(t)
+			opts.Durability = d
+			opts.DataPath = smallDisk(t, 20<<20)
+			opts.MinFreeDisk = 1
+			opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+			n := nsqtest.Start(t, opts)
+			a := newAPI(t, n)
+			for _, topic := range []string{"running", "waiting"} {
+				a.post("/topic/create?topic=" + topic)
+				a.post("/channel/create?channel=going&topic=" + topic)
+				a.post("/channel/create?channel=idle&topic=" + topic)
+				a.post("/channel/pause?channel=idle&topic=" + topic)
+			}
+			a.post("/topic/pause?topic=waiting")
+			consumer := dialRaw(t, n)
+			consumer.consume("running", "going", 1)
+			before := statsOf(t, n)
+			ballast := filepath.Join(opts.DataPath, "ballast")
+			fillDisk(t, ballast)
+
+			changes := []string{
+				"/topic/pause?topic=running", "/topic/unpause?topic=waiting",
+				"/channel/pause?topic=running&channel=going", "/channel/unpause?topic=running&channel=idle",
+			}
+			if d != nsqd.Memory {
+				changes = append(changes, "/topic/create?topic=more", "/channel/create?topic=running&channel=more", "/channel/delete?topic=running&channel=going")
+			}
+			for _, path := range changes {
+				a.want(507, `{"message":"DISK_FULL"}`, "POST", path, "")
+				if got := statsOf(t, n); got != before {
+					t.Errorf("after %s there is %s, want %s", path, got, before)
+				}
+			}
+			consumer.sync()
+			wantPing(t, n, 500, noSpace)
+
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+			n = n.Restart()
+			if got := statsOf(t, n); got != before {
+				t.Errorf("after a restart there is %s, want %s", got, before)
+			}
+			a = newAPI(t, n)
+			for _, path := range changes {
+				a.post(path)
+			}
+			after := statsOf(t, n)
+			if got := statsOf(t, n.Restart()); got != after {
+				t.Errorf("with room it did %s, and after another restart there is %s", after, got)
+			}
+		})
+	}
+}
+
+// A publish that is refused, as the disk is full or as only the reserve is left, makes no
+// durable topic, over TCP and HTTP, now or after a restart, and the health says why; with
+// room it does.
+func TestPublishThatIsRefusedMakesNoTopic(t *testing.T) {
+	for _, d := range []nsqd.Durability{nsqd.Disk, nsqd.Fsync} {
+		for reserve, reason := range map[int64]string{1: "no byte free", 6 << 20: "the reserve left"} {
+			t.Run(fmt.Sprint(d, ", ", reason), func(t *testing.T) {
+				opts := nsqtest.Options(t)
+				opts.Durability = d
+				opts.DataPath = smallDisk(t, 20<<20)
+				opts.MinFreeDisk = reserve
+				opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+				n := nsqtest.Start(t, opts)
+				a := newAPI(t, n)
+				a.post("/topic/create?topic=before")
+				ballast := filepath.Join(opts.DataPath, "ballast")
+				if reserve == 1 {
+					fillDisk(t, ballast)
+				} else {
+					writeFile(t, ballast, strings.Repeat("x", 15<<20))
+				}
+
+				p := &publisher{t: t, n: n, topic: "tcp"}
+				if refused := p.pub(2000); !strings.HasPrefix(refused, "E_PUB_FAILED PUB failed ") || !strings.Contains(refused, noSpace) {
+					t.Errorf("refused with %q", refused)
+				}
+				a.want(507, `{"message":"DISK_FULL"}`, "POST", "/pub?topic=pub", "m")
+				a.want(507, `{"message":"DISK_FULL"}`, "POST", "/mpub?topic=mpub", "m\nm")
+				if got := statsOf(t, n); got != "before" {
+					t.Errorf("there is %s", got)
+				}
+				wantPing(t, n, 500, noSpace)
+				if err := os.Remove(ballast); err != nil {
+					t.Fatal(err)
+				}
+				eventuallyWell(t, n) // without a publish
+				n = n.Restart()
+				if got := statsOf(t, n); got != "before" {
+					t.Errorf("after a restart there is %s", got)
+				}
+				for _, topic := range []string{"tcp", "pub", "mpub"} {
+					newAPI(t, n).want(200, "OK", "POST", "/pub?topic="+topic, "m")
+				}
+				if got := statsOf(t, n.Restart()); got != "before, mpub, pub, tcp" {
+					t.Errorf("with room again there is %s", got)
+				}
+			})
+		}
+	}
+}
