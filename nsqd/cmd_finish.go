@@ -45,6 +45,7 @@ func (p *protocolV2) fin(c *client, l *wire.Line) ([]byte, error) {
 		*c.kept = appendRun(*c.kept, s.run())
 	}
 	c.countFinished(&s)
+	s.b.finished(1)
 	return nil, nil
 }
 

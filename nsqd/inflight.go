@@ -133,6 +133,8 @@ func (t *inflight) finish(b []byte, done *latency.Batch, kept *[]store.Run) (n i
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var run store.Run
+	var of *batch // of the messages finished last
+	ofIt := 0
 	for !full {
 		number, ok := wire.ParseFin(b[n*wire.FinLen:])
 		if !ok {
@@ -146,6 +148,11 @@ func (t *inflight) finish(b []byte, done *latency.Batch, kept *[]store.Run) (n i
 		f := &t.flights[i]
 		full = done.Add(f.s.b.time)
 		if kept != nil {
+			if of != f.s.b {
+				of.finished(ofIt)
+				of, ofIt = f.s.b, 0
+			}
+			ofIt++
 			seq := f.s.seq() + uint64(guid(number)-f.id)
 			if seq != run.First+uint64(run.Count) {
 				*kept = appendRun(*kept, run)
@@ -156,6 +163,7 @@ func (t *inflight) finish(b []byte, done *latency.Batch, kept *[]store.Run) (n i
 		t.takeOut(i, guid(number))
 	}
 	if kept != nil {
+		of.finished(ofIt)
 		*kept = appendRun(*kept, run)
 	}
 	return n, full

@@ -39,6 +39,14 @@ func spanOfMessage(m *store.Message) span {
 	return span{b: batchOfRecord(m.Batch), off: uint32(m.Offset), index: uint16(m.Index), count: uint16(m.Count), attempts: m.Attempts}
 }
 
+// finished says that so many messages of b, which may be nil, are finished and were taken out
+// of flight, so that nobody has them.
+func (b *batch) finished(n int) {
+	if b != nil && b.kept != nil {
+		b.kept.Done(n)
+	}
+}
+
 // seq returns the number of the first message of s, which is of a log.
 func (s *span) seq() uint64 { return s.b.kept.First + uint64(s.index) }
 

@@ -24,7 +24,8 @@ func (l *Log) Seek(seq uint64) *Cursor { return &Cursor{l: l, from: seq} }
 // Next returns the next records, one per frame, up to about maxBytes of payload but
 // at least one; nil at the end of what is kept, where it may be called again later.
 // Moved records are passed over, damage too, and is reported. The payloads are the
-// caller's, but share memory: who keeps a small part for long should copy it.
+// caller's, but share memory: who keeps a small part for long should copy it, and who
+// needs one no more can say so with Release of the record's Memory.
 func (c *Cursor) Next(maxBytes int) ([]Record, error) {
 	for c.locate() {
 		records, err := c.read(maxBytes)
@@ -44,7 +45,7 @@ func (c *Cursor) Close() {
 		c.seg.read.release()
 	}
 	c.held = false
-	c.w.buf = nil
+	c.w.letGo()
 }
 
 // locate finds the segment to go on in, and how far it may be read; false at the end.
@@ -114,7 +115,10 @@ func (c *Cursor) read(maxBytes int) (records []Record, err error) {
 			return records, notEnd(err)
 		}
 		if f.kind == Messages && f.first+uint64(f.count) > c.from {
-			records = append(records, f.record(posOf(seg.id, at)))
+			r := f.record(posOf(seg.id, at))
+			r.Memory = c.w.memory
+			r.Memory.hold()
+			records = append(records, r)
 			size += len(f.payload)
 		}
 	}
@@ -136,6 +140,7 @@ func (c *Cursor) seek() error {
 	}
 	w := c.w
 	w.hole, w.reuse = nil, true
+	defer func() { w.letGo() }()
 	low, high := int64(0), w.limit
 	for high-low > chunk {
 		at, f, err := w.find((low + high) / 2)
@@ -226,6 +231,7 @@ func (l *Log) Scan(id uint32, f func(Record) error) error {
 		if frame.kind == kindSeal {
 			continue
 		}
+		w.memory.hold() // for good, as the payload is the callee's
 		if err := f(frame.record(posOf(id, at))); err != nil {
 			return err
 		}

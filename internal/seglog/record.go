@@ -35,4 +35,6 @@ type Record struct {
 	Payload  []byte // Count × (int32 size, big endian, and body)
 	Pos      Pos    // of its first frame; Append sets it
 	Attached any    // the caller's; it is not stored
+
+	Memory *Memory // that Payload is a part of, of a record that a Cursor read
 }

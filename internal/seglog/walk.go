@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 )
 
 // chunk is how much is read at a time.
@@ -22,9 +21,10 @@ type walker struct {
 	total tally // up to limit
 	voids []void
 
-	buf   []byte // what was read, from the offset at on
-	at    int64
-	reuse bool // payloads are valid until the next call only
+	buf    []byte // what was read, from the offset at on
+	at     int64
+	memory *Memory // that buf is a part of
+	reuse  bool    // payloads are valid until the next call only
 
 	// hole is told of damage, if it is not nil.
 	hole func(offset, size, messages int64)
@@ -147,6 +147,12 @@ func (w *walker) lost(from, to, messages int64) {
 	}
 }
 
+// letGo lets go of what was read.
+func (w *walker) letGo() {
+	w.memory.Release()
+	w.buf, w.memory = nil, nil
+}
+
 // view returns n bytes at an offset. What a file that became shorter lacks are zeros.
 func (w *walker) view(at int64, n int) ([]byte, error) {
 	if i := at - w.at; i >= 0 && i+int64(n) <= int64(len(w.buf)) {
@@ -157,13 +163,13 @@ func (w *walker) view(at int64, n int) ([]byte, error) {
 		rest = w.buf[i:]
 	}
 	size := max(n, int(min(chunk, w.limit-at)))
-	buf := w.buf[:0]
-	if !w.reuse || cap(buf) < size {
-		buf = make([]byte, 0, size)
+	last := w.memory
+	if !w.reuse || last == nil || len(last.bytes) < size {
+		w.memory = newMemory(size)
+		defer last.Release()
 	}
-	buf = append(buf, rest...)
-	have := len(buf)
-	buf = slices.Grow(buf, size-have)[:size]
+	buf := w.memory.bytes[:size]
+	have := copy(buf, rest)
 	w.buf, w.at = nil, 0
 	read, err := w.file.ReadAt(buf[have:], at+int64(have))
 	if err != nil && !errors.Is(err, io.EOF) {

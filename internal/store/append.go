@@ -2,12 +2,13 @@ package store
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/seglog"
 )
 
-// A Batch is what one publish brought. It never changes after Append.
+// A Batch is what one publish brought. What others see of it never changes after Append.
 type Batch struct {
 	First    uint64 // number of the first message, set by Append; message i has First+i
 	ID       uint64 // of the first message, the publisher's; message i has ID+i
@@ -16,6 +17,18 @@ type Batch struct {
 	Count    int
 	Payload  []byte // Count × (int32 big endian size, body)
 	Attached any    // the publisher's; nil when the batch was read from disk
+
+	memory *seglog.Memory // that Payload is a part of, where one channel alone read it; else nil
+	left   atomic.Int32   // messages that are not done, of a batch with memory
+}
+
+// Done says that n more of the messages that Next gave out of b are finished, and that
+// nobody has them or will look at them any more. After the last, the memory of a batch
+// that was read from disk is used again. To leave that out for some of them is no fault.
+func (b *Batch) Done(n int) {
+	if b.memory != nil && b.left.Add(int32(-n)) == 0 {
+		b.memory.Release()
+	}
 }
 
 // Append keeps batches as the topic's durability says, all of them or, with

@@ -245,7 +245,7 @@ func (c *Channel) readLog(cursor, released uint64) error {
 		return err
 	}
 	for i := range records {
-		a.batches = append(a.batches, batchOf(&records[i]))
+		a.batches = append(a.batches, batchWithMemory(&records[i]))
 	}
 	if n := len(a.batches); n > 0 {
 		a.at = a.batches[n-1].end()
@@ -253,4 +253,12 @@ func (c *Channel) readLog(cursor, released uint64) error {
 		c.skipTo(released)
 	}
 	return nil
+}
+
+// batchWithMemory returns a record that one channel has read as a batch.
+func batchWithMemory(r *seglog.Record) *Batch {
+	b := batchOf(r)
+	b.memory = r.Memory
+	b.left.Store(int32(b.Count))
+	return b
 }
