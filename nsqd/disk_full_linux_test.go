@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,27 +12,10 @@ import (
 	"testing"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/process/processtest"
 	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
 )
-
-// smallDisk mounts a file system of so many bytes for the time of the test.
-func smallDisk(t *testing.T, size int) (dir string) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a small file system; internal/diskq tests full disks by a limit on file sizes, too")
-	}
-	dir = t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprint("size=", size)); err != nil {
-		t.Skipf("a small file system cannot be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
 
 // A publisher knows which of its messages were acknowledged.
 type publisher struct {
@@ -146,7 +128,7 @@ func TestFullDisk(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			nsqtest.Parallel(t)
 			opts := nsqtest.Options(t)
-			opts.DataPath = smallDisk(t, 2<<20)
+			opts.DataPath = nsqtest.SmallDisk(t, 2<<20)
 			opts.MemQueueSize = 5
 			opts.MaxBytesPerFile = 100_000
 			opts.MinFreeDisk = 1                        // until the disk itself refuses
@@ -200,7 +182,7 @@ func TestStopOnAFullDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			nsqtest.Parallel(t)
 			opts := nsqtest.Options(t)
-			opts.DataPath = smallDisk(t, 8<<20)
+			opts.DataPath = nsqtest.SmallDisk(t, 8<<20)
 			opts.MemQueueSize = memQueueSize
 			opts.MinFreeDisk = 3 << 20
 			opts.Logger = slog.New(slog.DiscardHandler)
@@ -232,7 +214,7 @@ func TestStopOnAFullDisk(t *testing.T) {
 func TestReadyWithTheDiskReserve(t *testing.T) {
 	nsqtest.Parallel(t)
 	opts := nsqtest.Options(t)
-	opts.DataPath = smallDisk(t, 8<<20)
+	opts.DataPath = nsqtest.SmallDisk(t, 8<<20)
 	opts.MinFreeDisk = 3 << 20
 	a := newAPI(t, nsqtest.Start(t, opts))
 	a.want(200, "OK\n", "GET", "/health/ready", "")
@@ -258,7 +240,7 @@ func TestReadyWithTheDiskReserve(t *testing.T) {
 func TestFullDiskWithoutMemory(t *testing.T) {
 	nsqtest.Parallel(t)
 	opts := nsqtest.Options(t)
-	opts.DataPath = smallDisk(t, 1<<20)
+	opts.DataPath = nsqtest.SmallDisk(t, 1<<20)
 	opts.MemQueueSize = 0
 	opts.MinFreeDisk = 1                        // until the disk itself refuses
 	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
@@ -284,29 +266,9 @@ func TestFullDiskWithoutMemory(t *testing.T) {
 	p.wantAll("c")
 }
 
-// isOwnProcess runs the calling test in a process of its own, as its limits would hit
-// other tests in this one, and reports whether this is it.
-func isOwnProcess(t *testing.T) bool {
-	t.Helper()
-	const env = "NSQD_TEST_OWN_PROCESS"
-	if os.Getenv(env) != "" {
-		return true
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env+"=1")
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
-}
-
 // TestNoDescriptors publishes while no file can be opened.
 func TestNoDescriptors(t *testing.T) {
-	if !isOwnProcess(t) {
+	if !processtest.Own(t) {
 		return
 	}
 	opts := nsqtest.Options(t)
@@ -380,7 +342,7 @@ func TestNoDescriptors(t *testing.T) {
 // takes as much as there is room for, and the rest once there is more.
 func TestDiskIsFilledToTheLastMessage(t *testing.T) {
 	opts := nsqtest.Options(t)
-	opts.DataPath = smallDisk(t, 200_000)
+	opts.DataPath = nsqtest.SmallDisk(t, 200_000)
 	opts.MemQueueSize = 50
 	opts.MaxBytesPerFile = 20_000
 	opts.MinFreeDisk = 1

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/process/processtest"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
 // Durable topics that were not used yet are published to, consumed, and made, while all
 // files that may be open are: other topics close theirs.
 func TestTopicsCloseFilesForOthers(t *testing.T) {
-	if !isOwnProcess(t) {
+	if !processtest.Own(t) {
 		return
 	}
 	const topics = 40

@@ -21,7 +21,7 @@ import (
 // what was acknowledged is all there, also after a restart.
 func TestFullDiskOfDurableTopics(t *testing.T) {
 	opts := durableOptions(t)
-	opts.DataPath = smallDisk(t, 48<<20)
+	opts.DataPath = nsqtest.SmallDisk(t, 48<<20)
 	opts.MinFreeDisk = 16 << 20
 	opts.MsgTimeout = 2 * time.Second
 	opts.MaxRdyCount = 5000
@@ -96,7 +96,7 @@ func TestClassicBacklogOnAFullDisk(t *testing.T) {
 	for _, metadata := range []string{"with nsqd.dat", "without nsqd.dat"} {
 		t.Run(metadata, func(t *testing.T) {
 			opts := nsqtest.Options(t)
-			opts.DataPath = smallDisk(t, 48<<20)
+			opts.DataPath = nsqtest.SmallDisk(t, 48<<20)
 			opts.MinFreeDisk = 16 << 20
 			opts.MemQueueSize = 2
 			n := nsqtest.Start(t, opts)

@@ -15,7 +15,7 @@ import (
 func TestStartOnFullDisk(t *testing.T) {
 	opts := nsqtest.Options(t)
 	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
-	opts.DataPath = smallDisk(t, 128<<10)
+	opts.DataPath = nsqtest.SmallDisk(t, 128<<10)
 	n := nsqtest.Start(t, opts)
 	newAPI(t, n).post("/topic/create?topic=t")
 	n.Stop()

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -51,9 +52,6 @@ type powerDisk struct {
 // newPowerDisk mounts a fresh file system with a directory data.
 func newPowerDisk(t *testing.T) *powerDisk {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a file system; internal/store tests power cuts on one in memory, too")
-	}
 	d := &powerDisk{t: t, files: t.TempDir(), dir: t.TempDir()}
 	if err := os.WriteFile(d.file(), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -61,12 +59,12 @@ func newPowerDisk(t *testing.T) *powerDisk {
 	if err := os.Truncate(d.file(), diskImage); err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range [][]string{{"mkfs.ext4", "-q", "-F", d.file()}, d.mounting()} {
-		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			t.Skipf("a file system in a file cannot be mounted here: %v: %v: %s", command, err, out)
-		}
+	const otherwise = "internal/store tests power cuts on a file system in memory, too"
+	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
+		t.Skipf("%v; %s", err, otherwise)
 	}
-	t.Cleanup(d.unmount)
+	d.run("mkfs.ext4", "-q", "-F", d.file())
+	nsqtest.Mount(t, d.dir, otherwise, "-o", "loop", d.file())
 	if err := os.Mkdir(filepath.Join(d.dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -74,8 +72,6 @@ func newPowerDisk(t *testing.T) *powerDisk {
 }
 
 func (d *powerDisk) file() string { return filepath.Join(d.files, fmt.Sprint(d.image)) }
-
-func (d *powerDisk) mounting() []string { return []string{"mount", "-o", "loop", d.file(), d.dir} }
 
 // cut stops the broker, takes an image of the disk, and mounts it in its place. What
 // the broker told anybody, it told before that.
@@ -88,17 +84,12 @@ func (d *powerDisk) cut(b *childBroker) {
 	d.image++
 	d.run("cp", "--sparse=always", before, d.file())
 	b.kill()
-	d.unmount()
-	d.run(d.mounting()...)
+	if err := syscall.Unmount(d.dir, 0); err != nil {
+		d.t.Fatalf("unmounting: %v", err)
+	}
+	d.run("mount", "-o", "loop", d.file(), d.dir)
 	if err := os.Remove(before); err != nil {
 		d.t.Error(err)
-	}
-}
-
-func (d *powerDisk) unmount() {
-	d.t.Helper()
-	if err := syscall.Unmount(d.dir, 0); err != nil {
-		d.t.Errorf("unmounting: %v", err)
 	}
 }
 

@@ -3,8 +3,6 @@ package diskq
 import (
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
 	"os/signal"
 	"strings"
 	"sync"
@@ -12,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
+	"github.com/seed893f581e/nsq/internal/process/processtest"
 )
 
 // limitFileSize makes writes of this process beyond that offset of any file
@@ -34,29 +33,8 @@ func limitFileSize(t *testing.T, size uint64) (lift func()) {
 	}
 }
 
-// inChild runs the calling test in a process of its own, as the limit would hit
-// this one's log files, too. There it returns true, here false after the end.
-func inChild(t *testing.T) bool {
-	t.Helper()
-	const env = "DISKQ_TEST_FULL_DISK"
-	if os.Getenv(env) != "" {
-		return true
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env+"=1")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
-}
-
 func TestShortWriteLeavesNothingBehind(t *testing.T) {
-	if !inChild(t) {
+	if !processtest.Own(t) {
 		return
 	}
 	o := testOptions(t.TempDir())
@@ -85,7 +63,7 @@ func TestShortWriteLeavesNothingBehind(t *testing.T) {
 }
 
 func TestFullDiskLosesAndAltersNothing(t *testing.T) {
-	if !inChild(t) {
+	if !processtest.Own(t) {
 		return
 	}
 	var log loggingtest.Buffer
