@@ -3,7 +3,6 @@ package nsqd
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -52,13 +51,10 @@ func (s *durableStore) init(e *env) {
 
 func (s *durableStore) dir() string { return filepath.Join(s.env.opts.DataPath, storeDir) }
 
-// exists reports whether an earlier run has left a store.
+// exists reports whether an earlier run has left a store with topics. One without is
+// opened, and made whole, with the first of them: there may be no room for that.
 func (s *durableStore) exists() (bool, error) {
-	_, err := os.Stat(s.dir())
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	return store.Exists(s.fs, s.dir())
 }
 
 // open returns the store.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -30,10 +29,10 @@ func Check(ctx context.Context, fsys vfs.FS, dir string, damage func(topic strin
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		_, topic, ok := parseTopicDir(name)
-		if !ok || strings.HasSuffix(name, newSuffix) || strings.HasSuffix(name, deletedSuffix) {
+		if !isTopicDir(name) {
 			continue
 		}
+		_, topic, _ := parseTopicDir(name)
 		c.Topics++
 		if _, err := readMeta(fsys, fsys.PathJoin(topics, name)); isDamage(err) {
 			damage(topic, metaDamage(fsys, fsys.PathJoin(topics, name)))

@@ -63,6 +63,28 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
+// Exists tells whether there is a store in a directory that has topics, or had: one that never
+// had any, as it is left where the disk became full when it was made, is as good as none. fsys is
+// as Options.FS.
+func Exists(fsys vfs.FS, dir string) (bool, error) {
+	if fsys == nil {
+		fsys = vfs.Default
+	}
+	names, err := fsys.List(fsys.PathJoin(dir, topicsDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		return isTopicDir(strings.TrimSuffix(name, deletedSuffix))
+	}), err
+}
+
+// isTopicDir tells whether a name is that of a topic's directory, of one that is there.
+func isTopicDir(name string) bool {
+	_, _, ok := parseTopicDir(name)
+	return ok && !strings.HasSuffix(name, newSuffix) && !strings.HasSuffix(name, deletedSuffix)
+}
+
 func (s *Store) open() error {
 	// What is made in them may be readable to all: messages are their owner's.
 	if err := s.fs.MkdirAll(s.path(topicsDir), 0o700); err != nil {
