@@ -34,7 +34,7 @@ func TestChangeThatIsRefusedHasNotHappened(t *testing.T) {
 		t.Run(d.String(), func(t *testing.T) {
 			opts := nsqtest.Options(t)
 			opts.Durability = d
-			opts.DataPath = smallDisk(t, 20<<20)
+			opts.DataPath = nsqtest.SmallDisk(t, 20<<20)
 			opts.MinFreeDisk = 1
 			opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
 			n := nsqtest.Start(t, opts)
@@ -96,7 +96,7 @@ func TestPublishThatIsRefusedMakesNoTopic(t *testing.T) {
 			t.Run(fmt.Sprint(d, ", ", reason), func(t *testing.T) {
 				opts := nsqtest.Options(t)
 				opts.Durability = d
-				opts.DataPath = smallDisk(t, 20<<20)
+				opts.DataPath = nsqtest.SmallDisk(t, 20<<20)
 				opts.MinFreeDisk = reserve
 				opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
 				n := nsqtest.Start(t, opts)
