@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,7 @@ func (x *index) openDB(opts *pebble.Options) error {
 	opts.FS = x.fs
 	opts.Cache = cache
 	opts.Logger = x.logger
+	opts.EventListener = x.logger.listener()
 	opts.MemTableSize = 4 << 20
 	opts.MaxOpenFiles = 32
 	opts.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
@@ -177,7 +179,7 @@ func (x *index) commit(b *pebble.Batch, sync bool) error {
 
 // err says why the index cannot be written.
 func (x *index) err() error {
-	if err := x.logger.err(); err != nil {
+	if err := cmp.Or(x.logger.err(), x.logger.unflushed()); err != nil {
 		return err
 	}
 	if x.fs.waiting.Load() > 0 || x.toRead.Load() {
@@ -225,42 +227,4 @@ func (x *index) close() error {
 	close(x.fs.stop)
 	x.waits.Wait()
 	return errors.Join(x.closeDB(), x.logger.err())
-}
-
-// indexLogger passes on what is worth it, and keeps the first failure, after
-// which the database does nothing more.
-type indexLogger struct {
-	logger *slog.Logger
-	fs     *patientFS // while it writes to memory nothing counts
-	mu     sync.Mutex
-	failed error
-}
-
-func (*indexLogger) Infof(string, ...any) {}
-
-func (l *indexLogger) Errorf(format string, args ...any) {
-	if l.fs.memory.Load() == nil {
-		l.logger.Warn("index", "problem", fmt.Sprintf(format, args...))
-	}
-}
-
-// Fatalf would end the process in other loggers.
-func (l *indexLogger) Fatalf(format string, args ...any) {
-	if l.fs.memory.Load() == nil {
-		l.fail(fmt.Errorf("store: index: "+format, args...))
-	}
-}
-
-func (l *indexLogger) fail(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failed == nil {
-		l.failed = err
-	}
-}
-
-func (l *indexLogger) err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.failed
 }

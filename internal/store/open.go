@@ -134,7 +134,7 @@ func isDamage(err error) bool {
 	if err == nil || wantsRoom(err) {
 		return false
 	}
-	for _, other := range []error{fs.ErrPermission, syscall.EIO, syscall.EAGAIN, syscall.ENOMEM} {
+	for _, other := range []error{fs.ErrPermission, syscall.EIO, syscall.EROFS, syscall.EAGAIN, syscall.ENOMEM} {
 		if errors.Is(err, other) {
 			return false
 		}

@@ -18,7 +18,7 @@ import (
 
 // patientFS is a file system whose writes wait while the disk is full or no
 // file can be opened, as an index that meets such an error is lost, or tries again
-// without a rest. Only while the index is opened nobody waits: with the first write that
+// without a rest. That it does after other errors, too, which therefore take a while. Only while the index is opened nobody waits: with the first write that
 // fails, that one and all that follow go to memory, as if the process had ended before it.
 type patientFS struct {
 	vfs.FS
@@ -99,9 +99,14 @@ func (p *patientFS) try(name string, op func() error) error {
 	return p.wait(err, op)
 }
 
-// wait calls op while it fails for want of room, as it did with err.
+// wait calls op while it fails for want of room, as it did with err. What fails otherwise is
+// not tried again here, as a sync that failed may not fail again and have done nothing.
 func (p *patientFS) wait(err error, op func() error) error {
-	if !wantsRoom(err) || !p.isPatient() {
+	if err == nil || !p.isPatient() {
+		return err
+	}
+	if !wantsRoom(err) {
+		p.rest(err)
 		return err
 	}
 	p.waiting.Add(1)
@@ -117,6 +122,25 @@ func (p *patientFS) wait(err error, op func() error) error {
 		}
 	}
 	return err
+}
+
+// rest has whoever met an error of the disk not try again at once.
+func (p *patientFS) rest(err error) {
+	if !ofDisk(err) {
+		return
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-p.stop:
+	case <-timer.C:
+	}
+}
+
+// ofDisk tells whether the system says that a disk, or access to it, fails.
+func ofDisk(err error) bool {
+	var number syscall.Errno
+	return errors.As(err, &number) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist)
 }
 
 func (p *patientFS) isPatient() bool {

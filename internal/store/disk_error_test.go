@@ -1,0 +1,76 @@
+package store
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
+)
+
+// While the disk fails, the index is not tried without a rest, one line says so, nothing waits for
+// it, and it is written again when the disk works again.
+func TestADiskThatFailsIsNotTriedWithoutARest(t *testing.T) {
+	for _, failure := range []error{syscall.EIO, syscall.EROFS} {
+		for _, kind := range []errorfs.OpKind{errorfs.OpCreate, errorfs.OpFileWrite} {
+			failingFlushes(t, failure, kind)
+		}
+	}
+}
+
+func failingFlushes(t *testing.T, failure error, kind errorfs.OpKind) {
+	const attempts = 10
+	var fails atomic.Bool
+	var tried atomic.Int64
+	enough := make(chan struct{})
+	var log loggingtest.Buffer
+	o := testOptions(t, vfs.NewMem())
+	o.FS = errorfs.Wrap(o.FS, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if !fails.Load() || op.Kind != kind || !strings.HasSuffix(op.Path, ".sst") {
+			return nil
+		}
+		if tried.Add(1) == attempts {
+			close(enough)
+		}
+		return failure
+	}))
+	healthy := make(chan error, 100)
+	o.NoteEvery, o.Logger = time.Millisecond, log.Logger(slog.LevelWarn)
+	o.Health = func(err error) { healthy <- err }
+	s := mustOpen(t, o)
+	topic, channels := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	mustAppend(t, topic, numbered(0, 10))
+	noteAll(s)
+	fails.Store(true)
+	begun := time.Now()
+	if _, err := s.index.db.AsyncFlush(); err != nil {
+		t.Fatal(err)
+	}
+	<-enough
+	if took := time.Since(begun); took < (attempts-1)*patience {
+		t.Errorf("%v, %v: %d attempts in %v", failure, kind, attempts, took)
+	}
+	mustAppend(t, topic, numbered(10, 12))
+	finish(channels[0], next(t, channels[0], 1))
+	if err := <-healthy; !errors.Is(err, failure) {
+		t.Errorf("%v, %v: healthy while the disk fails: %v", failure, kind, err)
+	}
+	fails.Store(false)
+	if err := <-healthy; err != nil {
+		t.Errorf("%v, %v: when the disk works again: %v", failure, kind, err)
+	}
+	if lines := log.String(); strings.Count(lines, "files of the index cannot be written") != 1 || strings.Count(lines, "\n") > 2 {
+		t.Errorf("%v, %v: it logged %s", failure, kind, lines)
+	}
+	s = reopen(t, s, o)
+	wantDepth(t, s.Topics()[0].Channels()[0], 11)
+	mustClose(t, s)
+}
