@@ -393,7 +393,7 @@ func (ch *channel) flush() error {
 	}
 	lost, err := ch.queue.flush(early...)
 	if lost > 0 {
-		err = fmt.Errorf("channel %s of topic %s: %d messages could not be written: %w", ch.name, ch.topic.name, lost, err)
+		err = fmt.Errorf("channel %s of topic %s: %d messages are lost, they were in memory and cannot be written: %w", ch.name, ch.topic.name, lost, err)
 	}
 	return err
 }

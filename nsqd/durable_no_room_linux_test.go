@@ -49,7 +49,7 @@ func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill bool, reserve i
 		child.stop()
 	}
 	ballast := filepath.Join(data, "ballast")
-	fillDisk(t, ballast)
+	nsqtest.FillDisk(t, ballast)
 
 	var log loggingtest.Buffer
 	opts := nsqtest.Options(t)
@@ -57,7 +57,7 @@ func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill bool, reserve i
 	opts.Logger = log.Logger(slog.LevelWarn)
 	n, stop := startOnFullDisk(t, opts)
 	if kill && d == nsqd.Fsync { // the end of the log that it cut off made room
-		fillDisk(t, ballast+"2")
+		nsqtest.FillDisk(t, ballast+"2")
 	} else {
 		wantPing(t, n, 500, noSpace)
 	}
@@ -164,19 +164,4 @@ func cpuTime(t *testing.T) time.Duration {
 		t.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// fillDisk writes a file that leaves no byte free.
-func fillDisk(t *testing.T, name string) {
-	t.Helper()
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for b := make([]byte, 1<<20); len(b) > 0; {
-		if n, err := f.Write(b); err != nil && n == 0 {
-			b = b[:len(b)/2]
-		}
-	}
 }

@@ -186,7 +186,7 @@ func (s *durableStore) close() error {
 	}
 	s.opened.Store(nil)
 	if err := opened.Close(); err != nil {
-		return fmt.Errorf("closing the store of durable topics: %w", err)
+		return fmt.Errorf("closing the store of durable topics; what consumers finished last may come again, nothing is lost: %s", oneLine(err))
 	}
 	return nil
 }

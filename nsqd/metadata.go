@@ -1,8 +1,11 @@
 package nsqd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -206,6 +209,23 @@ func (m *metadata) write() error {
 	}
 	m.written.Store(changes)
 	return nil
+}
+
+// writeAtLast is write for a stop. It fails only where nsqd.dat does not say all that it is to.
+func (m *metadata) writeAtLast() error {
+	err := m.write()
+	if err == nil || m.isSaved() {
+		return nil
+	}
+	return fmt.Errorf("%s stays as it was: after the next start, topics and channels of memory that were created since are not there, and those that were deleted are, without messages: %w", m.fileName(), err)
+}
+
+// isSaved reports whether nsqd.dat says what it is to.
+func (m *metadata) isSaved() bool {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	data, err := os.ReadFile(m.fileName())
+	return err == nil && bytes.Equal(data, m.encode())
 }
 
 // encode returns what nsqd.dat is to hold: compact, as classic software writes

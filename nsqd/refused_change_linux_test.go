@@ -50,7 +50,7 @@ func TestChangeThatIsRefusedHasNotHappened(t *testing.T) {
 			consumer.consume("running", "going", 1)
 			before := statsOf(t, n)
 			ballast := filepath.Join(opts.DataPath, "ballast")
-			fillDisk(t, ballast)
+			nsqtest.FillDisk(t, ballast)
 
 			changes := []string{
 				"/topic/pause?topic=running", "/topic/unpause?topic=waiting",
@@ -104,7 +104,7 @@ func TestPublishThatIsRefusedMakesNoTopic(t *testing.T) {
 				a.post("/topic/create?topic=before")
 				ballast := filepath.Join(opts.DataPath, "ballast")
 				if reserve == 1 {
-					fillDisk(t, ballast)
+					nsqtest.FillDisk(t, ballast)
 				} else {
 					writeFile(t, ballast, strings.Repeat("x", 15<<20))
 				}

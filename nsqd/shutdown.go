@@ -18,18 +18,18 @@ func (n *NSQD) stop() error {
 	n.env.stopping.Store(true)
 	n.drain.close()
 	return errors.Join(
-		n.closeQueries(),    // 0. nobody waits for an auth server or nsqlookupd
-		n.lookups.close(),   //    and no consumer finds this node any more
-		n.tcp.close(),       // 1. no new clients
-		n.http.close(),      //    no new HTTP requests, those that run have ended
-		n.awaitAnswers(),    //    no answer of a consumer that is on its way
-		n.tcp.stop(),        // 2. every IOLoop has returned: nothing moves any more
-		n.endLoops(),        // 3. queueScanLoop, metadataLoop, lookupLoop, statsdLoop
-		n.metadata.write(),  // 4. the topics and channels to come back with
-		n.flush(),           // 5. memory to disk, fsync
-		n.closeDurable(),    //    positions in logs
-		n.closeDisk(),       //    whose queues are closed
-		n.dataLock.Unlock(), // 6. the next nsqd may start
+		n.closeQueries(),         // 0. nobody waits for an auth server or nsqlookupd
+		n.lookups.close(),        //    and no consumer finds this node any more
+		n.tcp.close(),            // 1. no new clients
+		n.http.close(),           //    no new HTTP requests, those that run have ended
+		n.awaitAnswers(),         //    no answer of a consumer that is on its way
+		n.tcp.stop(),             // 2. every IOLoop has returned: nothing moves any more
+		n.endLoops(),             // 3. queueScanLoop, metadataLoop, lookupLoop, statsdLoop
+		n.metadata.writeAtLast(), // 4. the topics and channels to come back with
+		n.flush(),                // 5. memory to disk, fsync
+		n.closeDurable(),         //    positions in logs
+		n.closeDisk(),            //    whose queues are closed
+		n.dataLock.Unlock(),      // 6. the next nsqd may start
 	)
 }
 

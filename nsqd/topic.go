@@ -412,7 +412,7 @@ func (t *topic) flushQueue() error {
 	}
 	lost, err := t.queue.flush(rest...)
 	if lost > 0 {
-		err = fmt.Errorf("topic %s: %d messages could not be written: %w", t.name, lost, err)
+		err = fmt.Errorf("topic %s: %d messages are lost, they were in memory and cannot be written: %w", t.name, lost, err)
 	}
 	return err
 }

@@ -51,7 +51,8 @@ type Options interface {
 }
 
 // A Service runs in Main until it fails or Exit is called, from which Main then
-// returns, too. Exit is called once Main is, or instead of it.
+// returns, too. Exit is called once Main is, or instead of it; it logs what does not stop
+// cleanly.
 type Service interface {
 	Main() error
 	Exit() error
@@ -102,7 +103,9 @@ func Run(p *Program, args []string, stdout, stderr io.Writer) int {
 	defer keepStandardLog()()
 	s := newService(cmd, stderr)
 	if err := svc.Run(s, os.Interrupt); err != nil {
-		s.fatal(err)
+		if s.exitErr == nil {
+			s.fatal(err)
+		}
 		return 1
 	}
 	return 0

@@ -46,6 +46,7 @@ type service struct {
 
 	running sync.WaitGroup // Main
 	mainErr error          // why Main returned; written before running is done
+	exitErr error          // what Exit returned, where Main did not fail
 
 	watching sync.WaitGroup // watchSignals
 	stopped  chan struct{}  // closed when the daemon has stopped
@@ -191,6 +192,9 @@ func (s *service) Stop() error {
 	s.finishDrain()
 	err := s.daemon.Exit()
 	s.running.Wait()
+	if s.mainErr == nil {
+		s.exitErr = err
+	}
 	s.super.ended()
 	close(s.stopped)
 	s.watching.Wait()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -115,7 +116,7 @@ func (l *Lifecycle) Ready() error {
 }
 
 // Exit stops the daemon and returns when it has stopped. It may be called more
-// than once: all calls return the first one's result.
+// than once: all calls return the first one's result, which is logged once.
 func (l *Lifecycle) Exit() error {
 	l.mu.Lock()
 	first := !l.exiting
@@ -124,13 +125,20 @@ func (l *Lifecycle) Exit() error {
 	if first {
 		l.log.Info(l.name + ": stopping")
 		if l.exitErr = l.stop(); l.exitErr != nil {
-			l.log.Error(l.name+": not everything stopped cleanly", "error", l.exitErr)
+			l.logExit()
 		}
 		l.log.Info(l.name + ": bye")
 		close(l.exited)
 	}
 	<-l.exited
 	return l.exitErr
+}
+
+// logExit logs what did not stop cleanly, joined errors in one line each.
+func (l *Lifecycle) logExit() {
+	for line := range strings.SplitSeq(l.exitErr.Error(), "\n") {
+		l.log.Error(l.name+": not everything stopped cleanly", "error", line)
+	}
 }
 
 // Wait returns when all parts have returned. It is for stop, after that has

@@ -33,3 +33,18 @@ func Mount(t *testing.T, dir, otherwise string, args ...string) {
 		}
 	})
 }
+
+// FillDisk writes a file that leaves no byte free.
+func FillDisk(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for b := make([]byte, 1<<20); len(b) > 0; {
+		if n, err := f.Write(b); err != nil && n == 0 {
+			b = b[:len(b)/2]
+		}
+	}
+}
