@@ -191,9 +191,22 @@ func (s *durableStore) close() error {
 	return nil
 }
 
-// damaged is told of damage in the log of a topic.
+// damageText says what is damaged, and what comes of that.
+func damageText(d seglog.Damage) string {
+	switch {
+	case store.IsMeta(d) && d.Bytes == 0:
+		return "STORE: the file that names the channels of a topic is lost, and nothing else names them; no message is lost"
+	case store.IsMeta(d):
+		return "STORE: the file that names the channels of a topic is damaged, and nothing else names them; no message is lost"
+	case d.Bytes == 0:
+		return "STORE: a log is damaged, a part of it is missing"
+	}
+	return "STORE: a log is damaged, what is damaged was skipped"
+}
+
+// damaged is told of damage in what the store has of a topic.
 func (s *durableStore) damaged(topic string, d seglog.Damage) {
-	s.env.log.Error("STORE: a log is damaged, what is damaged was skipped",
+	s.env.log.Error(damageText(d),
 		"topic", logging.Said(topic), "file", d.File, "offset", d.Offset, "bytes", d.Bytes, "messages", d.Messages)
 	s.damagedRanges.Add(1)
 	s.damagedBytes.Add(d.Bytes)

@@ -120,11 +120,23 @@ func (d *damages) add(topic string, what seglog.Damage) {
 
 // String tells of it in words.
 func (d *damage) String() string {
+	if store.IsMeta(d.Damage) {
+		return d.metaString()
+	}
 	what := chart.Several(d.Bytes, "byte") + " damaged"
 	if d.Bytes == 0 {
 		what = "what followed is missing"
 	}
 	return fmt.Sprintf("topic %s: %s, offset %d: %s, %s lost", d.topic, d.File, d.Offset, what, chart.Several(d.Messages, "message"))
+}
+
+// metaString is String for the file that names a topic's channels.
+func (d *damage) metaString() string {
+	what := "is damaged"
+	if d.Bytes == 0 {
+		what = "is missing"
+	}
+	return fmt.Sprintf("topic %s: %s %s: nsqd finds the topic's channels in the index, or makes those of nsqd.dat anew, with all messages; none is lost", d.topic, d.File, what)
 }
 
 // tell prints them, and reports whether there are any.

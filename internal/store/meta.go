@@ -53,6 +53,9 @@ func metaDamage(fs vfs.FS, dir string) seglog.Damage {
 	return d
 }
 
+// IsMeta reports whether damage is that of a topic's meta.json, which is in no log.
+func IsMeta(d seglog.Damage) bool { return strings.HasSuffix(d.File, metaFile) }
+
 func (m *meta) write(fs vfs.FS, dir string) error {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {

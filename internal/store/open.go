@@ -190,7 +190,7 @@ func (s *Store) openTopics() error {
 			return err
 		}
 		if err != nil {
-			s.logger.Error("what a topic's channels are is found out from the index", "topic", name, "error", err)
+			s.logger.Error("the file that names the channels of a topic is lost or damaged: they are found again in the index", "topic", name, "error", err)
 		} else {
 			name = m.Name
 		}
