@@ -142,7 +142,7 @@ func TestNSQDGoesOnWithAnExport(t *testing.T) {
 func TestExportMixesWithNothing(t *testing.T) {
 	to := t.TempDir()
 	ok(t, os.WriteFile(filepath.Join(to, metadataName), nil, 0o600))
-	if _, err := act(t, "export", options{dataPath: dataPath(t), to: to}); err == nil || !strings.HasPrefix(err.Error(), to+" is not empty: ") {
+	if _, err := act(t, "export", options{dataPath: dataPath(t), to: to}); err == nil || !strings.HasPrefix(err.Error(), "--to="+to+": it is not empty: ") {
 		t.Errorf("%v", err)
 	}
 }

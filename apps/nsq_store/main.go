@@ -32,9 +32,25 @@ var commands = map[string]func(context.Context, *options, io.Writer) error{
 	"export": export,
 }
 
+// notation is the end of the usage.
+const notation = `
+check reads all that is stored and says what is damaged, info lists topics and channels,
+export writes a data path for an nsqd without durable topics. What they read is not
+changed, and no nsqd may run on it.
+The exit code is 0 if nothing failed; 1 if something did, with the reason on stderr, or if
+check or export found damage, which they print: export has written all that is not
+damaged then; 2 for wrong flags.
+`
+
 func define(fs *flag.FlagSet) func(context.Context, string) error {
-	fs.Init(fs.Name()+" check|info|export", fs.ErrorHandling())
+	name := fs.Name() + " check|info|export"
+	fs.Init(name, fs.ErrorHandling())
 	o := newOptions(fs)
+	fs.Usage = func() {
+		fmt.Fprintf(fs.Output(), "Usage of %s:\n", name)
+		fs.PrintDefaults()
+		fmt.Fprint(fs.Output(), notation)
+	}
 	return func(ctx context.Context, command string) error {
 		if err := o.validate(command); err != nil {
 			return err

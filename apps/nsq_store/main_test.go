@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -261,7 +262,7 @@ func TestADataPathInUseIsRefused(t *testing.T) {
 	dir := dataPath(t)
 	lock := must(dirlock.Acquire(dir))(t)
 	for command := range commands {
-		if _, err := act(t, command, options{dataPath: dir, to: t.TempDir()}); err == nil || err.Error() != dir+" is in use by an nsqd: stop that first" {
+		if _, err := act(t, command, options{dataPath: dir, to: t.TempDir()}); err == nil || err.Error() != "--data-path="+dir+" is in use by an nsqd: stop that first" {
 			t.Errorf("%s: %v", command, err)
 		}
 	}
@@ -271,9 +272,32 @@ func TestADataPathInUseIsRefused(t *testing.T) {
 func TestADataPathWithoutDurableTopicsIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	for command := range commands {
-		if _, err := act(t, command, options{dataPath: dir, to: t.TempDir()}); err == nil || !strings.HasPrefix(err.Error(), dir+" has no durable topics: ") {
+		if _, err := act(t, command, options{dataPath: dir, to: t.TempDir()}); err == nil || !strings.HasPrefix(err.Error(), "--data-path="+dir+" has no durable topics: ") {
 			t.Errorf("%s: %v", command, err)
 		}
+	}
+}
+
+// An error that is about a path says which, and by which flag it is given.
+func TestPathsAreNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here := must(os.Getwd())(t)
+	missing, file := filepath.Join(here, "missing"), filepath.Join(here, "file")
+	ok(t, os.WriteFile(file, nil, 0o600))
+	for command := range commands {
+		for path, want := range map[string]string{
+			"":      "the working directory " + here + ", without --data-path, has no durable topics: there is no store",
+			missing: "--data-path=" + missing + " cannot be read: open " + missing + ": ",
+			file:    "--data-path=" + file + " cannot be read: open " + file + ": ",
+		} {
+			err := commands[command](t.Context(), &options{dataPath: path, to: t.TempDir()}, io.Discard)
+			if err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s %q: %v, want %s", command, path, err, want)
+			}
+		}
+	}
+	if _, err := act(t, "export", options{dataPath: dataPath(t), to: filepath.Join(file, "to")}); err == nil || !strings.HasPrefix(err.Error(), "--to="+filepath.Join(file, "to")+": ") {
+		t.Errorf("export to what cannot be made: %v", err)
 	}
 }
 

@@ -36,7 +36,7 @@ func lockSource(dataPath string) (*lockedSource, error) {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		return nil, fmt.Errorf("%s is in use by an nsqd: stop that first", named(dataPath))
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("%s cannot be read: %w", named(dataPath), err)
 	}
 	dir := filepath.Join(dataPath, storeDir)
 	if _, err = os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
@@ -52,10 +52,14 @@ func (l *lockedSource) unlock() error { return l.lock.Unlock() }
 
 // named is a data path in words.
 func named(dataPath string) string {
-	if dataPath == "" {
-		return "the working directory"
+	if dataPath != "" {
+		return "--data-path=" + dataPath
 	}
-	return dataPath
+	dir, err := os.Getwd()
+	if err != nil {
+		return "the working directory, without --data-path,"
+	}
+	return "the working directory " + dir + ", without --data-path,"
 }
 
 // A source is the durable topics of a data path, opened to be read.

@@ -27,8 +27,17 @@ type target struct {
 	disk *diskq.Store // nil before the first queue
 }
 
-// createTarget takes a directory, which is made if it is missing, and else is empty.
+// createTarget takes a directory, which is made if it is missing, and else is empty. The error
+// names it.
 func createTarget(dir string, log *slog.Logger) (*target, error) {
+	t, err := lockTarget(dir, log)
+	if err != nil {
+		return nil, fmt.Errorf("--to=%s: %w", dir, err)
+	}
+	return t, nil
+}
+
+func lockTarget(dir string, log *slog.Logger) (*target, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -38,7 +47,7 @@ func createTarget(dir string, log *slog.Logger) (*target, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("%s is not empty: what is there would be mixed with what is exported", dir)
+		err = errors.New("it is not empty: what is there would be mixed with what is exported")
 	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
