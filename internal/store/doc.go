@@ -52,7 +52,8 @@
 //
 // While the disk is full, the database waits (patient.go), as it cannot go on
 // after a failed write; notes are refused meanwhile, and written later. A store that is opened
-// without the room that the database wants opens it for reading only, until there is room.
+// without the room that the database wants opens it for reading only, until there is room. One
+// that is rebuilt stays in memory until then. Where the disk fails, notes are refused, too.
 //
 // # Goroutines and locks
 //

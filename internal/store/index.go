@@ -27,9 +27,11 @@ type index struct {
 	tried time.Time     // when there was no room to open it for writing
 	every time.Duration // how long until that is tried again
 
-	open   sync.RWMutex // db, which those who read hold it open by
-	db     *pebble.DB   // nil if it could not be opened again
-	toRead atomic.Bool  // there was no room to open it but for reading
+	open   sync.RWMutex       // db, which those who read hold it open by, and memory
+	db     *pebble.DB         // nil if it could not be opened again
+	toRead atomic.Bool        // there was no room to open it but for reading
+	memory vfs.FS             // that has it, in indexDir, as it was rebuilt and is not on disk yet; or nil
+	place  func(vfs.FS) error // brings it to disk from there
 }
 
 // openIndex opens the index of a directory, which it makes if makeIt is set. Where there is no
@@ -48,10 +50,22 @@ func openIndex(fs vfs.FS, dir string, makeIt bool, noteEvery time.Duration, logg
 	return x, nil
 }
 
+// rebuiltIndex makes an index in memory, to which all is to be written before place, which is to
+// bring it to a directory, is called by reopen.
+func rebuiltIndex(fs vfs.FS, dir string, place func(vfs.FS) error, noteEvery time.Duration, logger *slog.Logger) (*index, error) {
+	x := &index{dir: dir, fs: newPatientFS(fs), every: 5 * noteEvery, memory: vfs.NewMem(), place: place}
+	x.logger = &indexLogger{logger: logger, fs: x.fs}
+	return x, x.openDB(new(pebble.Options))
+}
+
 func (x *index) openDB(opts *pebble.Options) error {
+	dir := x.dir
+	opts.FS = x.fs
+	if x.memory != nil {
+		dir, opts.FS = indexDir, x.memory
+	}
 	cache := pebble.NewCache(8 << 20)
 	defer cache.Unref()
-	opts.FS = x.fs
 	opts.Cache = cache
 	opts.Logger = x.logger
 	opts.EventListener = x.logger.listener()
@@ -64,7 +78,7 @@ func (x *index) openDB(opts *pebble.Options) error {
 	// than before. Here that is always one.
 	opts.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	x.fs.begin()
-	db, err := pebble.Open(x.dir, opts)
+	db, err := pebble.Open(dir, opts)
 	if failed := x.fs.opened(); failed != nil {
 		if db != nil {
 			db.Close()
@@ -100,17 +114,31 @@ func (x *index) resume() {
 	if usage, err := x.fs.GetDiskUsage(x.dir); err == nil && usage.AvailBytes < roomToOpen+x.logBytes() {
 		return
 	}
-	x.open.Lock()
-	defer x.open.Unlock()
-	err := errors.Join(x.closeDB(), x.openDB(new(pebble.Options)))
-	if wantsRoom(err) {
-		err = x.openDB(&pebble.Options{ReadOnly: true})
-	} else {
-		x.toRead.Store(false)
-	}
-	if err != nil {
+	if err := x.reopen(); err != nil {
 		x.logger.fail(fmt.Errorf("store: index %s: %w", x.dir, err))
 	}
+}
+
+// reopen opens for writing, on disk, what is open for reading or in memory. If there is no room
+// for that, it is open for reading where it was. mu must be held.
+func (x *index) reopen() error {
+	x.tried = time.Now()
+	x.open.Lock()
+	defer x.open.Unlock()
+	err := x.closeDB()
+	if err == nil && x.memory != nil {
+		if err = x.place(x.memory); err == nil {
+			x.memory = nil
+		}
+	}
+	if err == nil {
+		err = x.openDB(new(pebble.Options))
+	}
+	x.toRead.Store(wantsRoom(err))
+	if wantsRoom(err) {
+		err = x.openDB(&pebble.Options{ReadOnly: true})
+	}
+	return err
 }
 
 // logBytes returns how much the write-ahead logs have.

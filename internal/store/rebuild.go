@@ -5,33 +5,23 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/seed893f581e/nsq/internal/seglog"
 )
 
-// rebuild sets the index aside and makes a new one from the logs. All that
-// the logs still have comes again, but for what was finished up to where they
-// begin.
-func (s *Store) rebuild(reason error) error {
+// rebuild makes a new index from the logs, and sets the damaged one aside. All that the logs
+// still have comes again, but for what was finished up to where they begin. It is made in memory,
+// and stays there until there is room for it on disk.
+func (s *Store) rebuild(reason error) (err error) {
 	s.rebuilt = reason
 	if s.index != nil {
 		if err := s.index.close(); err != nil {
 			s.logger.Warn("the damaged index was not closed cleanly", "error", err)
 		}
-		s.index = nil
 	}
-	if err := writeFile(s.fs, s.path(rebuildFile), nil); err != nil { // for a crash in between
-		return err
-	}
-	aside, err := s.setAside()
-	if err != nil {
-		return err
-	}
-	attrs := []any{"reason", reason}
-	if aside != "" {
-		attrs = append(attrs, "old", aside)
-	}
-	s.logger.Error("the index is rebuilt from the logs: messages that were finished may come again", attrs...)
-	if s.index, err = openIndex(s.fs, s.path(indexDir), true, s.NoteEvery, s.logger); err != nil {
+	s.logger.Error("the index is rebuilt from the logs: messages that were finished may come again", "reason", reason)
+	if s.index, err = rebuiltIndex(s.fs, s.path(indexDir), s.placeIndex, s.NoteEvery, s.logger); err != nil {
 		return err
 	}
 	for _, t := range s.topics {
@@ -39,14 +29,33 @@ func (s *Store) rebuild(reason error) error {
 			return err
 		}
 	}
-	if err := s.fs.Remove(s.path(sealFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	if err := s.note(s.topics, true); err != nil {
 		return err
 	}
-	if err := s.fs.Remove(s.path(rebuildFile)); err != nil {
+	s.index.mu.Lock()
+	defer s.index.mu.Unlock()
+	return s.index.reopen()
+}
+
+// placeIndex has an index that was made in memory take the place of the damaged one.
+func (s *Store) placeIndex(memory vfs.FS) error {
+	if err := writeFile(s.fs, s.path(rebuildFile), nil); err != nil { // for a crash in between
 		return err
+	}
+	aside, err := s.setAside()
+	if err != nil {
+		return err
+	}
+	if aside != "" {
+		s.logger.Warn("the damaged index is kept", "as", aside)
+	}
+	if _, err := vfs.Clone(memory, s.fs, indexDir, s.path(indexDir), vfs.CloneSync); err != nil {
+		return errors.Join(err, s.fs.RemoveAll(s.path(indexDir)))
+	}
+	for _, name := range []string{sealFile, rebuildFile} {
+		if err := s.fs.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return seglog.SyncDir(s.fs, s.Dir)
 }
