@@ -15,7 +15,7 @@ func (s *httpServer) debugRoutes() {
 }
 
 // setBlockRate sets the nanoseconds of blocking of which one event is sampled
-// for the block profile. Here alone the parameter may be in a form, too.
+// for the block profile. The parameter may be in a form, too.
 func (s *httpServer) setBlockRate(r *http.Request) (any, error) {
 	r.Body = http.MaxBytesReader(nil, r.Body, s.n.opts.MaxBodySize) // 10 MB otherwise
 	r.ParseForm()                                                   // what it cannot read is missing below

@@ -95,7 +95,7 @@ func (s *httpServer) createTopic(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, chosen, err := durabilityParam(q, name)
+	d, chosen, err := durabilityParam(r, q, name)
 	if err != nil {
 		return nil, err
 	}
@@ -114,9 +114,14 @@ func (s *httpServer) createTopic(r *http.Request) (any, error) {
 	return nil, s.saveCreated(t, t.ephemeral)
 }
 
-// durabilityParam returns the durability that is chosen for a topic, if one is.
-func durabilityParam(q httpapi.Query, topic string) (d Durability, chosen bool, err error) {
+// durabilityParam returns the durability that is chosen for a topic, if one is. Unlike
+// others this parameter may be in a form, too: a topic that loses what it was to keep would be
+// found out too late.
+func durabilityParam(r *http.Request, q httpapi.Query, topic string) (d Durability, chosen bool, err error) {
 	word, chosen := q.Lookup("durability")
+	if !chosen {
+		word, chosen = formValue(r, "durability")
+	}
 	if !chosen {
 		return d, false, nil
 	}
@@ -124,6 +129,20 @@ func durabilityParam(q httpapi.Query, topic string) (d Durability, chosen bool, 
 		return d, true, badRequest("INVALID_DURABILITY")
 	}
 	return d, true, nil
+}
+
+// maxForm is how long a form may be, in bytes.
+const maxForm = 4096
+
+// formValue returns the first value of a parameter in the body, if that is a form, and
+// whether it is there. A body that cannot be read has none.
+func formValue(r *http.Request, name string) (value string, ok bool) {
+	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
+	_ = r.ParseForm()
+	if values := r.PostForm[name]; len(values) > 0 {
+		return values[0], true
+	}
+	return "", false
 }
 
 // onTopic returns a handler for what is done with a topic that exists; param
