@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,11 @@ type channelMeta struct {
 	ID    uint32 `json:"id"`
 	Name  string `json:"name"`
 	Begin uint64 `json:"begin"` // number of the first message that was for it
+}
+
+// has tells whether there is a channel of a name.
+func (m *meta) has(channel string) bool {
+	return slices.ContainsFunc(m.Channels, func(c channelMeta) bool { return c.Name == channel })
 }
 
 const metaFile = "meta.json"

@@ -44,6 +44,7 @@ type Topic struct {
 	channels  []*Channel
 	ready     []func() // of the channels
 	onRelease func([]*Batch)
+	creations []*creation // that wait for admin
 	removed   bool
 }
 
@@ -108,33 +109,75 @@ func (t *Topic) Channels() []*Channel {
 
 // CreateChannel makes a channel, which begins with what is not released yet.
 // It is there after a power cut once CreateChannel returned. The name must be
-// a valid one and not taken.
+// a valid one and not taken. Those who call it at the same time share a write.
 func (t *Topic) CreateChannel(name string) (*Channel, error) {
+	n := &creation{name: name}
+	t.mu.Lock()
+	t.creations = append(t.creations, n)
+	t.mu.Unlock()
 	t.admin.Lock()
 	defer t.admin.Unlock()
-	for _, c := range t.meta.Channels {
-		if c.Name == name {
-			return nil, fmt.Errorf("store: topic %q has a channel %q already", t.name, name)
-		}
+	if !n.done {
+		t.createChannels()
 	}
+	return n.channel, n.err
+}
+
+// creation is a channel that is to be made. Topic.admin guards all but the name.
+type creation struct {
+	name    string
+	done    bool
+	channel *Channel // nil with an error
+	err     error
+}
+
+// createChannels makes all channels that are to be made. admin must be held.
+func (t *Topic) createChannels() {
+	t.mu.Lock()
+	all := t.creations
+	t.creations = nil
+	t.mu.Unlock()
 	old := t.meta
-	id := old.NextChannel
-	t.meta.NextChannel++
-	t.meta.Channels = append(slices.Clone(old.Channels), channelMeta{id, name, t.released.Load()})
+	t.meta.Channels = slices.Clone(old.Channels)
+	for _, n := range all {
+		n.done = true
+		if t.meta.has(n.name) {
+			n.err = fmt.Errorf("store: topic %q has a channel %q already", t.name, n.name)
+			continue
+		}
+		n.channel = t.newChannel(t.meta.NextChannel, n.name)
+		t.meta.Channels = append(t.meta.Channels, channelMeta{t.meta.NextChannel, n.name, t.released.Load()})
+		t.meta.NextChannel++
+	}
+	all = slices.DeleteFunc(all, func(n *creation) bool { return n.err != nil })
+	if len(all) == 0 {
+		return
+	}
 	if err := t.meta.write(t.s.fs, t.dir); err != nil {
 		t.meta = old
-		return nil, err
+		for _, n := range all {
+			n.channel, n.err = nil, err
+		}
+		return
 	}
-	c := t.newChannel(id, name)
+	t.addChannels(all)
+}
+
+// addChannels has channels that were made take part in what is released from now on.
+func (t *Topic) addChannels(made []*creation) {
 	t.mu.Lock()
-	c.cursor = t.released.Load()
-	c.position.floor = c.cursor
-	c.passed = t.total
-	c.dirty = true
-	t.setChannels(append(slices.Clone(t.channels), c))
+	channels := slices.Clone(t.channels)
+	for _, n := range made {
+		c := n.channel
+		c.cursor = t.released.Load()
+		c.position.floor = c.cursor
+		c.passed = t.total
+		c.dirty = true
+		channels = append(channels, c)
+	}
+	t.setChannels(channels)
 	t.mu.Unlock()
 	t.touch()
-	return c, nil
 }
 
 // newChannel returns a channel that has nothing deferred.
