@@ -175,7 +175,6 @@
 //
 // # Locks, in the order in which they may be taken
 //
-//	topicLog.creating  the channels of one durable topic that are being created
 //	topicLog.flow  that a durable topic's log follows whether it is paused, held or without channel
 //	gate.mu        of a topic's log: it is not deleted while it is used
 //	drain.mu       the drain that was asked for, and that phase and nsqlookupds follow it
@@ -192,7 +191,7 @@
 //	lookups.mu     addresses, names, peers and connections of nsqlookupds, and what each has to be told, or not
 //
 // Each guards what its declaration names. None is held over disk or network, but for
-// the first three, the gate of a channel's log and durableStore.mu, which is taken alone and by
+// the first two, the gate of a channel's log and durableStore.mu, which is taken alone and by
 // who creates the first durable topic: a gate keeps nobody waiting but who deletes,
 // the others nobody but who changes the same topic. A gate is held while the store calls
 // back, for queue.mu, deferred.mu and queueScan.mu; when the store asks for attempts,

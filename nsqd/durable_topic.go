@@ -2,6 +2,7 @@ package nsqd
 
 import (
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,7 @@ type topicLog struct {
 	gate
 	log *store.Topic
 
-	creating sync.Mutex // one channel of the topic is created at a time, over the disk
+	making map[string]chan struct{} // channels that are being created, over the disk; topic.mu guards it
 
 	flow  sync.Mutex // flows; held over the disk, by those who change whether messages flow
 	flows bool       // the log gives what is appended to channels
@@ -37,7 +38,7 @@ type topicLog struct {
 }
 
 func newTopicLog(log *store.Topic) *topicLog {
-	l := &topicLog{log: log}
+	l := &topicLog{log: log, making: make(map[string]chan struct{})}
 	l.opened.Store(log.Depth())
 	return l
 }
@@ -191,16 +192,16 @@ func (t *topic) follow() {
 }
 
 // createKeptChannel makes a channel and its log, which is there after a crash when
-// it returns. It returns nil where another look is needed.
+// it returns; channels that are created at the same time share what that takes. It returns nil
+// where another look is needed.
 func (t *topic) createKeptChannel(name string) (*channel, error) {
-	l := t.log
-	l.creating.Lock()
-	defer l.creating.Unlock()
-	t.mu.Lock()
-	ok, err := t.mayCreateLocked(name)
-	t.mu.Unlock()
-	if !ok || !l.enter() {
+	if ok, err := t.beginMaking(name); !ok {
 		return nil, err
+	}
+	defer t.endMaking(name)
+	l := t.log
+	if !l.enter() {
+		return nil, nil
 	}
 	log, err := l.channel(name)
 	l.leave()
@@ -211,6 +212,35 @@ func (t *topic) createKeptChannel(name string) (*channel, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.createChannelLocked(name, kept)
+}
+
+// beginMaking makes the caller the only one who creates a kept channel of that name. It
+// returns false where it can not be created and, when somebody else who does is done, where
+// another look is needed.
+func (t *topic) beginMaking(name string) (bool, error) {
+	t.mu.Lock()
+	made := t.log.making[name]
+	if made != nil {
+		t.mu.Unlock()
+		<-made
+		return false, nil
+	}
+	defer t.mu.Unlock()
+	if ok, err := t.mayCreateLocked(name); !ok {
+		return false, err
+	}
+	if err := t.env.checkCase(name, maps.Keys(t.log.making)); err != nil {
+		return false, err
+	}
+	t.log.making[name] = make(chan struct{})
+	return true, nil
+}
+
+func (t *topic) endMaking(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.log.making[name])
+	delete(t.log.making, name)
 }
 
 // channel returns the log of a channel, which may be there from an earlier run.

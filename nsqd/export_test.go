@@ -79,6 +79,14 @@ func (n *NSQD) MeasureDisk(free func() (int64, error)) { n.space.ask = free }
 // KeepDurableOn has durable topics kept on a file system, if none is there yet.
 func (n *NSQD) KeepDurableOn(fs vfs.FS) { n.env.durable.fs = fs }
 
+// MakingChannels returns how many channels of a durable topic are being created.
+func (n *NSQD) MakingChannels(topic string) int {
+	t := n.topics.existing(topic)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.log.making)
+}
+
 // HoldChannel keeps everybody from putting into a channel's queue, and from taking out of
 // it, until release.
 func (n *NSQD) HoldChannel(topic, channel string) (release func()) {
