@@ -85,9 +85,10 @@ func (ch *channel) deferKept(s span, delay time.Duration) error {
 // before is finished in the log by then; what comes meanwhile stays.
 func (ch *channel) emptyKept() error {
 	end, err := ch.queue.emptyKept()
-	if err = errors.Join(err, ch.env.dropClassic(ch.queue.name)); err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotNoted) {
 		return err
 	}
+	err = errors.Join(err, ch.env.dropClassic(ch.queue.name))
 	waiting, _ := ch.deferred.release(nil, everything)
 	for _, s := range waiting {
 		if !s.isBefore(end) {
@@ -98,7 +99,7 @@ func (ch *channel) emptyKept() error {
 		c.inflight.dropBefore(end)
 		c.roomChanged()
 	}
-	return nil
+	return err
 }
 
 // closeLog has nothing be done with the channel's part of the log any more.

@@ -309,9 +309,10 @@ func (t *topic) empty() error {
 	defer l.leave()
 	depth := l.log.Depth()
 	err := l.log.Empty()
-	if err == nil {
-		l.emptied.Add(depth)
+	if err != nil && !errors.Is(err, store.ErrNotNoted) {
+		return err
 	}
+	l.emptied.Add(depth)
 	return errors.Join(err, t.env.dropClassic(t.name))
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/diskq"
 	"github.com/seed893f581e/nsq/internal/httpapi"
+	"github.com/seed893f581e/nsq/internal/store"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -178,7 +179,19 @@ func (s *httpServer) emptyTopic(t *topic) error {
 	if errors.Is(err, diskq.ErrClosed) || errors.Is(err, errExiting) {
 		return errTopicNotFound // it is being deleted
 	}
-	return err
+	return emptyError(err, t)
+}
+
+// emptyError says why something of a topic could not be emptied, or only for as long as
+// there is no crash.
+func emptyError(err error, t *topic) error {
+	switch {
+	case err == nil || t.log == nil:
+		return err
+	case errors.Is(err, store.ErrNotNoted):
+		return notSaved(err)
+	}
+	return diskError(err)
 }
 
 func (s *httpServer) pauseTopic(t *topic) error   { return s.setTopicPaused(t, true) }
@@ -255,7 +268,7 @@ func (s *httpServer) emptyChannel(ch *channel) error {
 	if errors.Is(err, diskq.ErrClosed) || errors.Is(err, errExiting) {
 		return errChannelNotFound // it is being deleted
 	}
-	return err
+	return emptyError(err, ch.topic)
 }
 
 func (s *httpServer) pauseChannel(ch *channel) error   { return s.setChannelPaused(ch, true) }

@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"errors"
 	"math"
 	"sync"
 	"time"
@@ -298,14 +299,14 @@ func (l *channelLog) deferUntil(s *span, due int64) error {
 
 // emptyKept finishes everything in the log, and drops what the queue has of it. Nobody
 // is on the way from the one to the other meanwhile. Who holds messages that were given
-// out before end must drop them, too.
+// out before end must drop them, too, also with store.ErrNotNoted.
 func (q *queue) emptyKept() (end uint64, err error) {
 	l := q.log
 	if !l.enterAlone() {
 		return 0, errExiting
 	}
 	defer l.leaveAlone()
-	if err := l.log.Empty(); err != nil {
+	if err = l.log.Empty(); err != nil && !errors.Is(err, store.ErrNotNoted) {
 		return 0, err
 	}
 	q.mu.Lock()
@@ -313,7 +314,7 @@ func (q *queue) emptyKept() (end uint64, err error) {
 	end = l.given
 	l.ahead.dropBefore(end)
 	q.mem.dropBefore(end)
-	return end, nil
+	return end, err
 }
 
 // dropBefore drops what was given out before a number.

@@ -137,3 +137,72 @@ func TestPublishThatIsRefusedMakesNoTopic(t *testing.T) {
 		}
 	}
 }
+
+// A channel or topic that cannot be emptied on a full disk keeps its messages, and delivers
+// them; with room again they are emptied.
+func TestEmptyThatIsRefusedHasNotHappened(t *testing.T) {
+	opts := durableOptions(t)
+	opts.DataPath = nsqtest.SmallDisk(t, 20<<20)
+	opts.MinFreeDisk = 1
+	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+	n := nsqtest.Start(t, opts)
+	a := newAPI(t, n)
+	const each, tries = 5, 40
+	p := dialRaw(t, n)
+	var paths []string
+	for i := range tries {
+		alone, topic := fmt.Sprint("alone", i), fmt.Sprint("t", i)
+		a.post("/topic/create?topic=" + alone)
+		a.post("/topic/create?topic=" + topic)
+		a.post("/channel/create?channel=c&topic=" + topic)
+		p.mpub(alone, bodies("m", each)...)
+		p.mpub(topic, bodies("m", each)...)
+		paths = append(paths, "/topic/empty?topic="+alone, "/channel/empty?channel=c&topic="+topic)
+	}
+	ballast := filepath.Join(opts.DataPath, "ballast")
+	nsqtest.FillDisk(t, ballast)
+
+	depth := func(path string) int64 {
+		_, topic, _ := strings.Cut(path, "topic=")
+		s := newAPI(t, n).stats("topic=" + topic).Topics[0]
+		for _, ch := range s.Channels {
+			return ch.Depth
+		}
+		return s.Depth
+	}
+	refused := make(map[string]bool)
+	for _, path := range paths {
+		resp, text, err := a.try("POST", path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused[path] = resp.StatusCode == 507 && text == `{"message":"DISK_FULL"}`
+		done := resp.StatusCode == 200 || resp.StatusCode == 507 && text == `{"message":"NOT_SAVED"}`
+		if got := depth(path); !(refused[path] && got == each || done && got == 0) {
+			t.Fatalf("%s: %d %s, and %d messages are there", path, resp.StatusCode, text, got)
+		}
+	}
+	last := paths[len(paths)-1]
+	if !refused[last] || !refused[paths[len(paths)-2]] {
+		t.Fatal("all were emptied on a full disk")
+	}
+	c := dialRaw(t, n)
+	c.consume(fmt.Sprint("t", tries-1), "c", each)
+	c.take(each)
+	c.sync()
+
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyWell(t, n)
+	n = n.Restart()
+	for _, path := range paths[:len(paths)-1] {
+		if want := map[bool]int64{true: each}[refused[path]]; depth(path) != want {
+			t.Errorf("%s: after a restart %d messages are there, want %d", path, depth(path), want)
+		}
+		newAPI(t, n).post(path)
+		if got := depth(path); got != 0 {
+			t.Errorf("%s: with room %d messages are left", path, got)
+		}
+	}
+}

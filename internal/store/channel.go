@@ -198,8 +198,12 @@ func (c *Channel) drop(from, to uint64) {
 }
 
 // Empty finishes everything that was released to the channel: waiting, given
-// out and deferred. With nil, it stays so after a power cut.
+// out and deferred. With nil, it stays so after a power cut; with ErrNotNoted a crash may undo
+// it for now. With another error nothing has changed.
 func (c *Channel) Empty() error {
+	if err := c.t.noteAll(); err != nil {
+		return err
+	}
 	c.t.mu.Lock()
 	c.mu.Lock()
 	released := c.t.released.Load()
@@ -211,7 +215,7 @@ func (c *Channel) Empty() error {
 	c.changed()
 	c.mu.Unlock()
 	c.t.mu.Unlock()
-	return c.t.s.note([]*Topic{c.t}, true)
+	return c.t.noteEmpty()
 }
 
 // Forget has the next Open not find the channel any more, also after a power cut; until

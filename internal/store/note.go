@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/seed893f581e/nsq/internal/seglog"
@@ -58,6 +59,22 @@ type notedChannel struct {
 	c       *Channel
 	cleared bool
 	changes map[dueKey]change
+}
+
+// ErrNotNoted says that something was emptied, and that this could not be written down. It
+// is tried again.
+var ErrNotNoted = errors.New("not written down yet")
+
+// noteAll writes down what t and its channels are: where that is impossible, nothing is to be
+// emptied.
+func (t *Topic) noteAll() error { return t.s.note([]*Topic{t}, true) }
+
+// noteEmpty is noteAll after something was emptied.
+func (t *Topic) noteEmpty() error {
+	if err := t.noteAll(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotNoted, err)
+	}
+	return nil
 }
 
 // note writes what changed of topics into the index, with sync to stable

@@ -216,9 +216,12 @@ func (t *Topic) Unfinished() int64 {
 	return n
 }
 
-// Empty drops the messages that are held. They stay dropped after a power cut
-// once it returned.
+// Empty drops the messages that are held. With nil, they stay dropped after a power cut; with
+// ErrNotNoted a crash may undo it for now. With another error nothing has changed.
 func (t *Topic) Empty() error {
+	if err := t.noteAll(); err != nil {
+		return err
+	}
 	t.releasing.Lock()
 	t.mu.Lock()
 	from, end := t.released.Load(), t.end
@@ -228,7 +231,7 @@ func (t *Topic) Empty() error {
 	}
 	t.mu.Unlock()
 	t.releasing.Unlock()
-	return t.s.note([]*Topic{t}, true)
+	return t.noteEmpty()
 }
 
 // Bytes returns what the topic takes on disk.
