@@ -90,7 +90,7 @@ func (ts *topics) create(w newTopicWanted) (*topic, error) {
 }
 
 // make is create for who makes topics of that name.
-func (ts *topics) make(w newTopicWanted) (*topic, error) {
+func (ts *topics) make(w newTopicWanted) (made *topic, err error) {
 	ts.mu.RLock()
 	free, err := ts.isFreeLocked(w.name)
 	ts.mu.RUnlock()
@@ -103,21 +103,23 @@ func (ts *topics) make(w newTopicWanted) (*topic, error) {
 	}
 	t := newTopic(ts.env, w.name, log)
 	t.chosen.Store(w.chosen)
-	if log != nil && w.first != nil {
-		err = w.first(t)
-	}
-	added := false
-	if err == nil {
-		added, err = ts.add(t, w.held)
-	}
-	if added {
-		ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", w.name), "topic", logging.Said(w.name))
-		return t, nil
-	}
 	if log != nil {
-		err = errors.Join(err, t.discardLog(fresh))
+		defer func() { // also of a panic
+			if made == nil {
+				err = errors.Join(err, t.discardLog(fresh))
+			}
+		}()
 	}
-	return nil, err
+	if log != nil && w.first != nil {
+		if err := w.first(t); err != nil {
+			return nil, err
+		}
+	}
+	if added, err := ts.add(t, w.held); !added {
+		return nil, err
+	}
+	ts.env.log.Info(fmt.Sprintf("TOPIC(%s): created", w.name), "topic", logging.Said(w.name))
+	return t, nil
 }
 
 // beginMaking makes the caller the only one who makes a topic of that name. If
