@@ -217,7 +217,11 @@ func TestReadyWithTheDiskReserve(t *testing.T) {
 	opts.DataPath = nsqtest.SmallDisk(t, 8<<20)
 	opts.MinFreeDisk = 3 << 20
 	a := newAPI(t, nsqtest.Start(t, opts))
-	a.want(200, "OK\n", "GET", "/health/ready", "")
+	ready := func() bool {
+		resp, _, err := a.try("GET", "/health/ready", nil)
+		return err == nil && resp.StatusCode == 200
+	}
+	nsqtest.Eventually(t, "it has started", ready)
 	ballast := filepath.Join(opts.DataPath, "ballast")
 	writeFile(t, ballast, strings.Repeat("x", 6<<20))
 	nsqtest.Eventually(t, "it is not ready, and says why", func() bool {
@@ -228,10 +232,7 @@ func TestReadyWithTheDiskReserve(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	nsqtest.Eventually(t, "it is ready again", func() bool {
-		resp, _, err := a.try("GET", "/health/ready", nil)
-		return err == nil && resp.StatusCode == 200
-	})
+	nsqtest.Eventually(t, "it is ready again", ready)
 }
 
 // TestFullDiskWithoutMemory has a backlog in a topic when its first channel
