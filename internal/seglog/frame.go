@@ -25,6 +25,8 @@ const (
 
 	// MaxFrame is the limit of a frame's payload, unless one message is larger.
 	MaxFrame = 32 << 10
+	// FrameOverhead is what a frame takes beside its payload.
+	FrameOverhead = headerSize
 
 	kindSeal Kind = 3 // ends a segment: first is the end, moved counts all
 

@@ -55,6 +55,8 @@ type Store struct {
 	stop  chan struct{} // closed by Close
 	tasks sync.WaitGroup
 
+	lastNote time.Time // by upkeep, whose it is
+
 	mu      sync.Mutex // what follows
 	topics  []*Topic
 	next    uint32 // id of the next topic

@@ -68,8 +68,11 @@ func (t *Topic) usage() map[segment]usage {
 	return all
 }
 
-// removable returns the segments that nobody needs, and those that would be
-// so if their deferred messages, less than half of them, were moved.
+// moved is what they would take in the log of kept ones, in frames of their own.
+func (u usage) moved() int64 { return u.bytes + u.entries*seglog.FrameOverhead }
+
+// removable returns the segments that nobody needs, and those that would be so if their
+// deferred messages were moved, which then take less than half as much.
 func (t *Topic) removable() (unneeded, move []segment) {
 	low := t.lowest()
 	var used map[segment]usage
@@ -86,7 +89,7 @@ func (t *Topic) removable() (unneeded, move []segment) {
 			switch u := used[id]; {
 			case u.entries == 0:
 				unneeded = append(unneeded, id)
-			case u.bytes < s.Bytes/2:
+			case u.moved() < s.Bytes/2:
 				move = append(move, id)
 			}
 		}
@@ -119,6 +122,9 @@ func (s *Store) seal(t *Topic) error {
 // moveBytes is about how much is moved by one append.
 const moveBytes = 1 << 20
 
+// errStopping says that a trim was not ended, as the store closes.
+var errStopping = errors.New("store: closes")
+
 // mover moves messages into the log of kept ones.
 type mover struct {
 	t       *Topic
@@ -134,6 +140,9 @@ type moving struct {
 }
 
 func (m *mover) add(c *Channel, old entry, r *seglog.Record, seq uint64, attempts uint16) error {
+	if m.t.s.isStopping() {
+		return errStopping
+	}
 	b, err := message(r, seq)
 	if err != nil {
 		return err
@@ -162,6 +171,16 @@ func (m *mover) flush() error {
 	if err != nil {
 		return err
 	}
+	if err := m.enter(); err != nil {
+		return err
+	}
+	m.records, m.olds, m.bytes = nil, nil, 0
+	m.t.s.noteMeanwhile()
+	return nil
+}
+
+// enter has the channels know of what was moved.
+func (m *mover) enter() error {
 	x := m.t.s.index
 	x.mu.Lock() // no note between what the index has and what is pending
 	defer x.mu.Unlock()
@@ -171,7 +190,6 @@ func (m *mover) flush() error {
 			return err
 		}
 	}
-	m.records, m.olds, m.bytes = nil, nil, 0
 	return nil
 }
 
@@ -265,6 +283,9 @@ func (t *Topic) moveDeferred(s segment) error {
 	err := t.logOf(s).Scan(s.id, func(r seglog.Record) error {
 		if r.Kind == seglog.Messages && r.Due == 0 {
 			return nil
+		}
+		if t.s.isStopping() {
+			return errStopping
 		}
 		for _, c := range channels {
 			if r.Kind == seglog.Moved && r.Channel != c.id {

@@ -3,10 +3,14 @@ package store
 import (
 	"bytes"
 	"log/slog"
+	"math"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -76,5 +80,84 @@ func TestTrimsThatFailAreToldOnce(t *testing.T) {
 		if want := map[bool]int{true: 0, false: 1}[full]; fails != 1 || works != want {
 			t.Errorf("full %v: it is told %d times that trims fail and %d times that they work, want 1 and %d: %s", full, fails, works, want, &log)
 		}
+	}
+}
+
+// To move messages that take as much elsewhere frees nothing, and would never end.
+func TestSegmentsOfDeferredMessagesStayWhereTheyAre(t *testing.T) {
+	o := testOptions(t, vfs.NewMem())
+	o.SegmentBytes = 2000
+	s := mustOpen(t, o)
+	defer mustClose(t, s)
+	topic, _ := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	for range 100 {
+		b := batch("later")
+		b.Due = hour(1)
+		mustAppend(t, topic, b)
+	}
+	before := topic.Bytes()
+	noteAll(s)
+	if after := topic.Bytes(); after != before || topic.kept.Load() != nil {
+		t.Errorf("the topic took %d bytes and takes %d; some were moved: %v", before, after, topic.kept.Load() != nil)
+	}
+}
+
+// What a trim that takes long has no time to note would fill memory.
+func TestTopicsAreNotedWhileOneIsTrimmed(t *testing.T) {
+	s := mustOpen(t, testOptions(t, vfs.NewMem()))
+	defer mustClose(t, s)
+	topic, channels := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	b := batch("later")
+	b.Due = hour(1)
+	mustAppend(t, topic, b)
+	s.noteMeanwhile()
+	if n := len(channels[0].deferred.pending); n != 0 {
+		t.Errorf("%d changes are not noted", n)
+	}
+	if !slices.Contains(s.dirty, topic) {
+		t.Error("the topic will not be trimmed")
+	}
+}
+
+func TestCloseDoesNotWaitUntilATrimIsDone(t *testing.T) {
+	const large, all = 300 << 10, 20 // what is moved takes several appends
+	began, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	o := testOptions(t, errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if strings.Contains(op.Path, keptDir) && op.Kind == errorfs.OpFileWriteAt {
+			once.Do(func() { close(began); <-goOn })
+		}
+		return nil
+	})))
+	o.NoteEvery, o.SegmentBytes = time.Millisecond, 32<<20
+	s := mustOpen(t, o)
+	topic, channels := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	for range all {
+		b := batch(strings.Repeat("x", large))
+		b.Due = hour(1)
+		mustAppend(t, topic, b, batch(strings.Repeat("y", 2*large)))
+	}
+	mustAppend(t, topic, batch(strings.Repeat("z", 20<<20))) // in another segment
+	finish(channels[0], next(t, channels[0], all+1))
+	<-began
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	<-s.stop
+	close(goOn)
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	o.FS = o.FS.(interface{ Unwrap() vfs.FS }).Unwrap()
+	s = mustOpen(t, o)
+	defer mustClose(t, s)
+	topic = topicNamed(t, s, "orders")
+	if moved := topic.kept.Load().Segments()[0].Bytes; moved > all*large/2 {
+		t.Errorf("%d bytes were moved before the store was closed", moved)
+	}
+	if n, _ := topic.Channels()[0].Deferred(math.MaxInt64); n != all {
+		t.Errorf("%d messages are deferred, want %d", n, all)
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -91,8 +92,7 @@ func (s *Store) noteChanges() []*Topic {
 	if ahead {
 		topics = s.Topics()
 	}
-	sync := ahead || slices.ContainsFunc(topics, func(t *Topic) bool { return t.Durability() == Fsync })
-	if s.note(topics, sync) != nil {
+	if s.noteLately(topics, ahead) != nil {
 		s.again()
 		return topics
 	}
@@ -106,8 +106,36 @@ func (s *Store) noteChanges() []*Topic {
 	return topics
 }
 
+// noteLately notes topics, with sync if that is asked for or one of them needs it.
+func (s *Store) noteLately(topics []*Topic, sync bool) error {
+	s.lastNote = time.Now()
+	return s.note(topics, sync || slices.ContainsFunc(topics, func(t *Topic) bool { return t.Durability() == Fsync }))
+}
+
+// noteMeanwhile notes what has changed while a trim takes long, as what is not noted takes
+// memory. The topics are trimmed when it is their turn.
+func (s *Store) noteMeanwhile() {
+	if time.Since(s.lastNote) < 10*s.NoteEvery {
+		return
+	}
+	changed := slices.DeleteFunc(s.Topics(), func(t *Topic) bool { return !t.dirty.Load() })
+	_ = s.noteLately(changed, false) // what fails is tried again, and is told by note
+}
+
+func (s *Store) isStopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
 // trimmed is told how a trim went. It says when trims begin to fail, and when they work again.
 func (t *Topic) trimmed(err error) {
+	if errors.Is(err, errStopping) {
+		return
+	}
 	if t.untrimmed.Swap(err != nil) == (err != nil) {
 		return
 	}
