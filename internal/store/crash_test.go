@@ -203,8 +203,8 @@ func (h *history) look(rt *rapid.T, fs *vfs.MemFS, lossy bool) map[string]seen {
 		for _, m := range due {
 			for _, g := range each([]Message{m}) {
 				id, err := strconv.Atoi(g.body)
-				if _, twice := v.due[id]; twice || err != nil || id >= h.next {
-					rt.Fatalf("channel %s: message %q comes twice, or is not known", c.name, g.body)
+				if _, twice := v.due[id]; twice || err != nil || id >= h.next || g.body != bodyOf(id) {
+					rt.Fatalf("channel %s: message %q comes twice, or was not published", c.name, g.body)
 				}
 				v.due[id], v.attempts[id] = m.Batch.Due, g.attempts
 			}
@@ -305,7 +305,7 @@ func TestCrashesKeepWhatWasAcknowledged(t *testing.T) {
 		}
 		h.options = testOptions(t, h.fs)
 		h.options.Logger = slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelError}))
-		h.options.SegmentBytes = 600
+		h.options.SegmentBytes = 1200
 		h.options.TailMessages = 12
 		h.options.TailBytes = 1 << 11
 		h.options.window = 3

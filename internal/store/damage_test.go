@@ -34,7 +34,7 @@ func aged(t *testing.T, o Options) (want []string) {
 	for i := range 20 {
 		later := numbered(i*10, i*10+1)
 		later.Due = hour(i + 1)
-		mustAppend(t, topic, later, numbered(i*10+1, i*10+10))
+		mustAppend(t, topic, later, numbered(i*10+1, i*10+10), batch(fmt.Sprintf("%0400d", 5000+i)))
 		finish(b, next(t, b, 100))
 		all := next(t, a, 100)
 		want = append(want, fmt.Sprint(i*10), all[0].body)
