@@ -17,7 +17,7 @@ var errNotEmpty = errors.New("topic not empty")
 func (n *NSQD) topicOf(name string, d Durability) (*topic, error) {
 	ts := &n.topics
 	for {
-		t, err := ts.topicOr([]byte(name), func() (*topic, error) { return ts.create(newTopicWanted{name: name, durability: d, chosen: true}) })
+		t, err := ts.topicOr([]byte(name), func() (*topic, error) { return ts.create(newTopicWanted{name: name, durability: d, chosen: true}, nil) })
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +103,7 @@ func (t *topic) toLoad() *topicToLoad {
 // rebuild makes a topic of what is left of another. With an error it is there, unless
 // the daemon stops, and lacks what the error says.
 func (n *NSQD) rebuild(was *topicToLoad) (*topic, error) {
-	t, err := n.topics.make(newTopicWanted{name: was.name, durability: was.durability, chosen: true, held: true})
+	t, err := n.topics.make(newTopicWanted{name: was.name, durability: was.durability, chosen: true, held: true}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ func TestHeldTopicKeepsMessagesUntilItIsReleased(t *testing.T) {
 			e.lookups = new(lookups)
 			var ts topics
 			ts.init(e)
-			top, err := ts.make(newTopicWanted{name: "t", durability: d, chosen: true, held: true})
+			top, err := ts.make(newTopicWanted{name: "t", durability: d, chosen: true, held: true}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

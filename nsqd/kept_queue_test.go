@@ -14,7 +14,7 @@ func keptChannel(t *testing.T) (ch *channel, publish func(count int)) {
 	t.Cleanup(func() { e.durable.close() })
 	var ts topics
 	ts.init(e)
-	orders, err := ts.create(newTopicWanted{name: "orders", durability: Disk, chosen: true})
+	orders, err := ts.create(newTopicWanted{name: "orders", durability: Disk, chosen: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

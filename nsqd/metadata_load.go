@@ -236,7 +236,7 @@ func (l *loading) run() error {
 
 func (l *loading) load(tl *topicToLoad) error {
 	t, err := l.n.topics.topicOr([]byte(tl.name), func() (*topic, error) {
-		return l.n.topics.create(newTopicWanted{name: tl.name, durability: tl.durability, chosen: tl.chosen})
+		return l.n.topics.create(newTopicWanted{name: tl.name, durability: tl.durability, chosen: tl.chosen}, nil)
 	})
 	if errors.Is(err, errNameTaken) {
 		l.log.Error("NSQ: a topic is not loaded", "topic", tl.name, "error", err)

@@ -36,7 +36,7 @@ func (ts *topics) init(e *env) {
 // is in the way of a new topic.
 func (ts *topics) topic(name []byte) (*topic, error) {
 	return ts.topicOr(name, func() (*topic, error) {
-		return ts.create(ts.wanted(name))
+		return ts.create(ts.wanted(name), nil)
 	})
 }
 
@@ -67,9 +67,8 @@ func (ts *topics) topicOr(name []byte, create func() (*topic, error)) (*topic, e
 type newTopicWanted struct {
 	name       string
 	durability Durability
-	chosen     bool               // the durability was chosen for it alone
-	held       bool               // it keeps messages from its channels until release is called
-	first      func(*topic) error // is done with a durable one before anybody else sees it; with an error there is none
+	chosen     bool // the durability was chosen for it alone
+	held       bool // it keeps messages from its channels until release is called
 }
 
 // wanted returns a topic for which nothing was chosen.
@@ -77,8 +76,9 @@ func (ts *topics) wanted(name []byte) newTopicWanted {
 	return newTopicWanted{name: string(name), durability: ts.env.opts.durabilityOf(string(name))}
 }
 
-// create makes a topic. It returns nil where another look is needed.
-func (ts *topics) create(w newTopicWanted) (*topic, error) {
+// create makes a topic. It returns nil where another look is needed. If first is not nil, it
+// is done with a durable topic before anybody else sees it; with an error there is none.
+func (ts *topics) create(w newTopicWanted, first func(*topic) error) (*topic, error) {
 	if err := ts.env.stale.clear(w.name); err != nil {
 		return nil, err
 	}
@@ -86,11 +86,11 @@ func (ts *topics) create(w newTopicWanted) (*topic, error) {
 		return nil, nil
 	}
 	defer ts.endMaking(w.name)
-	return ts.make(w)
+	return ts.make(w, first)
 }
 
 // make is create for who makes topics of that name.
-func (ts *topics) make(w newTopicWanted) (made *topic, err error) {
+func (ts *topics) make(w newTopicWanted, first func(*topic) error) (made *topic, err error) {
 	ts.mu.RLock()
 	free, err := ts.isFreeLocked(w.name)
 	ts.mu.RUnlock()
@@ -110,8 +110,8 @@ func (ts *topics) make(w newTopicWanted) (made *topic, err error) {
 			}
 		}()
 	}
-	if log != nil && w.first != nil {
-		if err := w.first(t); err != nil {
+	if log != nil && first != nil {
+		if err := first(t); err != nil {
 			return nil, err
 		}
 	}
@@ -250,12 +250,11 @@ func (ts *topics) publishTo(name []byte, f func(t *topic, fresh bool) error) err
 // does not begin without room.
 func (ts *topics) createWith(w newTopicWanted, first func(*topic) error) (*topic, error) {
 	if w.durability == Memory {
-		return ts.create(w)
+		return ts.create(w, nil)
 	}
-	w.first = first
 	err := ts.env.durable.room()
 	if err == nil {
-		t, err := ts.create(w)
+		t, err := ts.create(w, first)
 		if t != nil || err != nil {
 			ts.env.durable.noteFirst(err)
 		}
