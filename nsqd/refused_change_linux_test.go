@@ -160,7 +160,9 @@ func TestEmptyThatIsRefusedHasNotHappened(t *testing.T) {
 		paths = append(paths, "/topic/empty?topic="+alone, "/channel/empty?channel=c&topic="+topic)
 	}
 	ballast := filepath.Join(opts.DataPath, "ballast")
-	nsqtest.FillDisk(t, ballast)
+	if err := os.Mkdir(ballast, 0o700); err != nil {
+		t.Fatal(err)
+	}
 
 	depth := func(path string) int64 {
 		_, topic, _ := strings.Cut(path, "topic=")
@@ -171,7 +173,8 @@ func TestEmptyThatIsRefusedHasNotHappened(t *testing.T) {
 		return s.Depth
 	}
 	refused := make(map[string]bool)
-	for _, path := range paths {
+	for i, path := range paths {
+		nsqtest.FillDisk(t, filepath.Join(ballast, fmt.Sprint(i))) // again, as to empty some makes room
 		resp, text, err := a.try("POST", path, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -191,7 +194,7 @@ func TestEmptyThatIsRefusedHasNotHappened(t *testing.T) {
 	c.take(each)
 	c.sync()
 
-	if err := os.Remove(ballast); err != nil {
+	if err := os.RemoveAll(ballast); err != nil {
 		t.Fatal(err)
 	}
 	eventuallyWell(t, n)

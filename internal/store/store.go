@@ -55,7 +55,7 @@ type Store struct {
 	stop  chan struct{} // closed by Close
 	tasks sync.WaitGroup
 
-	lastNote time.Time // by upkeep, whose it is
+	lastNote atomic.Int64 // when upkeep noted something last, Unix nanoseconds
 
 	mu      sync.Mutex // what follows
 	topics  []*Topic

@@ -108,14 +108,14 @@ func (s *Store) noteChanges() []*Topic {
 
 // noteLately notes topics, with sync if that is asked for or one of them needs it.
 func (s *Store) noteLately(topics []*Topic, sync bool) error {
-	s.lastNote = time.Now()
+	s.lastNote.Store(time.Now().UnixNano())
 	return s.note(topics, sync || slices.ContainsFunc(topics, func(t *Topic) bool { return t.Durability() == Fsync }))
 }
 
 // noteMeanwhile notes what has changed while a trim takes long, as what is not noted takes
 // memory. The topics are trimmed when it is their turn.
 func (s *Store) noteMeanwhile() {
-	if time.Since(s.lastNote) < 10*s.NoteEvery {
+	if time.Since(time.Unix(0, s.lastNote.Load())) < 10*s.NoteEvery {
 		return
 	}
 	changed := slices.DeleteFunc(s.Topics(), func(t *Topic) bool { return !t.dirty.Load() })
