@@ -104,17 +104,37 @@ func (l *Log) Begin() (first uint64, at Pos) {
 	return l.endLocked()
 }
 
-// Count is the number of messages with from ≤ number < to. Numbers between
-// segments that were never given do not count, damaged ones do.
+// Count is how many messages Runs has.
 func (l *Log) Count(from, to uint64) (n int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, s := range l.segments {
-		if a, b := max(from, s.first), min(to, s.kept.next); a < b {
-			n += int64(b - a)
-		}
+	for _, r := range l.Runs(from, to) {
+		n += int64(r.End - r.First)
 	}
 	return n
+}
+
+// Run is the messages with First ≤ number < End.
+type Run struct{ First, End uint64 }
+
+// Runs are the messages that are kept with from ≤ number < to. Numbers between segments that
+// were never given are not among them, nor what Open found to be lost; what is found
+// damaged later is.
+func (l *Log) Runs(from, to uint64) (runs []Run) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	add := func(first, end uint64) {
+		if first, end = max(from, first), min(to, end); first < end {
+			runs = append(runs, Run{first, end})
+		}
+	}
+	for _, s := range l.segments {
+		next := s.first
+		for _, v := range s.voids {
+			add(next, v.first)
+			next = v.after.next
+		}
+		add(next, s.kept.next)
+	}
+	return runs
 }
 
 // Segment describes one segment.

@@ -287,7 +287,7 @@ func (r *recovery) addAppend(f *frame) {
 
 // addHole notes what is missing up to an offset, where so many were counted.
 func (k *kept) addHole(to int64, after tally) {
-	k.voids = append(k.voids, void{from: k.end, to: to, after: after})
+	k.voids = append(k.voids, void{from: k.end, to: to, first: k.good.next, after: after})
 	k.damages = append(k.damages, Damage{Offset: k.end, Bytes: to - k.end, Messages: after.since(k.good)})
 }
 

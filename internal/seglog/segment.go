@@ -34,6 +34,7 @@ type segment struct {
 // void is a stretch that readers pass over without a word.
 type void struct {
 	from, to int64
+	first    uint64 // the numbers from it on, up to after, are lost
 	after    tally
 }
 

@@ -286,14 +286,8 @@ func (t *Topic) unfinished(p *position, from, to uint64) (n int64) {
 	if from = max(from, p.floor); from >= to {
 		return 0
 	}
-	n = t.log.Count(from, to)
-	if p.nextMarked(from, to) == to {
-		return n
-	}
-	for _, s := range t.log.Segments() {
-		if first, end := max(from, s.First), min(to, s.End); first < end {
-			n -= int64(p.marked(first, end))
-		}
+	for _, r := range t.log.Runs(from, to) {
+		n += int64(r.End-r.First) - int64(p.marked(r.First, r.End))
 	}
 	return n
 }

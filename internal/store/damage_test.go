@@ -368,3 +368,37 @@ func cutInHalf(t *testing.T, fs vfs.FS, name string) {
 		t.Fatal(err)
 	}
 }
+
+// What a power cut took from a topic that survives kills only is known when the store is opened.
+func TestDepthIsWithoutWhatAPowerCutTook(t *testing.T) {
+	lost := 0
+	for seed := range uint64(50) {
+		disk := vfs.NewCrashableMem()
+		o := testOptions(t, disk)
+		o.Damage = func(string, seglog.Damage) {}
+		s := mustOpen(t, o)
+		topic, channels := mustCreate(t, s, "orders", "a")
+		topic.Release()
+		for i := range 12 {
+			mustAppend(t, topic, batch(fmt.Sprintf("%03000d", i)))
+		}
+		finish(channels[0], next(t, channels[0], 2))
+		noteAll(s)
+		o.FS = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 70, RNG: rand.New(rand.NewPCG(1, seed))})
+		mustClose(t, s)
+		s = mustOpen(t, o)
+		topic = topicNamed(t, s, "orders")
+		topic.Release()
+		c := topic.Channels()[0]
+		depth := c.Depth()
+		got := next(t, c, 100)
+		if depth != int64(len(got)) || c.Depth() != 0 {
+			t.Errorf("seed %d: the depth is %d, %d messages come, and then it is %d", seed, depth, len(got), c.Depth())
+		}
+		lost += 12 - len(got)
+		mustClose(t, s)
+	}
+	if lost < 100 {
+		t.Errorf("%d messages were lost: that is no test", lost)
+	}
+}
