@@ -22,8 +22,8 @@ const (
 	sealFile      = "index.seal"    // see seal
 	rebuildFile   = "index.rebuild" // the index is to be rebuilt
 	topicsDir     = "topics"
-	newSuffix     = ".new"     // of a topic that is being made
-	deletedSuffix = ".deleted" // of one that is being removed
+	newSuffix     = "~new"     // of a topic that is being made: no name of a topic has a ~
+	deletedSuffix = "~deleted" // of one that is being removed
 	logDir        = "log"
 	keptDir       = "kept"
 )

@@ -268,3 +268,37 @@ func TestOnlyTheOwnerReadsWhatIsInAStore(t *testing.T) {
 		t.Errorf("mode is %v, %v", info.Mode(), err)
 	}
 }
+
+// Whatever a topic is called, it is not taken for what is left of another.
+func TestTopicsOfAllNamesStay(t *testing.T) {
+	o := testOptions(t, vfs.NewMem())
+	s := mustOpen(t, o)
+	names := []string{"orders.new", "orders.deleted", "orders", "meta.json", "orders.tmp", ".new", ".deleted", "-", "00000001-orders"}
+	for _, name := range names {
+		topic, _ := mustCreate(t, s, name, "c")
+		topic.Release()
+		mustAppend(t, topic, batch(name))
+	}
+	for range 2 {
+		s = reopen(t, s, o)
+		for _, name := range names {
+			if !slices.ContainsFunc(s.Topics(), func(topic *Topic) bool { return topic.Name() == name }) {
+				t.Fatalf("topic %q is gone", name)
+			}
+			wantDepth(t, topicNamed(t, s, name).Channels()[0], 1)
+		}
+	}
+	for _, name := range names {
+		if err := topicNamed(t, s, name).Delete(); err != nil {
+			t.Errorf("deleting topic %q: %v", name, err)
+		}
+	}
+	s = reopen(t, s, o)
+	defer mustClose(t, s)
+	if left := s.Topics(); len(left) > 0 {
+		t.Errorf("%d topics are left", len(left))
+	}
+	if there, err := Exists(o.FS, o.Dir); there || err != nil {
+		t.Errorf("there is a store of deleted topics: %v, %v", there, err)
+	}
+}
