@@ -111,16 +111,15 @@ func (x *index) resume() {
 		return
 	}
 	x.tried = time.Now()
-	if usage, err := x.fs.GetDiskUsage(x.dir); err == nil && usage.AvailBytes < roomToOpen+x.logBytes() {
+	if usage, err := x.fs.GetDiskUsage(x.fs.PathDir(x.dir)); err == nil && usage.AvailBytes < roomToOpen+x.bytesToWrite() {
 		return
 	}
-	if err := x.reopen(); err != nil {
-		x.logger.fail(fmt.Errorf("store: index %s: %w", x.dir, err))
-	}
+	_ = x.reopen() // which err tells from then on
 }
 
 // reopen opens for writing, on disk, what is open for reading or in memory. If there is no room
-// for that, it is open for reading where it was. mu must be held.
+// for that, it is open for reading where it was. With an error it has failed for good. mu must
+// be held.
 func (x *index) reopen() error {
 	x.tried = time.Now()
 	x.open.Lock()
@@ -138,14 +137,29 @@ func (x *index) reopen() error {
 	if wantsRoom(err) {
 		err = x.openDB(&pebble.Options{ReadOnly: true})
 	}
+	if err != nil { // before anybody finds that it is not open
+		x.logger.fail(fmt.Errorf("store: index %s: %w", x.dir, err))
+	}
 	return err
 }
 
-// logBytes returns how much the write-ahead logs have.
-func (x *index) logBytes() (bytes uint64) {
-	names, _ := x.fs.List(x.dir)
+// bytesToWrite returns how much reopen writes: what the write-ahead logs have, into tables, and
+// all that is in memory. mu must be held.
+func (x *index) bytesToWrite() (bytes uint64) {
+	fs, dir := vfs.FS(x.fs), x.dir
+	if x.memory != nil {
+		fs, dir = x.memory, indexDir
+	}
+	names, _ := fs.List(dir)
 	for _, name := range names {
-		if info, err := x.fs.Stat(x.fs.PathJoin(x.dir, name)); err == nil && strings.HasSuffix(name, ".log") {
+		info, err := fs.Stat(fs.PathJoin(dir, name))
+		if err != nil {
+			continue
+		}
+		if x.memory != nil {
+			bytes += uint64(info.Size())
+		}
+		if strings.HasSuffix(name, ".log") {
 			bytes += uint64(info.Size())
 		}
 	}

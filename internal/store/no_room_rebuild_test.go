@@ -41,7 +41,7 @@ func damageIndex(t *testing.T, disk vfs.FS, remove bool) {
 // Wherever the disk becomes full while a store is opened whose index is damaged, the store opens,
 // gives all that its logs have, and goes on by itself when there is room, with an index on disk.
 func TestAStoreWithADamagedIndexOpensOnADiskThatIsFullOrBecomesSo(t *testing.T) {
-	for writes := range int64(60) {
+	for writes := range int64(80) {
 		damagedOnAFullDisk(t, Disk, false, writes)
 		damagedOnAFullDisk(t, Fsync, true, writes)
 	}

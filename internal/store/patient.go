@@ -18,8 +18,9 @@ import (
 
 // patientFS is a file system whose writes wait while the disk is full or no
 // file can be opened, as an index that meets such an error is lost, or tries again
-// without a rest. That it does after other errors, too, which therefore take a while. Only while the index is opened nobody waits: with the first write that
-// fails, that one and all that follow go to memory, as if the process had ended before it.
+// without a rest. After other errors it tries again, too, so that these take a while. Only
+// while the index is opened nobody waits: with the first write that fails, that one and all
+// that follow go to memory, as if the process had ended before it.
 type patientFS struct {
 	vfs.FS
 	waiting atomic.Int32  // operations that wait now

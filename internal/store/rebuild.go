@@ -49,7 +49,7 @@ func (s *Store) placeIndex(memory vfs.FS) error {
 	if aside != "" {
 		s.logger.Warn("the damaged index is kept", "as", aside)
 	}
-	if _, err := vfs.Clone(memory, s.fs, indexDir, s.path(indexDir), vfs.CloneSync); err != nil {
+	if err := s.copyIndex(memory); err != nil {
 		return errors.Join(err, s.fs.RemoveAll(s.path(indexDir)))
 	}
 	for _, name := range []string{sealFile, rebuildFile} {
@@ -58,6 +58,28 @@ func (s *Store) placeIndex(memory vfs.FS) error {
 		}
 	}
 	return seglog.SyncDir(s.fs, s.Dir)
+}
+
+// copyIndex copies an index from memory to stable storage. vfs.Clone would leave a file open that
+// cannot be written, which thus went on taking room.
+func (s *Store) copyIndex(memory vfs.FS) error {
+	names, err := memory.List(indexDir)
+	if err != nil {
+		return err
+	}
+	if err := s.fs.MkdirAll(s.path(indexDir), 0o755); err != nil {
+		return err
+	}
+	for _, name := range names {
+		data, err := readFile(memory, memory.PathJoin(indexDir, name))
+		if err == nil {
+			err = writeFile(s.fs, s.path(indexDir, name), data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setAside renames the index, if there is one, and returns its new name.
