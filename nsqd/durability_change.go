@@ -3,6 +3,7 @@ package nsqd
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/logging"
@@ -91,13 +92,26 @@ func (n *NSQD) replace(t *topic, d Durability) (*topic, error) {
 
 // toLoad returns what is to be made to have a topic like t.
 func (t *topic) toLoad() *topicToLoad {
-	like := &topicToLoad{name: t.name, paused: t.isPaused()}
-	for _, ch := range t.allChannels() {
-		if ch.isKept() && !ch.isExiting() {
-			like.channels = append(like.channels, channelToLoad{name: ch.name, paused: ch.queue.isPaused()})
-		}
-	}
+	like := &topicToLoad{name: t.name}
+	like.update(t)
 	return like
+}
+
+// update has l be like t is now, but for channels that were deleted meanwhile: their part of
+// the log may be made already.
+func (l *topicToLoad) update(t *topic) {
+	l.paused = t.isPaused()
+	for _, ch := range t.allChannels() {
+		if !ch.isKept() || ch.isExiting() {
+			continue
+		}
+		i := slices.IndexFunc(l.channels, func(c channelToLoad) bool { return c.name == ch.name })
+		if i < 0 {
+			i = len(l.channels)
+			l.channels = append(l.channels, channelToLoad{name: ch.name})
+		}
+		l.channels[i].paused = ch.queue.isPaused()
+	}
 }
 
 // rebuild makes a topic of what is left of another. With an error it is there, unless
@@ -135,6 +149,7 @@ func (n *NSQD) vacateQueue(t *topic, next *topicToLoad) (vacated bool, err error
 	if !t.exit(false) { // somebody deletes it
 		return false, n.env.durable.discard(t.name)
 	}
+	next.update(t) // which nobody gives channels any more
 	for _, ch := range t.allChannels() {
 		ch.vacate()
 	}
@@ -157,6 +172,7 @@ func (n *NSQD) vacateLog(t *topic, next *topicToLoad) (vacated bool, err error) 
 		}
 		return false, errNotEmpty
 	}
+	next.update(t)
 	for _, ch := range t.allChannels() {
 		ch.vacate()
 		if ch.queue.log != nil {

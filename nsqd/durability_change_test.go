@@ -99,6 +99,33 @@ func TestDurabilityChangeOnAFailingDisk(t *testing.T) {
 	}
 }
 
+// What is done to a topic while its log is made for it is done to what takes its place, too.
+func TestChangesWhileATopicBecomesDurable(t *testing.T) {
+	n := nsqtest.Start(t, nsqtest.Options(t))
+	a := newAPI(t, n)
+	var armed atomic.Bool
+	n.KeepDurableOn(errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpCreate && strings.Contains(op.Path, "meta.json") && armed.Swap(false) {
+			a.post("/topic/pause?topic=t")
+			a.post("/channel/unpause?topic=t&channel=paused")
+			a.post("/channel/pause?topic=t&channel=open")
+			a.post("/channel/create?topic=t&channel=late")
+		}
+		return nil
+	})))
+	a.post("/topic/create?topic=first&durability=disk") // makes the store
+	makeForChange(a, "t", "memory")
+	armed.Store(true)
+	a.post("/topic/create?topic=t&durability=disk")
+	for range 2 {
+		s := newAPI(t, n).stats("topic=t").Topics
+		if armed.Load() || len(s) != 1 || s[0].Durability != "disk" || !s[0].Paused || pauses(s[0].Channels) != "late:false open:true paused:false " {
+			t.Fatalf("the topic is %+v", s)
+		}
+		n = n.Restart()
+	}
+}
+
 // makeForChange makes a topic with a channel that is paused and one that is not.
 func makeForChange(a *api, topic, durability string) {
 	a.tb.Helper()
