@@ -145,12 +145,20 @@ func wantAfterChange(t *testing.T, n *nsqtest.NSQD, topic, durability string) {
 	}
 	p, c := dialRaw(t, n), dialRaw(t, n)
 	defer p.close()
-	defer c.close()
 	c.consume(topic, "open", 1)
 	p.pub(topic, "after")
 	c.fin(c.wantMessage("after", 1))
 	c.sync()
 	wantCounts(t, n, topic, "paused", nsqd.Counts{Depth: 1})
+	c.close()
+	nsqtest.Eventually(t, "the consumer is gone", func() bool { // or it would be sent what comes next
+		for _, ch := range newAPI(t, n).stats("topic=" + topic).Topics[0].Channels {
+			if len(ch.Clients) > 0 {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func pauses(channels []stats.Channel) (text string) {

@@ -232,6 +232,7 @@ func (ts *topics) publishTo(name []byte, f func(t *topic, fresh bool) error) err
 	for {
 		published := false
 		t, err := ts.topicOr(name, func() (*topic, error) {
+			published = false // what was published to a topic that somebody else made is none
 			return ts.createWith(ts.wanted(name), func(t *topic) error {
 				published = true
 				return f(t, true)

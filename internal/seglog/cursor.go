@@ -140,7 +140,7 @@ func (c *Cursor) seek() error {
 	}
 	w := c.w
 	w.hole, w.reuse = nil, true
-	defer func() { w.letGo() }()
+	defer w.letGo()
 	low, high := int64(0), w.limit
 	for high-low > chunk {
 		at, f, err := w.find((low + high) / 2)

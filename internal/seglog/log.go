@@ -106,9 +106,7 @@ func (l *Log) Begin() (first uint64, at Pos) {
 
 // Count is how many messages Runs has.
 func (l *Log) Count(from, to uint64) (n int64) {
-	for _, r := range l.Runs(from, to) {
-		n += int64(r.End - r.First)
-	}
+	l.eachRun(from, to, func(r Run) { n += int64(r.End - r.First) })
 	return n
 }
 
@@ -119,11 +117,16 @@ type Run struct{ First, End uint64 }
 // were never given are not among them, nor what Open found to be lost; what is found
 // damaged later is.
 func (l *Log) Runs(from, to uint64) (runs []Run) {
+	l.eachRun(from, to, func(r Run) { runs = append(runs, r) })
+	return runs
+}
+
+func (l *Log) eachRun(from, to uint64, f func(Run)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	add := func(first, end uint64) {
 		if first, end = max(from, first), min(to, end); first < end {
-			runs = append(runs, Run{first, end})
+			f(Run{first, end})
 		}
 	}
 	for _, s := range l.segments {
@@ -134,7 +137,6 @@ func (l *Log) Runs(from, to uint64) (runs []Run) {
 		}
 		add(next, s.kept.next)
 	}
-	return runs
 }
 
 // Segment describes one segment.

@@ -197,7 +197,7 @@ type kept struct {
 
 func (r *recovery) scan(file io.ReaderAt, size int64) error {
 	w := walker{seg: r.seg, file: file, limit: size, seen: r.kept.good, reuse: true, torn: r.begin}
-	defer func() { w.letGo() }()
+	defer w.letGo()
 	for {
 		f, at, err := w.next()
 		if errors.Is(err, io.EOF) {
