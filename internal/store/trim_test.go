@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -160,4 +161,37 @@ func TestCloseDoesNotWaitUntilATrimIsDone(t *testing.T) {
 	if n, _ := topic.Channels()[0].Deferred(math.MaxInt64); n != all {
 		t.Errorf("%d messages are deferred, want %d", n, all)
 	}
+}
+
+// Nobody publishes to a full disk: a trim that failed must not wait for that.
+func TestATrimThatFailedIsTriedAgainWithoutTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var isFull atomic.Bool
+		o := testOptions(t, errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if isFull.Load() && strings.Contains(op.Path, sealFile) && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+				return syscall.ENOSPC
+			}
+			return nil
+		})))
+		o.NoteEvery, o.SegmentBytes = time.Millisecond, 900
+		s := mustOpen(t, o)
+		defer mustClose(t, s)
+		topic, channels := mustCreate(t, s, "orders", "a")
+		topic.Release()
+		for i := range 20 {
+			mustAppend(t, topic, numbered(100*i, 100*i+100))
+		}
+		before := topic.Bytes()
+		isFull.Store(true)
+		finish(channels[0], next(t, channels[0], 1<<20))
+		time.Sleep(time.Minute)
+		if topic.Bytes() != before {
+			t.Error("it was trimmed on a full disk")
+		}
+		isFull.Store(false)
+		time.Sleep(2 * idleAfter)
+		if after := topic.Bytes(); after > before/10 {
+			t.Errorf("the topic takes %d bytes, %d before there was room", after, before)
+		}
+	})
 }

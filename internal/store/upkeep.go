@@ -146,12 +146,16 @@ func (t *Topic) trimmed(err error) {
 	}
 }
 
-// rest has topics let go of what they do not need now.
+// rest has topics let go of what they do not need now, and those be trimmed again where that
+// failed.
 func (s *Store) rest(used map[*Topic]use) {
 	for t, u := range used {
 		if time.Since(u.at) >= idleAfter {
 			delete(used, t)
 			t.rest()
+			if t.untrimmed.Load() {
+				t.touch()
+			}
 		}
 	}
 }
