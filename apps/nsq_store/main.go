@@ -39,7 +39,7 @@ export writes a data path for an nsqd without durable topics. What they read is 
 changed, and no nsqd may run on it.
 The exit code is 0 if nothing failed; 1 if something did, with the reason on stderr, or if
 check or export found damage, which they print: export has written all that is not
-damaged then; 2 for wrong flags.
+damaged then; 2 for flags that it does not have.
 `
 
 func define(fs *flag.FlagSet) func(context.Context, string) error {
