@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -67,20 +66,7 @@ func damagedOnAFullDisk(t *testing.T, d Durability, missing bool, writes int64) 
 	} else {
 		finish(c, got)
 	}
-	if due, _, err := c.Due(nil, hour(2), 10); err != nil || len(due) != 1 {
-		t.Fatalf("%d writes: due are %v, %v", writes, due, err)
-	}
-	if err := topic.Append([]*Batch{numbered(50, 60)}); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("%d writes: append: %v", writes, err)
-	}
-	if err := <-healthy; !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("%d writes: healthy on a full disk: %v", writes, err)
-	}
-	left.Store(1 << 40)
-	if err := <-healthy; err != nil {
-		t.Errorf("%d writes: with room: %v", writes, err)
-	}
-	mustAppend(t, topic, numbered(60, 62))
+	refusesUntilThereIsRoom(t, c, left, healthy, writes)
 	s = reopen(t, s, o)
 	if got := bodies(next(t, s.Topics()[0].Channels()[0], 10)); s.rebuilt != nil || !slices.Equal(got, []string{"60", "61"}) {
 		t.Errorf("%d writes: after another start %q, rebuilt: %v", writes, got, s.rebuilt)

@@ -85,20 +85,7 @@ func TestAStoreOpensOnADiskThatIsFullOrBecomesSo(t *testing.T) {
 			} else {
 				finish(c, got)
 			}
-			if due, _, err := c.Due(nil, hour(2), 10); err != nil || len(due) != 1 {
-				t.Fatalf("%d writes: due are %v, %v", writes, due, err)
-			}
-			if err := topic.Append([]*Batch{numbered(50, 60)}); !errors.Is(err, syscall.ENOSPC) {
-				t.Errorf("%d writes: append: %v", writes, err)
-			}
-			if err := <-healthy; !errors.Is(err, syscall.ENOSPC) {
-				t.Errorf("%d writes: healthy on a full disk: %v", writes, err)
-			}
-			left.Store(1 << 40)
-			if err := <-healthy; err != nil {
-				t.Errorf("%d writes: with room: %v", writes, err)
-			}
-			mustAppend(t, topic, numbered(60, 62))
+			refusesUntilThereIsRoom(t, c, left, healthy, writes)
 			s = reopen(t, s, o)
 			if got := bodies(next(t, s.Topics()[0].Channels()[0], 10)); s.rebuilt != nil || !slices.Equal(got, []string{"60", "61"}) && open {
 				t.Errorf("%d writes: after another start %q, rebuilt: %v", writes, got, s.rebuilt)
@@ -109,4 +96,24 @@ func TestAStoreOpensOnADiskThatIsFullOrBecomesSo(t *testing.T) {
 			}
 		}
 	}
+}
+
+// refusesUntilThereIsRoom has a channel of a store on a full disk give what is due. Its topic refuses
+// a batch, and takes another when there is room; healthy is told of both.
+func refusesUntilThereIsRoom(t *testing.T, c *Channel, left *atomic.Int64, healthy <-chan error, writes int64) {
+	t.Helper()
+	if due, _, err := c.Due(nil, hour(2), 10); err != nil || len(due) != 1 {
+		t.Fatalf("%d writes: due are %v, %v", writes, due, err)
+	}
+	if err := c.t.Append([]*Batch{numbered(50, 60)}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("%d writes: append: %v", writes, err)
+	}
+	if err := <-healthy; !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("%d writes: healthy on a full disk: %v", writes, err)
+	}
+	left.Store(1 << 40)
+	if err := <-healthy; err != nil {
+		t.Errorf("%d writes: with room: %v", writes, err)
+	}
+	mustAppend(t, c.t, numbered(60, 62))
 }
