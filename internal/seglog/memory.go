@@ -36,10 +36,17 @@ func (m *Memory) hold() { m.holders.Add(1) }
 // Release lets go of the memory once, for one record whose payload nobody will look at any more.
 // It may be called at any time, on nil too.
 func (m *Memory) Release() {
-	if m == nil || m.holders.Add(-1) > 0 {
+	if m == nil {
+		return
+	}
+	left := m.holders.Add(-1)
+	if left > 0 {
 		return
 	}
 	if raceDetector {
+		if left < 0 {
+			panic("seglog: memory is released more often than it is held")
+		}
 		for i := range m.bytes {
 			m.bytes[i] = 0xa5 // whoever looks at it all the same sees that
 		}
