@@ -27,6 +27,7 @@ type channel struct {
 	pause     savedFlag // which the queue follows
 	deferred  deferred
 	release   scanItem // of deferred
+	returning gate     // who takes messages from where they are to give them back is inside; see vacate
 
 	messages   atomic.Uint64             // received from the topic
 	fromMemory [localities]atomic.Uint64 // given to consumers from memory
@@ -175,6 +176,10 @@ func (ch *channel) deferUntil(s span, due int64) error {
 
 // releaseDue moves what is due to the end of the queue, for the scan.
 func (ch *channel) releaseDue(now int64) (next int64) {
+	if !ch.returning.enter() {
+		return 0
+	}
+	defer ch.returning.leave()
 	due, next := ch.deferred.release(nil, now)
 	ch.requeue(due)
 	if ch.queue.log != nil {
@@ -204,7 +209,8 @@ func (ch *channel) requeue(spans []span) {
 	}
 }
 
-// answerReq takes a message back that a consumer requeues.
+// answerReq takes a message back that a consumer requeues, and which it does not have in
+// flight any more.
 func (ch *channel) answerReq(s span, delay time.Duration) error {
 	ch.requeues.Add(1)
 	switch {
@@ -219,6 +225,10 @@ func (ch *channel) answerReq(s span, delay time.Duration) error {
 
 // timeOut returns what a consumer did not answer in time, for the scan.
 func (ch *channel) timeOut(c *client, now int64) (next int64) {
+	if !ch.returning.enter() {
+		return 0
+	}
+	defer ch.returning.leave()
 	expired, next := c.inflight.expire(nil, now)
 	if len(expired) > 0 {
 		ch.timeouts.Add(uint64(len(expired)))
@@ -258,7 +268,7 @@ func (ch *channel) addClient(c *client) error {
 // one, has lost its last consumer and is to be deleted by the caller.
 func (ch *channel) removeClient(c *client) (unused bool) {
 	ch.env.scan.forget(&c.expiry)
-	ch.requeue(c.inflight.drain())
+	ch.takeBack(c)
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	if _, ok := ch.clients[c]; ok {
@@ -267,6 +277,14 @@ func (ch *channel) removeClient(c *client) (unused bool) {
 		ch.finished += c.finished.Load()
 	}
 	return ch.ephemeral && len(ch.clients) == 0 && !ch.exiting
+}
+
+// takeBack gives the queue what a consumer has in flight, unless vacate does.
+func (ch *channel) takeBack(c *client) {
+	if ch.returning.enter() {
+		ch.requeue(c.inflight.drain())
+		ch.returning.leave()
+	}
 }
 
 // exit begins a deletion, with onlyUnused only if there is no consumer. It

@@ -66,24 +66,37 @@ func (p *protocolV2) req(c *client, l *wire.Line) ([]byte, error) {
 	} else {
 		delay = time.Duration(ms) * time.Millisecond
 	}
-	var f flight
 	if ok {
-		f, ok = c.inflight.removeFlight(id)
+		ok, err = c.requeue(id, delay)
+	}
+	if err != nil {
+		return nil, wire.NewError(wire.ReqFailed, fmt.Sprintf("REQ %s failed %s", l.Param(0), oneLine(err)), err)
 	}
 	if !ok {
 		return nil, errNotInFlight(c, wire.ReqFailed, "REQ", l, id)
 	}
+	return nil, nil
+}
+
+// requeue gives a message back to the channel, if it is in flight. With an error it stays
+// there, unless the channel is being deleted.
+func (c *client) requeue(id guid, delay time.Duration) (ok bool, err error) {
+	ch := c.channel.Load()
+	if !ch.returning.enter() {
+		return true, errExiting
+	}
+	defer ch.returning.leave()
+	f, ok := c.inflight.removeFlight(id)
+	if !ok {
+		return false, nil
+	}
 	c.requeued.Add(1)
 	c.freed = true
-	err = c.channel.Load().answerReq(f.s, delay)
-	if err == nil {
-		return nil, nil
-	}
-	if !errors.Is(err, errExiting) { // it stays in flight
+	if err = ch.answerReq(f.s, delay); err != nil && !errors.Is(err, errExiting) {
 		c.requeued.Add(^uint64(0))
-		p.env.scan.schedule(&c.expiry, c.inflight.putBack(f))
+		c.env.scan.schedule(&c.expiry, c.inflight.putBack(f))
 	}
-	return nil, wire.NewError(wire.ReqFailed, fmt.Sprintf("REQ %s failed %s", l.Param(0), oneLine(err)), err)
+	return true, err
 }
 
 // touch takes TOUCH: the message's time-out starts again.

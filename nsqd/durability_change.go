@@ -215,13 +215,15 @@ func (t *topic) isEmpty(depth int64) bool {
 	return true
 }
 
-// vacate ends the channel's consumers and gives what they have back to the queue.
+// vacate ends the channel's consumers and gives what they have back to the queue. From its
+// return on nobody has messages in hand that the queue is to have.
 func (ch *channel) vacate() {
 	ch.exit(false)
 	consumers := ch.consumers()
 	for _, c := range consumers {
 		c.close(errExiting)
 	}
+	ch.returning.close()
 	for _, c := range consumers {
 		c.pumping.Wait()
 		ch.requeue(c.inflight.drain())
