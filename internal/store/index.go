@@ -117,6 +117,14 @@ func (x *index) resume() {
 	_ = x.reopen() // which err tells from then on
 }
 
+// lookForRoom has everything that waits for room look for it now.
+func (x *index) lookForRoom() {
+	x.fs.look()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.tried = time.Time{}
+}
+
 // reopen opens for writing, on disk, what is open for reading or in memory. If there is no room
 // for that, it is open for reading where it was. With an error it has failed for good. mu must
 // be held.
@@ -212,7 +220,7 @@ func (x *index) commit(b *pebble.Batch, sync bool) error {
 		case err := <-synced:
 			return errors.Join(err, x.logger.err())
 		case <-tick.C:
-			if x.fs.waiting.Load() > 0 {
+			if x.fs.waits() {
 				return errNoRoom
 			}
 		}
@@ -224,7 +232,7 @@ func (x *index) err() error {
 	if err := cmp.Or(x.logger.err(), x.logger.unflushed()); err != nil {
 		return err
 	}
-	if x.fs.waiting.Load() > 0 || x.toRead.Load() {
+	if x.fs.waits() || x.toRead.Load() {
 		return errNoRoom
 	}
 	return nil

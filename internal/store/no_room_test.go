@@ -117,3 +117,31 @@ func refusesUntilThereIsRoom(t *testing.T, c *Channel, left *atomic.Int64, healt
 	}
 	mustAppend(t, c.t, numbered(60, 62))
 }
+
+// What waited for room, as the disk became full before or after the store was opened, is written by
+// a Close that follows at once when there is some.
+func TestCloseWritesWhatWaitedForRoom(t *testing.T) {
+	for _, writes := range []int64{0, 1 << 40} {
+		for range 10 { // as who waits may look for room by itself just then
+			fs, left := fullAfter(withMessages(t, Fsync), writes)
+			o := testOptions(t, vfs.NewMem())
+			o.FS, o.NoteEvery = fs, time.Hour
+			s := mustOpen(t, o)
+			left.Store(-1)
+			topic := s.Topics()[0]
+			topic.Release()
+			c := topic.Channels()[0]
+			finish(c, next(t, c, 26))
+			if err := s.note(s.Topics(), true); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("%d writes: note on a full disk: %v", writes, err)
+			}
+			left.Store(1 << 40)
+			s = reopen(t, s, o)
+			s.Topics()[0].Release()
+			if got := bodies(next(t, s.Topics()[0].Channels()[0], 1)); !slices.Equal(got, []string{"29"}) || s.rebuilt != nil {
+				t.Fatalf("%d writes: after another start %q, rebuilt: %v", writes, got, s.rebuilt)
+			}
+			mustClose(t, s)
+		}
+	}
+}

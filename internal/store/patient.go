@@ -3,7 +3,9 @@ package store
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,19 +25,19 @@ import (
 // that follow go to memory, as if the process had ended before it.
 type patientFS struct {
 	vfs.FS
-	waiting atomic.Int32  // operations that wait now
 	handing atomic.Bool   // to sync a write-ahead log means only that the operating system has it
 	stop    chan struct{} // closed: none waits any more
 
-	mu      sync.Mutex // of who changes what follows
-	patient bool       // the index is open
-	failed  error      // why a write failed before
-	half    string     // the file that it was for
+	mu      sync.Mutex           // of who changes what follows
+	patient bool                 // the index is open
+	failed  error                // why a write failed before
+	half    string               // the file that it was for
+	waiters map[*waiter]struct{} // operations that wait now
 	memory  atomic.Pointer[overlay.FS]
 }
 
 func newPatientFS(fs vfs.FS) *patientFS {
-	return &patientFS{FS: fs, stop: make(chan struct{})}
+	return &patientFS{FS: fs, stop: make(chan struct{}), waiters: make(map[*waiter]struct{})}
 }
 
 // Unwrap lets pebble find the file system below.
@@ -110,19 +112,64 @@ func (p *patientFS) wait(err error, op func() error) error {
 		p.rest(err)
 		return err
 	}
-	p.waiting.Add(1)
-	defer p.waiting.Add(-1)
+	w := p.startWaiting()
+	defer p.endWaiting(w)
 	tick := time.NewTicker(patience)
 	defer tick.Stop()
 	for wantsRoom(err) {
 		select {
 		case <-p.stop:
 			return err
+		case <-w.look:
 		case <-tick.C:
-			err = op()
 		}
+		err = op()
 	}
 	return err
+}
+
+// A waiter is an operation that waits for room.
+type waiter struct {
+	look  chan struct{} // who sends has it look for room at once
+	ended chan struct{} // closed when it has been done, or given up
+}
+
+func (p *patientFS) startWaiting() *waiter {
+	w := &waiter{look: make(chan struct{}), ended: make(chan struct{})}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiters[w] = struct{}{}
+	return w
+}
+
+func (p *patientFS) endWaiting(w *waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiters, w)
+	close(w.ended)
+}
+
+// waits tells whether any operation waits.
+func (p *patientFS) waits() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.waiters) > 0
+}
+
+// look has every operation that waits look for room at once, and returns when each has: those
+// that found some do not wait any more.
+func (p *patientFS) look() {
+	p.mu.Lock()
+	waiters := slices.Collect(maps.Keys(p.waiters))
+	p.mu.Unlock()
+	for _, w := range waiters {
+		for range 2 { // who can be told to look again has looked
+			select {
+			case w.look <- struct{}{}:
+			case <-w.ended:
+			}
+		}
+	}
 }
 
 // rest has whoever met an error of the disk not try again at once.

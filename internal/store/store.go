@@ -252,8 +252,8 @@ func (s *Store) noted(err error) {
 	}
 }
 
-// Close writes all positions with a sync and closes all files. Nothing may be
-// called during and after it.
+// Close writes all positions with a sync and closes all files. What waited for room on a full disk
+// is written, too, if there is room now. Nothing may be called during and after it.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -273,6 +273,7 @@ func (s *Store) Close() error {
 		}
 		err = errors.Join(err, t.close())
 	}
+	s.index.lookForRoom()
 	return errors.Join(err, s.note(topics, true), s.index.close())
 }
 
