@@ -216,9 +216,13 @@ func (t *topic) isEmpty(depth int64) bool {
 }
 
 // vacate ends the channel's consumers and gives what they have back to the queue. From its
-// return on nobody has messages in hand that the queue is to have.
+// return on nobody has messages in hand that the queue is to have. A channel that somebody
+// deletes is deleted then.
 func (ch *channel) vacate() {
-	ch.exit(false)
+	if !ch.exit(false) {
+		<-ch.gone
+		return
+	}
 	consumers := ch.consumers()
 	for _, c := range consumers {
 		c.close(errExiting)

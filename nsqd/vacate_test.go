@@ -99,3 +99,24 @@ func vacateWhile(t *testing.T, messages int, deferred bool, way giveBack) {
 		t.Fatalf("%d of %d messages are in the channel's files", got, messages)
 	}
 }
+
+// A channel that somebody deletes while it is vacated is deleted, once.
+func TestVacatedChannelThatIsBeingDeleted(t *testing.T) {
+	top := newTopic(testEnv(t, 1), "t", nil)
+	ch, err := top.channel("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ch.exit(false) {
+		t.Fatal("the deletion did not begin")
+	}
+	vacated := make(chan struct{})
+	go func() {
+		defer close(vacated)
+		ch.vacate()
+	}()
+	if _, err := top.deleteChannel(ch); err != nil {
+		t.Error(err)
+	}
+	<-vacated
+}
