@@ -122,8 +122,20 @@ func nextOffset(payload []byte, offset int) int {
 
 // committed is told of what the log kept, in its order.
 func (t *Topic) committed(records []seglog.Record) {
+	batches, hook, ready := t.take(records)
+	t.touch()
+	if hook != nil && len(batches) > 0 {
+		hook(batches)
+	}
+	for _, f := range ready {
+		f()
+	}
+}
+
+// take takes in what the log kept, and returns whole batches of it, and whom to tell.
+func (t *Topic) take(records []seglog.Record) (batches []*Batch, hook func([]*Batch), ready []func()) {
 	t.mu.Lock()
-	var batches []*Batch
+	defer t.mu.Unlock() // also after a panic
 	now := time.Now().UnixNano()
 	for i := range records {
 		r := &records[i]
@@ -144,18 +156,10 @@ func (t *Topic) committed(records []seglog.Record) {
 		}
 		t.applied = r.Pos + 1
 	}
-	hook, ready := t.onRelease, t.ready
 	if !t.live {
-		hook, ready = nil, nil
+		return batches, nil, nil
 	}
-	t.mu.Unlock()
-	t.touch()
-	if hook != nil && len(batches) > 0 {
-		hook(batches)
-	}
-	for _, f := range ready {
-		f()
-	}
+	return batches, t.onRelease, t.ready
 }
 
 func appendSize(dst []byte, size int) []byte {

@@ -128,8 +128,17 @@ const readBytes = 128 << 10
 
 // releaseRead releases records up to a number, and tells whether to go on.
 func (t *Topic) releaseRead(records []seglog.Record, end uint64) bool {
+	batches, hook, more := t.releaseRecords(records, end)
+	if hook != nil && len(batches) > 0 {
+		hook(batches)
+	}
+	return more
+}
+
+// releaseRecords is releaseRead, but for telling hook.
+func (t *Topic) releaseRecords(records []seglog.Record, end uint64) (batches []*Batch, hook func([]*Batch), more bool) {
 	t.mu.Lock()
-	var batches []*Batch
+	defer t.mu.Unlock() // also after a panic
 	now := time.Now().UnixNano()
 	for i := range records {
 		r := &records[i]
@@ -142,12 +151,7 @@ func (t *Topic) releaseRead(records []seglog.Record, end uint64) bool {
 		t.release(r, now)
 		batches = append(batches, batchOf(r))
 	}
-	hook, more := t.onRelease, !t.held && t.released.Load() < end
-	t.mu.Unlock()
-	if hook != nil && len(batches) > 0 {
-		hook(batches)
-	}
-	return more
+	return batches, t.onRelease, !t.held && t.released.Load() < end
 }
 
 // batchOf returns a record that was read as a batch.
