@@ -177,7 +177,7 @@ func (s *Store) purge(f *found) error {
 	s.index.mu.Lock()
 	defer s.index.mu.Unlock()
 	b, err := s.index.begin()
-	if errors.Is(err, errNoRoom) {
+	if wantsRoom(err) {
 		for id := range f.topics {
 			s.next = max(s.next, id+1)
 		}

@@ -27,11 +27,13 @@ type index struct {
 	tried time.Time     // when there was no room to open it for writing
 	every time.Duration // how long until that is tried again
 
-	open   sync.RWMutex       // db, which those who read hold it open by, and memory
+	open   sync.RWMutex       // db, which those who read hold it open by, shut and memory
 	db     *pebble.DB         // nil if it could not be opened again
-	toRead atomic.Bool        // there was no room to open it but for reading
+	shut   error              // why it could not be opened again even for reading; that is tried again
 	memory vfs.FS             // that has it, in indexDir, as it was rebuilt and is not on disk yet; or nil
 	place  func(vfs.FS) error // brings it to disk from there
+
+	unready atomic.Pointer[error] // why it is not open for writing, which is tried again; nil while it is
 }
 
 // openIndex opens the index of a directory, which it makes if makeIt is set. Where there is no
@@ -41,7 +43,7 @@ func openIndex(fs vfs.FS, dir string, makeIt bool, noteEvery time.Duration, logg
 	x.logger = &indexLogger{logger: logger, fs: x.fs}
 	err := x.openDB(&pebble.Options{ErrorIfNotExists: !makeIt})
 	if wantsRoom(err) && !makeIt {
-		x.toRead.Store(true)
+		x.waitFor(err)
 		err = x.openDB(&pebble.Options{ReadOnly: true})
 	}
 	if err != nil {
@@ -96,7 +98,7 @@ const roomToOpen = 1 << 20
 
 // begin returns a batch to commit, or why none can be. mu must be held.
 func (x *index) begin() (*pebble.Batch, error) {
-	if x.toRead.Load() {
+	if x.unready.Load() != nil {
 		x.resume()
 	}
 	if err := x.err(); err != nil {
@@ -105,7 +107,7 @@ func (x *index) begin() (*pebble.Batch, error) {
 	return x.db.NewBatch(), nil
 }
 
-// resume opens for writing, if there is room, what is open for reading. mu must be held.
+// resume opens for writing, if there is room, what is not. mu must be held.
 func (x *index) resume() {
 	if time.Since(x.tried) < x.every {
 		return
@@ -126,8 +128,8 @@ func (x *index) lookForRoom() {
 }
 
 // reopen opens for writing, on disk, what is open for reading or in memory. If there is no room
-// for that, it is open for reading where it was. With an error it has failed for good. mu must
-// be held.
+// for that, it is open for reading where it was or, with an error for want of room, not at all;
+// both are tried again. With another error it has failed for good. mu must be held.
 func (x *index) reopen() error {
 	x.tried = time.Now()
 	x.open.Lock()
@@ -141,14 +143,28 @@ func (x *index) reopen() error {
 	if err == nil {
 		err = x.openDB(new(pebble.Options))
 	}
-	x.toRead.Store(wantsRoom(err))
+	x.waitFor(err)
 	if wantsRoom(err) {
 		err = x.openDB(&pebble.Options{ReadOnly: true})
 	}
 	if err != nil { // before anybody finds that it is not open
-		x.logger.fail(fmt.Errorf("store: index %s: %w", x.dir, err))
+		err = fmt.Errorf("store: index %s: %w", x.dir, err)
+	}
+	if x.shut = err; err != nil && !wantsRoom(err) {
+		x.logger.fail(err)
 	}
 	return err
+}
+
+// waitFor notes that it is not open for writing for want of room, as err says, or that it need not
+// wait for any.
+func (x *index) waitFor(err error) {
+	if !wantsRoom(err) {
+		x.unready.Store(nil)
+		return
+	}
+	err = fmt.Errorf("store: the index waits for room: %w", err)
+	x.unready.Store(&err)
 }
 
 // bytesToWrite returns how much reopen writes: what the write-ahead logs have, into tables, and
@@ -187,8 +203,8 @@ func (x *index) closeDB() error {
 func (x *index) reader() (db *pebble.DB, done func(), err error) {
 	x.open.RLock()
 	if x.db == nil {
-		x.open.RUnlock()
-		return nil, nil, x.logger.err()
+		defer x.open.RUnlock()
+		return nil, nil, x.shut
 	}
 	return x.db, x.open.RUnlock, nil
 }
@@ -232,7 +248,10 @@ func (x *index) err() error {
 	if err := cmp.Or(x.logger.err(), x.logger.unflushed()); err != nil {
 		return err
 	}
-	if x.fs.waits() || x.toRead.Load() {
+	if reason := x.unready.Load(); reason != nil {
+		return *reason
+	}
+	if x.fs.waits() {
 		return errNoRoom
 	}
 	return nil

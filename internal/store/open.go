@@ -219,10 +219,14 @@ func (s *Store) openTopic(id uint32, name, dir string, m *meta) (*Topic, error) 
 	if t.log, err = seglog.Open(o); err != nil {
 		return nil, err
 	}
-	if files, err := s.fs.List(s.fs.PathJoin(t.dir, keptDir)); err != nil || len(files) == 0 {
-		return t, nil
+	files, err := s.fs.List(s.fs.PathJoin(t.dir, keptDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
-	if _, err := t.openKept(); err != nil {
+	if err == nil && len(files) > 0 {
+		_, err = t.openKept()
+	}
+	if err != nil {
 		return nil, errors.Join(err, t.log.Close())
 	}
 	return t, nil

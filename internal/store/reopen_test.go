@@ -49,7 +49,7 @@ func TestARebuiltIndexStaysInMemoryUntilThereIsRoomForAllOfIt(t *testing.T) {
 		_, err := vfs.Clone(memory, disk, indexDir, "store/index")
 		return err
 	})
-	x.toRead.Store(true)
+	x.waitFor(syscall.ENOSPC)
 	disk.free.Store(roomToOpen + 10)
 	if x.resume(); tried != 0 || x.memory == nil {
 		t.Errorf("tried %d times without room", tried)

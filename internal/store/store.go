@@ -209,8 +209,12 @@ func (s *Store) room() error {
 	return s.Room()
 }
 
-// fail is told that the index is damaged: the next Open is to rebuild it.
+// fail is told that the index cannot be read. Unless that will pass it is damaged: the next
+// Open is to rebuild it.
 func (s *Store) fail(err error) {
+	if wantsRoom(err) || s.index.unready.Load() != nil {
+		return
+	}
 	s.mu.Lock()
 	known := s.failed != nil
 	if !known {
