@@ -17,24 +17,24 @@ import (
 )
 
 // A broker that finds no byte free for the durable topics of an earlier run, which ended
-// as it should or was killed, delivers them, says what is wrong, stops at once when it is told to,
-// and goes on by itself when there is room.
+// as it should, even if their meta.json is damaged, or was killed, delivers them, says what is
+// wrong, stops at once when it is told to, and goes on by itself when there is room.
 func TestStartWithoutAByteFree(t *testing.T) {
 	if isChildBroker(t) {
 		return
 	}
 	for _, d := range []nsqd.Durability{nsqd.Disk, nsqd.Fsync} {
-		for _, end := range []string{"stopped", "killed"} {
+		for _, end := range []string{"stopped", "killed", "damaged"} {
 			for reserve := range int64(2) {
 				t.Run(fmt.Sprintf("%v,%s,min-free-disk=%d", d, end, reserve), func(t *testing.T) {
-					startWithoutAByteFree(t, d, end == "killed", reserve)
+					startWithoutAByteFree(t, d, end == "killed", end == "damaged", reserve)
 				})
 			}
 		}
 	}
 }
 
-func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill bool, reserve int64) {
+func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill, damaged bool, reserve int64) {
 	data := nsqtest.SmallDisk(t, 20<<20)
 	child := startChild(t, childOptions{DataPath: data, MemQueueSize: 100, Durability: d})
 	c, from := child.dial(), child.dial()
@@ -47,6 +47,13 @@ func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill bool, reserve i
 		child.kill()
 	} else {
 		child.stop()
+	}
+	if damaged {
+		metas, err := filepath.Glob(filepath.Join(data, "store", "topics", "*", "meta.json"))
+		if err != nil || len(metas) != 1 {
+			t.Fatalf("meta.json of topics: %q, %v", metas, err)
+		}
+		writeFile(t, metas[0], "")
 	}
 	ballast := filepath.Join(data, "ballast")
 	nsqtest.FillDisk(t, ballast)

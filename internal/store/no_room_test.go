@@ -65,9 +65,24 @@ func withMessages(t *testing.T, d Durability) *vfs.MemFS {
 // Wherever the disk becomes full while a store is opened, the store opens, gives what it has,
 // refuses to be written to, and goes on by itself when there is room.
 func TestAStoreOpensOnADiskThatIsFullOrBecomesSo(t *testing.T) {
+	opensOnAFullDisk(t, 1, func(vfs.FS) error { return nil })
+	opensOnAFullDisk(t, 3, func(disk vfs.FS) error { return damageFile(disk, topicsDir, topicDir(1, "orders"), metaFile) })
+	opensOnAFullDisk(t, 10, func(disk vfs.FS) error { return damageFile(disk, formatFile) })
+}
+
+// damageFile replaces a file of a store.
+func damageFile(disk vfs.FS, path ...string) error {
+	return writeFile(disk, disk.PathJoin(append([]string{testDir}, path...)...), []byte("damaged"))
+}
+
+func opensOnAFullDisk(t *testing.T, step int64, damage func(vfs.FS) error) {
 	for _, d := range []Durability{Disk, Fsync} {
-		for writes := range int64(40) {
-			fs, left := fullAfter(withMessages(t, d), writes)
+		for writes := int64(0); writes < 40; writes += step {
+			disk := withMessages(t, d)
+			if err := damage(disk); err != nil {
+				t.Fatal(err)
+			}
+			fs, left := fullAfter(disk, writes)
 			var log loggingtest.Buffer
 			healthy := make(chan error, 100)
 			o := testOptions(t, vfs.NewMem())
@@ -86,12 +101,16 @@ func TestAStoreOpensOnADiskThatIsFullOrBecomesSo(t *testing.T) {
 				finish(c, got)
 			}
 			refusesUntilThereIsRoom(t, c, left, healthy, writes)
-			s = reopen(t, s, o)
+			mustClose(t, s)
+			if m, err := readMeta(disk, topic.dir); err != nil || m.Name != "orders" || m.Durability != d.String() || !m.has("a") {
+				t.Errorf("%d writes: with room again meta.json is %+v, %v", writes, m, err)
+			}
+			s = mustOpen(t, o)
 			if got := bodies(next(t, s.Topics()[0].Channels()[0], 10)); s.rebuilt != nil || !slices.Equal(got, []string{"60", "61"}) && open {
 				t.Errorf("%d writes: after another start %q, rebuilt: %v", writes, got, s.rebuilt)
 			}
 			mustClose(t, s)
-			if lines := log.String(); strings.Count(lines, "positions are not written") != 1 || strings.Count(lines, "\n") > 3 {
+			if lines := log.String(); strings.Count(lines, "positions are not written") != 1 || strings.Count(lines, "\n") > 4 {
 				t.Errorf("%d writes: it logged %s", writes, lines)
 			}
 		}

@@ -155,10 +155,15 @@ func (s *Store) checkFormat() error {
 		}
 		return nil
 	}
-	if err == nil {
+	damaged := err == nil
+	if damaged {
 		s.logger.Warn("a damaged file is written again", "file", name)
 	}
-	if err := writeFile(s.fs, name, fmt.Appendf(nil, "%d\n", format)); err != nil {
+	err = writeFile(s.fs, name, fmt.Appendf(nil, "%d\n", format))
+	if wantsRoom(err) && damaged {
+		err = nil // the next Open does it
+	}
+	if err != nil || damaged {
 		return err
 	}
 	return seglog.SyncDir(s.fs, s.fs.PathDir(s.Dir))

@@ -75,7 +75,8 @@ func (c *Channel) restore(f *foundChannel) {
 	}
 }
 
-// restoreMeta finds out from the index, and from the logs, what meta.json said.
+// restoreMeta finds out from the index, and from the logs, what meta.json said. Where there is no
+// room for a new one, writeMeta makes it later.
 func (t *Topic) restoreMeta(f *foundTopic) error {
 	t.meta = meta{Name: t.name, Durability: Fsync.String(), NextChannel: 1}
 	if d := f.state.durability; d == Disk {
@@ -98,7 +99,27 @@ func (t *Topic) restoreMeta(f *foundTopic) error {
 		return err
 	}
 	t.setSync(d)
-	return t.meta.write(t.s.fs, t.dir)
+	err = t.meta.write(t.s.fs, t.dir)
+	if wantsRoom(err) {
+		t.unwritten.Store(true)
+		t.touch()
+		return nil
+	}
+	return err
+}
+
+// writeMeta writes meta.json if restoreMeta could not; until then each Open does what that did.
+func (t *Topic) writeMeta() {
+	if !t.unwritten.Load() || t.isRemoved() {
+		return
+	}
+	t.admin.Lock()
+	defer t.admin.Unlock()
+	if t.meta.write(t.s.fs, t.dir) != nil {
+		t.touch()
+		return
+	}
+	t.unwritten.Store(false)
 }
 
 // begin sets what t and its channels begin with, when their positions are

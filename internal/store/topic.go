@@ -29,6 +29,7 @@ type Topic struct {
 	dirty      atomic.Bool // in the store's list of what is to be noted
 	stuck      atomic.Bool // to be released, but it failed
 	untrimmed  atomic.Bool // to be trimmed, but it failed
+	unwritten  atomic.Bool // meta.json was damaged, and there was no room to write it again
 	released   atomic.Uint64
 	places     atomic.Int64 // damaged ones
 	lost       atomic.Int64 // messages there

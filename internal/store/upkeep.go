@@ -101,6 +101,7 @@ func (s *Store) noteChanges() []*Topic {
 		if t.stuck.Load() {
 			t.catchUp()
 		}
+		t.writeMeta()
 		t.trimmed(t.trim())
 	}
 	return topics
