@@ -16,8 +16,8 @@ import (
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
-// A broker that finds no byte free for the durable topics of an earlier run, which ended
-// as it should, even if their meta.json is damaged, or was killed, delivers them, says what is
+// A broker that finds no byte free for the durable topics of an earlier run, which had given up its
+// reserve and ended as it should, even if their meta.json is damaged, or was killed, delivers them, says what is
 // wrong, stops at once when it is told to, and goes on by itself when there is room.
 func TestStartWithoutAByteFree(t *testing.T) {
 	if isChildBroker(t) {
@@ -54,6 +54,9 @@ func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill, damaged bool, 
 			t.Fatalf("meta.json of topics: %q, %v", metas, err)
 		}
 		writeFile(t, metas[0], "")
+	}
+	if err := os.Remove(filepath.Join(data, "store", "reserve")); err != nil {
+		t.Fatal(err)
 	}
 	ballast := filepath.Join(data, "ballast")
 	nsqtest.FillDisk(t, ballast)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/logging"
 	"github.com/seed893f581e/nsq/internal/seglog"
 	"github.com/seed893f581e/nsq/internal/stats"
@@ -79,6 +80,7 @@ func (s *durableStore) openLocked() (*store.Store, error) {
 		Dir:       s.dir(),
 		Logger:    s.env.log,
 		OpenFiles: s.files,
+		Reserve:   s.reserve(),
 		Room:      s.room,
 		Damage:    s.damaged,
 		Health:    func(err error) { s.env.health.set(storeHealth, err) },
@@ -92,6 +94,18 @@ func (s *durableStore) openLocked() (*store.Store, error) {
 	}
 	s.opened.Store(opened)
 	return opened, nil
+}
+
+// maxReserve is what the store keeps of a large disk, in a file, for when others have filled it: room
+// for all that its index may have to write.
+const maxReserve = 4 << 20
+
+func (s *durableStore) reserve() int64 {
+	_, total, err := diskspace.Free(s.env.opts.DataPath)
+	if err != nil {
+		return 0
+	}
+	return min(maxReserve, total/64)
 }
 
 // topicLog returns a log for a topic that is to be made: one that an earlier run or

@@ -146,6 +146,7 @@ type Segment struct {
 	Bytes      int64
 	Sealed     bool // it was closed cleanly, and is not written to
 	Deferred   bool // it has records with a Due, or Moved ones
+	Active     bool // it is written to
 }
 
 // Segments are all that hold frames, in order, with the one that is written to.
@@ -155,7 +156,7 @@ func (l *Log) Segments() []Segment {
 	all := make([]Segment, 0, len(l.segments))
 	for _, s := range l.segments {
 		if s.size > 0 {
-			all = append(all, Segment{s.id, s.first, s.kept.next, s.size, s.sealed, s.deferred})
+			all = append(all, Segment{s.id, s.first, s.kept.next, s.size, s.sealed, s.deferred, s == l.active})
 		}
 	}
 	return all

@@ -10,6 +10,7 @@
 //	index.seal                 how far the index got before segments were removed
 //	index.rebuild              it is there while the index is not to be trusted
 //	index.damaged-<n>/         an index that was set aside
+//	reserve                    it takes room, see reserve.go
 //	topics/<id>-<name>/        a topic: meta.json says which channels exist, and
 //	    log/                   has what was published, and what was deferred since
 //	    kept/                  has what is left of segments of log that are removed
@@ -50,7 +51,8 @@
 // its entries, so that an index that lost some of them is found out. A damaged meta.json is
 // made anew from the index; where both are, all of a topic goes to the channels that come first.
 //
-// While the disk is full, the database waits (patient.go), as it cannot go on
+// When the disk is full, a file that keeps room for that is given up (reserve.go), for what makes
+// room. While it is full even so, the database waits (patient.go), as it cannot go on
 // after a failed write; notes are refused meanwhile, and written later. A store that is opened
 // without the room that the database wants opens it for reading only, until there is room. One
 // that is rebuilt stays in memory until then. Where the disk fails, notes are refused, too.

@@ -60,7 +60,7 @@ func (s *Store) loadIndex() (*found, error) {
 	if missing && len(s.topics) > 0 {
 		return nil, fmt.Errorf("%w: it is missing", errIndex)
 	}
-	if s.index, err = openIndex(s.fs, s.path(indexDir), missing || len(s.topics) == 0, s.NoteEvery, s.logger); err != nil {
+	if s.index, err = openIndex(newPatientFS(s.fs, s.reserve), s.path(indexDir), missing || len(s.topics) == 0, s.NoteEvery, s.logger); err != nil {
 		return nil, err
 	}
 	f := &found{topics: make(map[uint32]*foundTopic)}

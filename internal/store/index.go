@@ -38,10 +38,10 @@ type index struct {
 
 // openIndex opens the index of a directory, which it makes if makeIt is set. Where there is no
 // room to write, one that exists is opened for reading until there is.
-func openIndex(fs vfs.FS, dir string, makeIt bool, noteEvery time.Duration, logger *slog.Logger) (*index, error) {
-	x := &index{dir: dir, fs: newPatientFS(fs), every: 5 * noteEvery}
+func openIndex(fs *patientFS, dir string, makeIt bool, noteEvery time.Duration, logger *slog.Logger) (*index, error) {
+	x := &index{dir: dir, fs: fs, every: 5 * noteEvery}
 	x.logger = &indexLogger{logger: logger, fs: x.fs}
-	err := x.openDB(&pebble.Options{ErrorIfNotExists: !makeIt})
+	err := fs.reserve.try(func() error { return x.openDB(&pebble.Options{ErrorIfNotExists: !makeIt}) })
 	if wantsRoom(err) && !makeIt {
 		x.waitFor(err)
 		err = x.openDB(&pebble.Options{ReadOnly: true})
@@ -54,8 +54,8 @@ func openIndex(fs vfs.FS, dir string, makeIt bool, noteEvery time.Duration, logg
 
 // rebuiltIndex makes an index in memory, to which all is to be written before place, which is to
 // bring it to a directory, is called by reopen.
-func rebuiltIndex(fs vfs.FS, dir string, place func(vfs.FS) error, noteEvery time.Duration, logger *slog.Logger) (*index, error) {
-	x := &index{dir: dir, fs: newPatientFS(fs), every: 5 * noteEvery, memory: vfs.NewMem(), place: place}
+func rebuiltIndex(fs *patientFS, dir string, place func(vfs.FS) error, noteEvery time.Duration, logger *slog.Logger) (*index, error) {
+	x := &index{dir: dir, fs: fs, every: 5 * noteEvery, memory: vfs.NewMem(), place: place}
 	x.logger = &indexLogger{logger: logger, fs: x.fs}
 	return x, x.openDB(new(pebble.Options))
 }
@@ -135,13 +135,8 @@ func (x *index) reopen() error {
 	x.open.Lock()
 	defer x.open.Unlock()
 	err := x.closeDB()
-	if err == nil && x.memory != nil {
-		if err = x.place(x.memory); err == nil {
-			x.memory = nil
-		}
-	}
 	if err == nil {
-		err = x.openDB(new(pebble.Options))
+		err = x.fs.reserve.try(x.openOnDisk)
 	}
 	x.waitFor(err)
 	if wantsRoom(err) {
@@ -165,6 +160,17 @@ func (x *index) waitFor(err error) {
 	}
 	err = fmt.Errorf("store: the index waits for room: %w", err)
 	x.unready.Store(&err)
+}
+
+// openOnDisk opens for writing, on disk, what was closed.
+func (x *index) openOnDisk() error {
+	if x.memory != nil {
+		if err := x.place(x.memory); err != nil {
+			return err
+		}
+		x.memory = nil
+	}
+	return x.openDB(new(pebble.Options))
 }
 
 // bytesToWrite returns how much reopen writes: what the write-ahead logs have, into tables, and

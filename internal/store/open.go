@@ -39,6 +39,7 @@ func Open(o Options) (*Store, error) {
 		s.fs = vfs.Default
 	}
 	s.fs = &frugalFS{s.fs, s.closeFiles}
+	s.reserve = &reserve{fs: s.fs, dir: o.Dir, size: o.Reserve, logger: o.Logger}
 	s.TailMessages = cmp.Or(o.TailMessages, 1<<16)
 	s.TailBytes = cmp.Or(o.TailBytes, 4<<20)
 	s.NoteEvery = cmp.Or(o.NoteEvery, 100*time.Millisecond)
@@ -52,6 +53,7 @@ func Open(o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("store %s: %w", o.Dir, err)
 	}
+	s.reserve.keep()
 	if err := s.index.err(); err != nil {
 		s.noted(err)
 		s.again()
@@ -88,6 +90,9 @@ func isTopicDir(name string) bool {
 func (s *Store) open() error {
 	// What is made in them may be readable to all: messages are their owner's.
 	if err := s.fs.MkdirAll(s.path(topicsDir), 0o700); err != nil {
+		return err
+	}
+	if err := s.reserve.find(); err != nil {
 		return err
 	}
 	if err := s.checkFormat(); err != nil {

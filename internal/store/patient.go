@@ -14,7 +14,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/seed893f581e/nsq/internal/diskspace"
 	"github.com/seed893f581e/nsq/internal/overlay"
 )
 
@@ -25,6 +24,7 @@ import (
 // that follow go to memory, as if the process had ended before it.
 type patientFS struct {
 	vfs.FS
+	reserve *reserve      // of the disk
 	handing atomic.Bool   // to sync a write-ahead log means only that the operating system has it
 	stop    chan struct{} // closed: none waits any more
 
@@ -36,8 +36,8 @@ type patientFS struct {
 	memory  atomic.Pointer[overlay.FS]
 }
 
-func newPatientFS(fs vfs.FS) *patientFS {
-	return &patientFS{FS: fs, stop: make(chan struct{}), waiters: make(map[*waiter]struct{})}
+func newPatientFS(fs vfs.FS, r *reserve) *patientFS {
+	return &patientFS{FS: fs, reserve: r, stop: make(chan struct{}), waiters: make(map[*waiter]struct{})}
 }
 
 // Unwrap lets pebble find the file system below.
@@ -111,6 +111,9 @@ func (p *patientFS) wait(err error, op func() error) error {
 	if !wantsRoom(err) {
 		p.rest(err)
 		return err
+	}
+	if p.reserve.gives(err) {
+		err = op()
 	}
 	w := p.startWaiting()
 	defer p.endWaiting(w)
@@ -198,7 +201,7 @@ func (p *patientFS) isPatient() bool {
 }
 
 func wantsRoom(err error) bool {
-	return err != nil && (diskspace.IsFull(err) || vfs.IsNoSpaceError(err) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE))
+	return isFull(err) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 func (p *patientFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {

@@ -21,7 +21,7 @@ func (s *Store) rebuild(reason error) (err error) {
 		}
 	}
 	s.logger.Error("the index is rebuilt from the logs: messages that were finished may come again", "reason", reason)
-	if s.index, err = rebuiltIndex(s.fs, s.path(indexDir), s.placeIndex, s.NoteEvery, s.logger); err != nil {
+	if s.index, err = rebuiltIndex(newPatientFS(s.fs, s.reserve), s.path(indexDir), s.placeIndex, s.NoteEvery, s.logger); err != nil {
 		return err
 	}
 	for _, t := range s.topics {

@@ -25,7 +25,7 @@ func (f *sizedFS) GetDiskUsage(name string) (vfs.DiskUsage, error) {
 // rebuiltInMemory makes an index in memory, which place is to bring to a disk.
 func rebuiltInMemory(t *testing.T, disk vfs.FS, place func(vfs.FS) error) *index {
 	t.Helper()
-	x, err := rebuiltIndex(disk, "store/index", place, 0, slog.New(slog.DiscardHandler))
+	x, err := rebuiltIndex(newPatientFS(disk, new(reserve)), "store/index", place, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ type Options struct {
 	TailMessages int           // recent messages that a topic keeps in memory at most, 65,536
 	TailBytes    int64         // and their bytes, 4 MiB
 	OpenFiles    int           // about how many files logs keep open for their next use, 0: as many as they like
+	Reserve      int64         // bytes that a file keeps for a full disk, where the room there is known; 0 for none
 	NoteEvery    time.Duration // how often positions are written at most, 100 ms; negative: at Close alone
 
 	// Room, if set, is asked before anything is appended: its error refuses it.
@@ -45,6 +46,7 @@ type Store struct {
 	fs      vfs.FS
 	logger  *slog.Logger
 	index   *index
+	reserve *reserve
 	adopted atomic.Uint64 // the last number that was given to an adopted message
 	rebuilt error         // why Open has made the index anew, nil if it has not
 	ahead   atomic.Bool   // the index says what the logs lost, and it must not before they get more

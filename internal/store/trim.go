@@ -38,6 +38,9 @@ func (t *Topic) removeSegments(segments []segment) error {
 			}
 		}
 	}
+	if t.s.room() != nil { // logs keep files that are removed, to write to them again
+		t.closeFiles()
+	}
 	return nil
 }
 
@@ -78,8 +81,8 @@ func (t *Topic) removable() (unneeded, move []segment) {
 	var used map[segment]usage
 	for kept, log := range t.logs() {
 		segments := log.Segments()
-		for i, s := range segments {
-			if s.End > low && kept == 0 || i == len(segments)-1 && !s.Sealed {
+		for _, s := range segments {
+			if s.End > low && kept == 0 || s.Active {
 				break
 			}
 			if used == nil {

@@ -62,7 +62,8 @@ func (s *Store) upkeep() {
 			}
 			s.closeOldest(used)
 		}
-		if len(used) > 0 {
+		s.reserve.keep()
+		if len(used) > 0 || s.reserve.missing() {
 			idle.Reset(idleAfter)
 		}
 	}
@@ -102,7 +103,7 @@ func (s *Store) noteChanges() []*Topic {
 			t.catchUp()
 		}
 		t.writeMeta()
-		t.trimmed(t.trim())
+		t.trimmed(s.reserve.try(t.trim))
 	}
 	return topics
 }
@@ -183,7 +184,7 @@ func (t *Topic) rest() {
 		}
 	}
 	segments := t.log.Segments()
-	if n := len(segments); n > 0 && !segments[n-1].Sealed && segments[n-1].Bytes > spareBytes && t.lowest() == end {
+	if n := len(segments); n > 0 && segments[n-1].Active && segments[n-1].Bytes > spareBytes && t.lowest() == end {
 		if err := t.log.Roll(); err == nil {
 			t.touch() // which trims
 		}
