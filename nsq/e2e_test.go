@@ -184,6 +184,7 @@ func TestRefusedPublish(t *testing.T) {
 
 func TestConsumerSurvivesARestart(t *testing.T) {
 	opts := nsqtest.Options(t)
+	opts.TCPAddress = nsqtest.ClosedPort(t)
 	d := nsqtest.Start(t, opts)
 	bodies := make(chan string, 10)
 	newConsumer(t, "restart", 10, 1, func(m *nsq.Message) error { bodies <- string(m.Body); return nil }, d.TCPAddr())
@@ -192,7 +193,6 @@ func TestConsumerSurvivesARestart(t *testing.T) {
 	if got := <-bodies; got != "before" {
 		t.Errorf("got %q", got)
 	}
-	opts.TCPAddress = d.TCPAddr()
 	d.Restart()
 	// The producer may find out about the restart only now, but not twice.
 	if err := p.Publish("restart", []byte("after")); err != nil {

@@ -140,7 +140,7 @@ func TestFailuresExitWith1(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer hung.Close()
-	here, nowhere := at(d), tooltest.ClosedPort(t)
+	here, nowhere := at(d), nsqtest.ClosedPort(t)
 	const lookupd = "-lookupd-http-address=127.0.0.1:4161"
 	for _, c := range []struct {
 		args []string

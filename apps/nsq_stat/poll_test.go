@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed893f581e/nsq/internal/tool/tooltest"
+	"github.com/seed893f581e/nsq/internal/nsqtest"
 )
 
 // daemon serves answers by path and returns its address.
@@ -59,7 +59,7 @@ func TestPoll(t *testing.T) {
 	all := nsqdWith(t, `[{"topic_name":"s","channels":[`+other+`]},{"topic_name":"t","channels":[`+other+`,`+c7+`]}]`) // as of old
 	old := daemon(t, map[string]string{"/stats": `{"status_code":200,"status_txt":"OK","data":{"topics":[{"topic_name":"t","channels":[` + c7 + `]}]}}`})
 	noTopic, noChannel := nsqdWith(t, unknown), nsqdWith(t, without)
-	nothing, nowhere := daemon(t, nil), tooltest.ClosedPort(t)
+	nothing, nowhere := daemon(t, nil), nsqtest.ClosedPort(t)
 	broken := daemon(t, map[string]string{"/stats": "<html>", "/lookup": "<html>"})
 	none := `none has topic t`
 

@@ -54,7 +54,7 @@ func TestSignalWhileItAsks(t *testing.T) {
 // keeps on disk is shown.
 func TestBrokerRestart(t *testing.T) {
 	opts := nsqtest.Options(t)
-	opts.HTTPAddress = tooltest.ClosedPort(t)
+	opts.HTTPAddress = nsqtest.ClosedPort(t)
 	d := nsqtest.Start(t, opts)
 	tooltest.Publish(t, d, "t", "1", "2", "3")
 	tooltest.Receive(t, d, "t", "c", 1)

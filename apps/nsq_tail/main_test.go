@@ -168,7 +168,7 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 
 func TestFailuresExitWith1(t *testing.T) {
 	d := nsqtest.Start(t, nil)
-	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), tooltest.ClosedPort(t)
+	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), nsqtest.ClosedPort(t)
 	const lookupd = "-lookupd-http-address=127.0.0.1:4161"
 	for _, c := range []struct {
 		args []string
@@ -215,7 +215,7 @@ func TestLookupd(t *testing.T) {
 	}
 	defer hung.Close()
 	args := []string{"-topic=a", "-topic=b", "-channel=c"}
-	for _, addr := range []string{hung.Addr().String(), tooltest.ClosedPort(t), lookupd1.HTTPAddr(), lookupd2.HTTPURL() + "/"} {
+	for _, addr := range []string{hung.Addr().String(), nsqtest.ClosedPort(t), lookupd1.HTTPAddr(), lookupd2.HTTPURL() + "/"} {
 		args = append(args, "-lookupd-http-address="+addr)
 	}
 	p := tooltest.Start(t, "nsq_tail", args...)

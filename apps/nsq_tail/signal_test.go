@@ -150,8 +150,8 @@ func TestPrintsOnceThoughStdoutIsSlow(t *testing.T) {
 
 func TestReconnects(t *testing.T) {
 	opts := nsqtest.Options(t)
+	opts.TCPAddress = nsqtest.ClosedPort(t)
 	d := nsqtest.Start(t, opts)
-	opts.TCPAddress = d.TCPAddr()
 	p := tail(t, d, "-topic=t", "-channel=c")
 	tooltest.Publish(t, d, "t", "one")
 	nsqtest.Eventually(t, "a line", printed(p, "one\n"))
@@ -167,9 +167,9 @@ func TestReconnects(t *testing.T) {
 func TestRestartInTheMiddle(t *testing.T) {
 	const inFlight = 50
 	opts := nsqtest.Options(t)
+	opts.TCPAddress = nsqtest.ClosedPort(t)
 	opts.MemQueueSize = 100_000
 	d := nsqtest.Start(t, opts)
-	opts.TCPAddress = d.TCPAddr()
 	bodies := numbers(20_000)
 	tooltest.Publish(t, d, "t", bodies...)
 	p := tail(t, d, "-topic=t", "-channel=c", fmt.Sprint("-max-in-flight=", inFlight))

@@ -40,7 +40,7 @@ func TestDiscovery(t *testing.T) {
 			})
 			dir := t.TempDir()
 			p := tooltest.Start(t, "nsq_to_file", "-topic-pattern=^log", "-topic-refresh="+refresh, "-filename-format=<TOPIC>/log", "-output-dir="+dir,
-				"-lookupd-http-address="+tooltest.ClosedPort(t), "-lookupd-http-address="+lookupd1.HTTPAddr(), "-lookupd-http-address="+lookupd2.HTTPURL())
+				"-lookupd-http-address="+nsqtest.ClosedPort(t), "-lookupd-http-address="+lookupd1.HTTPAddr(), "-lookupd-http-address="+lookupd2.HTTPURL())
 			nsqtest.Eventually(t, "both messages", func() bool { return len(contents(t, dir)) == len("from one\nfrom two\n") })
 			if said := p.Errors.String(); !strings.Contains(said, "WARNING: skipping topic other,") || !strings.Contains(said, "ERROR: cannot get topics from nsqlookupd 127.0.0.1:") {
 				t.Errorf("stderr:\n%s", said)
@@ -172,7 +172,7 @@ func TestGzipCanBeReadAtAnyMoment(t *testing.T) {
 // nsqd is restarted in the middle of the work, and is not there at first.
 func TestBrokerRestarts(t *testing.T) {
 	opts := nsqtest.Options(t)
-	opts.TCPAddress = tooltest.ClosedPort(t)
+	opts.TCPAddress = nsqtest.ClosedPort(t)
 	dir := t.TempDir()
 	p := tooltest.Start(t, "nsq_to_file", "-topic=t", "-channel=c", "-output-dir="+dir, "-filename-format=f<REV>", "-rotate-size=30000", "-max-in-flight=20", "-sync-interval=100ms", "-nsqd-tcp-address="+opts.TCPAddress)
 	nsqtest.Eventually(t, "an attempt to connect", func() bool {

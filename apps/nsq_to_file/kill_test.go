@@ -267,7 +267,7 @@ func TestSignalWhileNobodyAnswers(t *testing.T) {
 	defer hung.Close()
 	lookupd := "-lookupd-http-address=" + hung.Addr().String()
 	for _, args := range [][]string{
-		{"-topic=t", "-nsqd-tcp-address=" + tooltest.ClosedPort(t)},
+		{"-topic=t", "-nsqd-tcp-address=" + nsqtest.ClosedPort(t)},
 		{"-topic=t", lookupd},
 		{"-topic-pattern=.", lookupd},
 	} {

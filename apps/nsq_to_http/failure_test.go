@@ -96,7 +96,7 @@ func sendOnce(t *testing.T, s *server, post bool, body string) error {
 }
 
 func TestFailedMessagesComeAgain(t *testing.T) {
-	closed := "http://" + tooltest.ClosedPort(t)
+	closed := "http://" + nsqtest.ClosedPort(t)
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
 		args    []string

@@ -239,7 +239,7 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 
 func TestFailuresExitWith1(t *testing.T) {
 	d := nsqtest.Start(t, nil)
-	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), tooltest.ClosedPort(t)
+	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), nsqtest.ClosedPort(t)
 	const lookupd, topic, post, get = "-lookupd-http-address=127.0.0.1:4161", "-topic=t", "-post=http://127.0.0.1:1", "-get=http://127.0.0.1:1/%s"
 	const format, header, printf = `--header value format should be 'key=value'`, "-header", `invalid GET address - must be a printf string`
 	for _, c := range []struct {
@@ -300,7 +300,7 @@ func TestLookupd(t *testing.T) {
 	opts.LookupdTCPAddresses = []string{l.TCPAddr()}
 	d, s := nsqtest.Start(t, opts), newServer(t)
 	tooltest.Publish(t, d, "t", "one")
-	p := tooltest.Start(t, "nsq_to_http", "-topic=t", "-post="+s.URL, "-lookupd-http-address="+l.HTTPAddr(), "-lookupd-http-address="+tooltest.ClosedPort(t))
+	p := tooltest.Start(t, "nsq_to_http", "-topic=t", "-post="+s.URL, "-lookupd-http-address="+l.HTTPAddr(), "-lookupd-http-address="+nsqtest.ClosedPort(t))
 	if got := s.wait(1)[0].body; got != "one" {
 		t.Errorf("got %q", got)
 	}

@@ -117,8 +117,8 @@ func TestSignalWhileConnecting(t *testing.T) {
 func TestBrokerRestart(t *testing.T) {
 	const inFlight = 50
 	opts := nsqtest.Options(t)
+	opts.TCPAddress = nsqtest.ClosedPort(t)
 	d, s := nsqtest.Start(t, opts), newServer(t)
-	opts.TCPAddress = d.TCPAddr()
 	bodies := numbers(4000)
 	tooltest.Publish(t, d, "t", bodies[:3000]...)
 	p := start(t, d, "-post="+s.URL, "-max-in-flight=50")

@@ -203,7 +203,7 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 
 func TestFailuresExitWith1(t *testing.T) {
 	d := nsqtest.Start(t, nil)
-	here, nowhere, to := "-nsqd-tcp-address="+d.TCPAddr(), tooltest.ClosedPort(t), "-destination-nsqd-tcp-address="+d.TCPAddr()
+	here, nowhere, to := "-nsqd-tcp-address="+d.TCPAddr(), nsqtest.ClosedPort(t), "-destination-nsqd-tcp-address="+d.TCPAddr()
 	const topic, lookupd = "-topic=t", "-lookupd-http-address=127.0.0.1:4161"
 	for _, c := range []struct {
 		args []string
@@ -252,7 +252,7 @@ func TestLoopsAreWarnedOf(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
-	said := tooltest.Identify(t, "nsq_to_nsq", "-topic=t", "-destination-nsqd-tcp-address="+tooltest.ClosedPort(t), "-consumer-opt=client_id,me", "-consumer-opt=user_agent,x")
+	said := tooltest.Identify(t, "nsq_to_nsq", "-topic=t", "-destination-nsqd-tcp-address="+nsqtest.ClosedPort(t), "-consumer-opt=client_id,me", "-consumer-opt=user_agent,x")
 	if said["user_agent"] != "nsq_to_nsq/1.4.0 go-nsq/1.4.0" || said["client_id"] != "me" {
 		t.Errorf("the consumer called itself %v", said)
 	}

@@ -122,7 +122,7 @@ func TestWrongFlagsExitWith2(t *testing.T) {
 
 func TestFailuresExitWith1(t *testing.T) {
 	d := nsqtest.Start(t, nil)
-	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), tooltest.ClosedPort(t)
+	here, nowhere := "-nsqd-tcp-address="+d.TCPAddr(), nsqtest.ClosedPort(t)
 	for _, c := range []struct {
 		args  []string
 		input string

@@ -96,7 +96,7 @@ func TestChannels(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
-	closed := tooltest.ClosedPort(t)
+	closed := nsqtest.ClosedPort(t)
 	d := nsqtest.Start(t, nil)
 	for _, c := range []struct{ command, want string }{
 		{"bench_writer -size=5", "-size must be at least 16, is 5"},

@@ -93,7 +93,7 @@ func BenchmarkFleet(b *testing.B) {
 // startQuietLookupd starts an nsqlookupd that does not log a line for each of a
 // million registrations, and so not where it listens.
 func startQuietLookupd(b *testing.B) (tcpAddress, httpAddress string) {
-	tcpAddress, httpAddress = tooltest.ClosedPort(b), tooltest.ClosedPort(b)
+	tcpAddress, httpAddress = nsqtest.ClosedPort(b), nsqtest.ClosedPort(b)
 	tooltest.Start(b, "nsqlookupd", "--log-level=warn", "--tcp-address="+tcpAddress, "--http-address="+httpAddress)
 	nsqtest.Eventually(b, "nsqlookupd listens", func() bool { return list(b.Context(), "http://"+httpAddress+"/ping") == nil })
 	return tcpAddress, httpAddress

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,17 +112,6 @@ var logTime = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
 func (r Result) LastLine() string {
 	text := strings.TrimSuffix(r.Stderr, "\n")
 	return logTime.ReplaceAllString(text[strings.LastIndexByte(text, '\n')+1:], "")
-}
-
-// ClosedPort returns an address nobody listens on.
-func ClosedPort(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Process is a program that runs.
