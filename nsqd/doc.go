@@ -175,6 +175,7 @@
 //
 // # Locks, in the order in which they may be taken
 //
+//	gate.mu        of a topic's requests: no other is put in its place while they change it
 //	topicLog.flow  that a durable topic's log follows whether it is paused, held or without channel
 //	gate.mu        of a topic's log: it is not deleted while it is used
 //	drain.mu       the drain that was asked for, and that phase and nsqlookupds follow it
@@ -191,19 +192,20 @@
 //	lookups.mu     addresses, names, peers and connections of nsqlookupds, and what each has to be told, or not
 //
 // Each guards what its declaration names. None is held over disk or network, but for
-// the first two, the gate of a channel's log and durableStore.mu, which is taken alone and by
+// the first three, the gate of a channel's log and durableStore.mu, which is taken alone and by
 // who creates the first durable topic: a gate keeps nobody waiting but who deletes,
 // the others nobody but who changes the same topic. A gate is held while the store calls
 // back, for queue.mu, deferred.mu and queueScan.mu; when the store asks for attempts,
 // it holds nothing.
 // None of the last seven is held while another of them is taken, but for
 // nearestFirst.mu with queue.mu.
-// staleFiles.mu may be taken with any of the first two held, lookupChannels.mu
+// staleFiles.mu may be taken with topics.mu or topic.mu held, lookupChannels.mu
 // with topics.mu. The TCP server's, clients.mu, client.mu, metadata.mu,
 // lookupConn.mu, refusals.mu, metricsPage.mu and that of a latency.Window are taken
-// alone; that of a histogram.Histogram is also taken with the first two held. metadata.writing serializes writers of nsqd.dat, staleFiles.removing the
+// alone; that of a histogram.Histogram is also taken with topics.mu or
+// topic.mu held. metadata.writing serializes writers of nsqd.dat, staleFiles.removing the
 // removal of what failed deletions left, both with the disk working; nothing else
-// waits for them.
+// waits for them, but who changes a topic's durability for the first.
 //
 // A disk queue has locks of its own (diskq.Queue), some over the
 // disk: its methods are called with none of the listed ones held, but for Depth, which

@@ -3,7 +3,6 @@ package nsqd
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/logging"
@@ -61,7 +60,8 @@ func (t *topic) logDurability(d Durability) {
 }
 
 // replace puts a topic with a log in the place of t, which has none, or the other way
-// round. It has the same channels; their consumers are disconnected, and come back.
+// round. It has the same channels; their consumers are disconnected, and come back. Requests
+// that come meanwhile change what takes its place.
 // Only an empty topic is replaced, and what is published just then is not lost. Where
 // the disk fails, t stays or is replaced by its like, or the topic is changed, and the
 // error says what is not well: there is a topic in any case, and it works.
@@ -84,6 +84,10 @@ func (n *NSQD) replace(t *topic, d Durability) (*topic, error) {
 		return nil, err
 	}
 	next, again := n.rebuild(was)
+	if next != nil { // else the daemon stops, and nsqd.dat has it as it was
+		n.topics.endReplacing(t.name)
+		next.changed()
+	}
 	if err = errors.Join(err, again); next != nil && was.durability == d {
 		next.logDurability(d)
 	}
@@ -97,20 +101,13 @@ func (t *topic) toLoad() *topicToLoad {
 	return like
 }
 
-// update has l be like t is now, but for channels that were deleted meanwhile: their part of
-// the log may be made already.
+// update has l be like t is now.
 func (l *topicToLoad) update(t *topic) {
-	l.paused = t.isPaused()
+	l.paused, l.channels = t.isPaused(), nil
 	for _, ch := range t.allChannels() {
-		if !ch.isKept() || ch.isExiting() {
-			continue
+		if ch.isKept() && !ch.isExiting() {
+			l.channels = append(l.channels, channelToLoad{name: ch.name, paused: ch.queue.isPaused()})
 		}
-		i := slices.IndexFunc(l.channels, func(c channelToLoad) bool { return c.name == ch.name })
-		if i < 0 {
-			i = len(l.channels)
-			l.channels = append(l.channels, channelToLoad{name: ch.name})
-		}
-		l.channels[i].paused = ch.queue.isPaused()
 	}
 }
 
@@ -124,6 +121,7 @@ func (n *NSQD) rebuild(was *topicToLoad) (*topic, error) {
 	if t == nil { // which only happens at a stop
 		return nil, errExiting
 	}
+	defer t.requests.leaveAlone()
 	defer t.release()
 	t.setPaused(was.paused)
 	l := loading{n: n, log: n.log, whole: true}
@@ -146,10 +144,14 @@ func (n *NSQD) vacateQueue(t *topic, next *topicToLoad) (vacated bool, err error
 	if err := n.env.durable.prepare(next); err != nil {
 		return false, err
 	}
-	if !t.exit(false) { // somebody deletes it
-		return false, n.env.durable.discard(t.name)
+	var failed error
+	if !n.topics.closeRequests(t, n.metadata.entryNow, func() bool {
+		failed = n.env.durable.forgetDeleted(t)
+		return failed == nil && t.exit(false) // else somebody deletes it
+	}) {
+		return false, errors.Join(failed, n.env.durable.discard(t.name))
 	}
-	next.update(t) // which nobody gives channels any more
+	next.update(t) // which nobody changes any more
 	for _, ch := range t.allChannels() {
 		ch.vacate()
 	}
@@ -166,7 +168,7 @@ func (n *NSQD) vacateLog(t *topic, next *topicToLoad) (vacated bool, err error) 
 	empty := func() bool { // the log knows also what is on its way out of it
 		return t.isEmpty(t.log.log.Depth()) && t.log.log.Unfinished() == 0 && t.exit(false)
 	}
-	if !t.log.closeIf(empty) {
+	if !n.topics.closeRequests(t, n.metadata.entryNow, func() bool { return t.log.closeIf(empty) }) {
 		if t.isExiting() { // somebody deletes it
 			return false, nil
 		}

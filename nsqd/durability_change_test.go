@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -110,11 +113,13 @@ func TestChangesWhileATopicBecomesDurable(t *testing.T) {
 			a.post("/channel/unpause?topic=t&channel=paused")
 			a.post("/channel/pause?topic=t&channel=open")
 			a.post("/channel/create?topic=t&channel=late")
+			a.post("/channel/delete?topic=t&channel=gone")
 		}
 		return nil
 	})))
 	a.post("/topic/create?topic=first&durability=disk") // makes the store
 	makeForChange(a, "t", "memory")
+	a.post("/channel/create?topic=t&channel=gone")
 	armed.Store(true)
 	a.post("/topic/create?topic=t&durability=disk")
 	for range 2 {
@@ -123,6 +128,76 @@ func TestChangesWhileATopicBecomesDurable(t *testing.T) {
 			t.Fatalf("the topic is %+v", s)
 		}
 		n = n.Restart()
+	}
+}
+
+// Whatever is answered while a topic's durability changes is in force: what is created, paused or
+// deleted just then, of the topic and of its channels.
+func TestRequestsWhileDurabilityChanges(t *testing.T) {
+	n := nsqtest.Start(t, nsqtest.Options(t))
+	a := newAPI(t, n)
+	a.post("/topic/create?topic=t&durability=memory")
+	const channels = 4
+	for i := 1; i < channels; i++ {
+		a.post(fmt.Sprint("/channel/create?topic=t&channel=c", i))
+	}
+	for round := range 40 {
+		kind := []string{"disk", "memory"}[round%2]
+		var all sync.WaitGroup
+		all.Go(func() { a.post("/topic/create?topic=t&durability=" + kind) })
+		verb := []string{"pause", "unpause"}[round/2%2]
+		all.Go(func() { a.post("/topic/" + verb + "?topic=t") })
+		for i := range channels {
+			all.Go(func() {
+				for _, verb := range [][]string{{"create"}, {"pause"}, {"unpause", "delete", "create"}, {"delete"}}[(round+i)%4] {
+					a.post(fmt.Sprintf("/channel/%s?topic=t&channel=c%d", verb, i))
+				}
+			})
+		}
+		all.Wait()
+		want := ""
+		for i := range channels {
+			if step := (round + i) % 4; step < 3 {
+				want += fmt.Sprintf("c%d:%v ", i, step == 1)
+			}
+		}
+		s := a.stats("topic=t").Topics
+		if len(s) != 1 || s[0].Durability != kind || s[0].Paused != (verb == "pause") || pauses(s[0].Channels) != want {
+			t.Fatalf("round %d: the topic is %+v, want it paused: %v, with channels %s", round, s, verb == "pause", want)
+		}
+	}
+}
+
+// A kill while a topic's durability changes finds its channels and pauses in nsqd.dat, whatever
+// else has that written just then.
+func TestTopicIsSavedWhileItsDurabilityChanges(t *testing.T) {
+	n := nsqtest.Start(t, nsqtest.Options(t))
+	a := newAPI(t, n)
+	var armed atomic.Bool
+	var looks atomic.Int64
+	n.KeepDurableOn(errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if !armed.Load() || op.Kind.ReadOrWrite() == errorfs.OpIsRead || !strings.Contains(op.Path, "-t") {
+			return nil
+		}
+		a.post(fmt.Sprintf("/topic/create?topic=other%d&durability=memory", looks.Add(1)))
+		data, err := os.ReadFile(filepath.Join(n.Opts.DataPath, "nsqd.dat"))
+		if want := `{"name":"t","paused":false,"channels":[{"name":"open","paused":false},{"name":"paused","paused":true}]`; !strings.Contains(string(data), want) {
+			t.Errorf("at %s nsqd.dat says %s, %v", op.Path, data, err)
+		}
+		return nil
+	})))
+	a.post("/topic/create?topic=first&durability=disk") // makes the store
+	makeForChange(a, "t", "memory")
+	for _, durability := range []string{"disk", "memory"} {
+		armed.Store(true)
+		before := looks.Load()
+		a.post("/topic/create?topic=t&durability=" + durability)
+		armed.Store(false)
+		if looks.Load() == before {
+			t.Errorf("nobody looked while it became %s", durability)
+		}
+		wantAfterChange(t, n, "t", durability)
+		a.post("/channel/empty?topic=t&channel=paused")
 	}
 }
 

@@ -38,25 +38,33 @@ func newTopicParam(r *http.Request) (q httpapi.Query, name string, err error) {
 	return q, name, err
 }
 
-// channelParams returns the topic, which exists, and the name of a channel.
-func (s *httpServer) channelParams(r *http.Request) (t *topic, channel string, err error) {
+// channelParams returns the names of a topic and of a channel.
+func channelParams(r *http.Request) (topic, channel string, err error) {
 	q, topic, err := topicParam(r)
 	if err != nil {
-		return nil, "", err
+		return "", "", err
 	}
 	channel, ok := q.Lookup("channel")
 	switch {
 	case !wire.ValidName(topic):
-		return nil, "", badRequest("INVALID_ARG_TOPIC")
+		return "", "", badRequest("INVALID_ARG_TOPIC")
 	case !ok:
-		return nil, "", badRequest("MISSING_ARG_CHANNEL")
+		return "", "", badRequest("MISSING_ARG_CHANNEL")
 	case !wire.ValidName(channel):
-		return nil, "", badRequest("INVALID_ARG_CHANNEL")
+		return "", "", badRequest("INVALID_ARG_CHANNEL")
 	}
-	if t = s.n.topics.existing(topic); t == nil {
-		return nil, "", errTopicNotFound
+	return topic, channel, nil
+}
+
+// change calls do, which changes a topic that exists or its channels. Nobody puts another in its
+// place meanwhile.
+func (s *httpServer) change(topic string, do func(*topic) error) error {
+	t := s.n.topics.enter(topic)
+	if t == nil {
+		return errTopicNotFound
 	}
-	return t, channel, nil
+	defer t.requests.leave()
+	return do(t)
 }
 
 // save waits until a change is permanent, before it is answered. Of ephemeral
@@ -154,11 +162,7 @@ func (s *httpServer) onTopic(param func(*http.Request) (httpapi.Query, string, e
 		if err != nil {
 			return nil, err
 		}
-		t := s.n.topics.existing(name)
-		if t == nil {
-			return nil, errTopicNotFound
-		}
-		return nil, do(t)
+		return nil, s.change(name, do)
 	}
 }
 
@@ -215,32 +219,36 @@ func (s *httpServer) agree(p *proposal, force func()) error {
 }
 
 func (s *httpServer) createChannel(r *http.Request) (any, error) {
-	t, name, err := s.channelParams(r)
+	topicName, name, err := channelParams(r)
 	if err != nil {
 		return nil, err
 	}
-	ch, err := t.channel(name)
-	if errors.Is(err, errExiting) {
-		return nil, errTopicNotFound // it is being deleted
-	}
-	if err != nil {
-		return nil, diskError(err)
-	}
-	return nil, s.saveCreated(t, !ch.isKept())
+	return nil, s.change(topicName, func(t *topic) error {
+		ch, err := t.channel(name)
+		if errors.Is(err, errExiting) {
+			return errTopicNotFound // it is being deleted
+		}
+		if err != nil {
+			return diskError(err)
+		}
+		return s.saveCreated(t, !ch.isKept())
+	})
 }
 
 // onChannel returns a handler for what is done with a channel that exists.
 func (s *httpServer) onChannel(do func(*channel) error) httpapi.Handler {
 	return func(r *http.Request) (any, error) {
-		t, name, err := s.channelParams(r)
+		topicName, name, err := channelParams(r)
 		if err != nil {
 			return nil, err
 		}
-		ch := t.existingChannel(name)
-		if ch == nil {
-			return nil, errChannelNotFound
-		}
-		return nil, do(ch)
+		return nil, s.change(topicName, func(t *topic) error {
+			ch := t.existingChannel(name)
+			if ch == nil {
+				return errChannelNotFound
+			}
+			return do(ch)
+		})
 	}
 }
 

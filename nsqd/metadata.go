@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -241,11 +243,16 @@ func (m *metadata) encode() []byte {
 	data := make([]byte, 0, m.size+1024)
 	data = append(data, `{"topics":`...)
 	sep := byte('[')
-	for _, t := range m.n.topics.all() {
-		if !t.ephemeral && !t.isExiting() {
-			data = append(append(data, sep), m.entry(t)...)
-			sep = ','
-		}
+	add := func(entry []byte) {
+		data = append(append(data, sep), entry...)
+		sep = ','
+	}
+	topics, replacing := m.n.topics.toSave()
+	for _, t := range topics {
+		add(m.entry(t))
+	}
+	for _, name := range slices.Sorted(maps.Keys(replacing)) {
+		add(replacing[name])
 	}
 	if sep == '[' {
 		data = append(data, "null"...)
@@ -255,6 +262,13 @@ func (m *metadata) encode() []byte {
 	data = append(data, `,"version":"`+version.Binary+`"}`...)
 	m.size = len(data)
 	return data
+}
+
+// entryNow is entry for who does not write.
+func (m *metadata) entryNow(t *topic) []byte {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	return m.entry(t)
 }
 
 // entry returns the topic's part of the file. It is made anew only if the topic

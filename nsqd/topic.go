@@ -28,6 +28,7 @@ type topic struct {
 	log       *topicLog   // nil for others
 	chosen    atomic.Bool // its durability was chosen for it alone
 	pause     savedFlag   // which paused follows
+	requests  gate        // who changes it or its channels over HTTP is inside; closed when another takes its place
 	ids       guidFactory
 	inHand    atomic.Int64               // messages that the pump has taken and not every channel has got
 	fanout    atomic.Pointer[[]*channel] // what the pump gives to; changed under mu

@@ -23,11 +23,14 @@ type topics struct {
 	making  map[string]chan struct{} // names that somebody makes a topic of, or another; closed in the end
 	closed  bool
 	deleted stats.Totals // what topics counted that are no more
+
+	replacing map[string][]byte // what nsqd.dat is to say meanwhile of topics in whose place others are put
 }
 
 func (ts *topics) init(e *env) {
 	ts.env = e
 	ts.byName = make(map[string]*topic)
+	ts.replacing = make(map[string][]byte)
 	ts.making = make(map[string]chan struct{})
 }
 
@@ -68,7 +71,7 @@ type newTopicWanted struct {
 	name       string
 	durability Durability
 	chosen     bool // the durability was chosen for it alone
-	held       bool // it keeps messages from its channels until release is called
+	held       bool // it keeps messages from its channels until release is called, and requests until they may enter
 }
 
 // wanted returns a topic for which nothing was chosen.
@@ -163,6 +166,7 @@ func (ts *topics) add(t *topic, held bool) (bool, error) {
 	}
 	if held {
 		t.hold()
+		t.requests.enterAlone()
 	}
 	ts.byName[t.name] = t
 	t.run()
@@ -179,6 +183,26 @@ func (ts *topics) existing(name string) *topic {
 	return ts.byName[name]
 }
 
+// enter returns the topic of that name, or nil, for a request to change it or its channels; the
+// caller has to leave its requests then. While another is put in its place it waits for that.
+func (ts *topics) enter(name string) *topic {
+	for {
+		ts.mu.RLock()
+		t, made := ts.byName[name], ts.making[name]
+		ts.mu.RUnlock()
+		switch {
+		case t != nil && t.requests.enter():
+			return t
+		case t != nil:
+			<-t.gone
+		case made != nil:
+			<-made
+		default:
+			return nil
+		}
+	}
+}
+
 // all returns the topics by name.
 func (ts *topics) all() []*topic {
 	ts.mu.RLock()
@@ -186,6 +210,20 @@ func (ts *topics) all() []*topic {
 	ts.mu.RUnlock()
 	slices.SortFunc(list, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
 	return list
+}
+
+// toSave returns the topics that nsqd.dat is to name, by name, and what it is to say of those
+// in whose place others are put.
+func (ts *topics) toSave() (list []*topic, replacing map[string][]byte) {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	for name, t := range ts.byName {
+		if ts.replacing[name] == nil && !t.ephemeral && !t.isExiting() {
+			list = append(list, t)
+		}
+	}
+	slices.SortFunc(list, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
+	return list, maps.Clone(ts.replacing)
 }
 
 // allAndDeleted returns the topics by name, and at the same moment what those counted
@@ -319,6 +357,31 @@ func (ts *topics) drop(t *topic) error {
 	t.changed()
 	close(t.gone) // after that, as somebody waits for it to save the change
 	return err
+}
+
+// closeRequests has a topic be replaced if begin, which ends it, says so: no request finds it from
+// then on, and until endReplacing nsqd.dat says entry of it.
+func (ts *topics) closeRequests(t *topic, entry func(*topic) []byte, begin func() bool) bool {
+	return t.requests.closeIf(func() bool {
+		ts.setReplacing(t.name, entry(t))
+		if begin() {
+			return true
+		}
+		ts.endReplacing(t.name)
+		return false
+	})
+}
+
+func (ts *topics) setReplacing(name string, entry []byte) {
+	ts.mu.Lock()
+	ts.replacing[name] = entry
+	ts.mu.Unlock()
+}
+
+func (ts *topics) endReplacing(name string) {
+	ts.mu.Lock()
+	delete(ts.replacing, name)
+	ts.mu.Unlock()
 }
 
 // replaced takes a topic out of the set, in whose place the caller puts another one.
