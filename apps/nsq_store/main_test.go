@@ -217,6 +217,22 @@ func TestCheckTellsOfDamagedMetadataOfATopic(t *testing.T) {
 	}
 }
 
+func TestCheckTellsOfWhatNSQDGoesOnWithoutAWord(t *testing.T) {
+	dir := dataPath(t)
+	format := filepath.Join(dir, storeDir, "format")
+	names := must(filepath.Glob(filepath.Join(dir, storeDir, "index", "*.log")))(t)
+	log := names[len(names)-1]
+	content := must(os.ReadFile(log))(t)
+	content[len(content)/2] ^= 1
+	ok(t, os.WriteFile(format, []byte("!\n"), 0o600), os.WriteFile(log, content, 0o600))
+	out, err := act(t, "check", options{dataPath: dir})
+	for _, want := range []string{format + " is damaged: nsqd writes it again; ", log + ", offset ", " damaged: nsqd does without what the index has from there on, "} {
+		if !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, want) {
+			t.Errorf("%v, %s, want %s", err, out, want)
+		}
+	}
+}
+
 // What was due while no nsqd ran is not deferred any more.
 func TestInfoCountsWhatIsDueAsDepth(t *testing.T) {
 	dir := t.TempDir()

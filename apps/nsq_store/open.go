@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -124,8 +125,11 @@ func (d *damages) add(topic string, what seglog.Damage) {
 
 // String tells of it in words.
 func (d *damage) String() string {
-	if store.IsMeta(d.Damage) {
+	switch {
+	case store.IsMeta(d.Damage):
 		return d.metaString()
+	case d.topic == "":
+		return d.storeString()
 	}
 	what := chart.Several(d.Bytes, "byte") + " damaged"
 	if d.Bytes == 0 {
@@ -141,6 +145,18 @@ func (d *damage) metaString() string {
 		what = "is missing"
 	}
 	return fmt.Sprintf("topic %s: %s %s: nsqd finds the topic's channels in the index, or makes those of nsqd.dat anew, with all messages; none is lost", d.topic, d.File, what)
+}
+
+// storeString is String for what is of no topic: the format, and the log of the index.
+func (d *damage) storeString() string {
+	switch {
+	case !strings.HasSuffix(d.File, ".log") && d.Bytes == 0:
+		return d.File + " is missing or empty: nsqd writes it again; no message is lost"
+	case !strings.HasSuffix(d.File, ".log"):
+		return d.File + " is damaged: nsqd writes it again; no message is lost"
+	}
+	return fmt.Sprintf("%s, offset %d: %s damaged: nsqd does without what the index has from there on, and messages that were finished may come again; none is lost",
+		d.File, d.Offset, chart.Several(d.Bytes, "byte"))
 }
 
 // tell prints them, and reports whether there are any.

@@ -18,13 +18,18 @@ type Checked struct {
 	Messages, Bytes  int64 // Messages that could be read, those of channels alone too
 }
 
-// Check reads every frame of every log of a store that nobody has open. It changes
-// nothing, also not what a crash left half written. damage is told of each damaged place;
-// that is no error.
+// Check reads every frame of every log of a store that nobody has open, and what Open
+// would mend or take for the end that a crash left without telling. It changes
+// nothing, also not what a crash left half written. damage is told of each damaged place, with an
+// empty topic where it is in no topic's file; that is no error.
 func Check(ctx context.Context, fsys vfs.FS, dir string, damage func(topic string, d seglog.Damage)) (c Checked, err error) {
 	topics := fsys.PathJoin(dir, topicsDir)
 	names, err := fsys.List(topics)
 	if err != nil {
+		return c, err
+	}
+	ofNone := func(d seglog.Damage) { damage("", d) }
+	if err := errors.Join(checkFormatFile(fsys, dir, ofNone), checkIndexLogs(fsys, fsys.PathJoin(dir, indexDir), ofNone)); err != nil {
 		return c, err
 	}
 	slices.Sort(names)
@@ -48,6 +53,17 @@ func Check(ctx context.Context, fsys vfs.FS, dir string, damage func(topic strin
 		}
 	}
 	return c, nil
+}
+
+// checkFormatFile tells of a format that Open would write again.
+func checkFormatFile(fsys vfs.FS, dir string, damage func(seglog.Damage)) error {
+	name := fsys.PathJoin(dir, formatFile)
+	data, err := readFile(fsys, name)
+	if _, known := parseFormat(data); err == nil && !known || errors.Is(err, fs.ErrNotExist) {
+		damage(seglog.Damage{File: name, Bytes: int64(len(data))})
+		return nil
+	}
+	return err
 }
 
 // log reads one log.

@@ -154,7 +154,7 @@ func (s *Store) checkFormat() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if v, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil {
+	if v, known := parseFormat(data); known {
 		if v > format {
 			return fmt.Errorf("%s: written by later software: version %d, this knows %d", name, v, format)
 		}
@@ -172,6 +172,12 @@ func (s *Store) checkFormat() error {
 		return err
 	}
 	return seglog.SyncDir(s.fs, s.fs.PathDir(s.Dir))
+}
+
+// parseFormat returns the version that a file says, false if it says none.
+func parseFormat(data []byte) (v int, ok bool) {
+	v, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	return v, err == nil && v > 0
 }
 
 // openTopics opens the logs of all topics, and removes what is left of
