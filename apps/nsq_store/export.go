@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/seed893f581e/nsq/internal/chart"
 	"github.com/seed893f581e/nsq/internal/store"
@@ -25,8 +28,21 @@ type exporter struct {
 	sum      exported
 }
 
-// exported counts what an export wrote.
-type exported struct{ topics, channels, waiting, deferred int }
+// exported counts what an export wrote, and the topics whose files it copied.
+type exported struct{ topics, channels, waiting, deferred, copied int }
+
+// String is what is told of it.
+func (n exported) String() string {
+	text := fmt.Sprintf("%s, %s, %s waiting, %s deferred", chart.Several(n.topics, "topic"),
+		chart.Several(n.channels, "channel"), chart.Several(n.waiting, "message"), chart.Several(n.deferred, "message"))
+	switch n.copied {
+	case 0:
+		return text
+	case 1:
+		return text + "; 1 topic that is not durable, as it was"
+	}
+	return text + fmt.Sprintf("; %d topics that are not durable, as they were", n.copied)
+}
 
 func export(ctx context.Context, o *options, out io.Writer) (err error) {
 	from, err := openSource(o.dataPath)
@@ -34,6 +50,12 @@ func export(ctx context.Context, o *options, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, from.close()) }()
+	if err := store.CheckFiles(vfs.Default, from.at.dir, from.add); err != nil {
+		return err
+	}
+	if isWithin(o.to, orCurrent(o.dataPath)) {
+		return fmt.Errorf("--to=%s: it is in the data path that is exported", o.to)
+	}
 	to, err := createTarget(o.to, logger())
 	if err != nil {
 		return err
@@ -43,8 +65,7 @@ func export(ctx context.Context, o *options, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("the export to %s is not complete: %w", o.to, err)
 	}
-	fmt.Fprintf(out, "%s: %s, %s, %s waiting, %s deferred\n", o.to, chart.Several(e.sum.topics, "topic"),
-		chart.Several(e.sum.channels, "channel"), chart.Several(e.sum.waiting, "message"), chart.Several(e.sum.deferred, "message"))
+	fmt.Fprintf(out, "%s: %s\n", o.to, e.sum)
 	if from.tell(out) {
 		return tool.ErrSilent
 	}
@@ -67,6 +88,7 @@ func (e *exporter) run(ctx context.Context) error {
 		return err
 	}
 	m.add(e.from.Topics())
+	e.sum.copied = len(m.Topics) - e.sum.topics
 	return e.to.writeMetadata(m)
 }
 
@@ -94,13 +116,12 @@ func (e *exporter) topic(ctx context.Context, t *store.Topic) error {
 
 // unused returns a name that no channel has.
 func unused(channels []*store.Channel) string {
-	name := "export"
-	for _, ch := range channels {
-		if len(ch.Name()) >= len(name) {
-			name = fmt.Sprintf("export-%d", len(channels))
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("export-%d", i)
+		if !slices.ContainsFunc(channels, func(ch *store.Channel) bool { return ch.Name() == name }) {
+			return name
 		}
 	}
-	return name
 }
 
 // atTime and asDelay are what a file of deferred messages has of a channel and of a

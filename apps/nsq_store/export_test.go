@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"os"
@@ -16,6 +18,7 @@ import (
 	"github.com/seed893f581e/nsq/internal/diskq"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/store"
+	"github.com/seed893f581e/nsq/internal/tool"
 	"github.com/seed893f581e/nsq/internal/tool/tooltest"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
@@ -59,7 +62,7 @@ func deferredIn(t *testing.T, dir, queue string) map[string]int64 {
 func TestExportKeepsAttemptsAndTimes(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "new", "path")
 	out, err := act(t, "export", options{dataPath: dataPath(t), to: to})
-	if want := to + ": 2 topics, 2 channels, 4 messages waiting, 4 messages deferred\n"; err != nil || out != want {
+	if want := to + ": 2 topics, 2 channels, 4 messages waiting, 4 messages deferred; 1 topic that is not durable, as it was\n"; err != nil || out != want {
 		t.Fatalf("%v, %s, want %s", err, out, want)
 	}
 	got := queued(t, to, channelQueueName("orders", "billing"))
@@ -136,6 +139,58 @@ func TestNSQDGoesOnWithAnExport(t *testing.T) {
 	slices.Sort(got)
 	if want := []string{"old", "older"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// What the export had to do without is told, and makes the exit code 1.
+func TestExportTellsOfDamagedMetadataOfATopic(t *testing.T) {
+	dir, to := dataPath(t), t.TempDir()
+	names := must(filepath.Glob(filepath.Join(dir, storeDir, "topics", "*-orders", "meta.json")))(t)
+	ok(t, os.WriteFile(names[0], []byte("{"), 0o600))
+	out, err := act(t, "export", options{dataPath: dir, to: to})
+	if want := "topic orders: " + names[0] + " is damaged: "; !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, want) {
+		t.Errorf("%v, %s, want %s", err, out, want)
+	}
+	if got := queued(t, to, channelQueueName("orders", "billing")); len(got) != 3 {
+		t.Errorf("the channel has %q", got)
+	}
+}
+
+// It is not to find there what it has just written, and a data path has no other in it.
+func TestExportIntoItsSourceIsRefused(t *testing.T) {
+	dir := dataPath(t)
+	link := filepath.Join(t.TempDir(), "link")
+	ok(t, os.Symlink(dir, link))
+	for _, to := range []string{dir, filepath.Join(dir, "new"), filepath.Join(dir, storeDir, "new", "path"), filepath.Join(link, "new"), filepath.Join(dir, "..", filepath.Base(dir), "new")} {
+		if out, err := act(t, "export", options{dataPath: dir, to: to}); err == nil || err.Error() != "--to="+to+": it is in the data path that is exported" {
+			t.Errorf("%s: %v, %s", to, err, out)
+		}
+	}
+	t.Chdir(dir)
+	if err := export(t.Context(), &options{to: "new"}, io.Discard); err == nil || err.Error() != "--to=new: it is in the data path that is exported" {
+		t.Errorf("from the working directory: %v", err)
+	}
+	beside := dir + "-new"
+	t.Cleanup(func() { os.RemoveAll(beside) })
+	if _, err := act(t, "export", options{dataPath: dir, to: beside}); err != nil {
+		t.Errorf("beside it: %v", err)
+	}
+}
+
+// What a topic has of its own is exported through a channel for that, whatever its channels are called.
+func TestExportOfATopicWithChannelsThatAreCalledSo(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	s := openStore(t, dir)
+	topic := must(s.Create("t", store.Disk))(t)
+	for _, name := range []string{"export-4", "export", "x", "y"} {
+		must(topic.CreateChannel(name))(t)
+	}
+	ok(t, topic.Append([]*store.Batch{batch(1, "held")}), s.Close())
+	if out, err := act(t, "export", options{dataPath: dir, to: to}); err != nil || !strings.HasPrefix(out, to+": 1 topic, 4 channels, 1 message waiting, ") {
+		t.Errorf("%v, %s", err, out)
+	}
+	if got, want := queued(t, to, "t"), []string{"held id 1 attempts 0 time 0"}; !slices.Equal(got, want) {
+		t.Errorf("the topic has %q, want %q", got, want)
 	}
 }
 

@@ -343,7 +343,7 @@ func TestTheProgram(t *testing.T) {
 	if r := tooltest.Run(t, nil, "nsq_store", "check", "--data-path="+dir); r.Code != 0 || r.Stderr != "" || !strings.HasSuffix(r.Stdout, "nothing is damaged\n") {
 		t.Errorf("%+v", r)
 	}
-	if r := tooltest.Run(t, nil, "nsq_store", "export", "-data-path", dir, "-to", filepath.Join(dir, "new")); r.Code != 0 || r.Stderr != "" {
+	if r := tooltest.Run(t, nil, "nsq_store", "export", "-data-path", dir, "-to", filepath.Join(t.TempDir(), "new")); r.Code != 0 || r.Stderr != "" {
 		t.Errorf("%+v", r)
 	}
 	withoutIndex := dataPath(t)

@@ -55,6 +55,31 @@ func lockTarget(dir string, log *slog.Logger) (*target, error) {
 	return &target{dir: dir, lock: lock, log: log}, nil
 }
 
+// isWithin tells whether a directory, which may not be there yet, is another one or in it.
+func isWithin(dir, other string) bool {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return false
+	}
+	parent, err := os.Stat(other)
+	if err != nil {
+		return false
+	}
+	for {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			path = real
+		}
+		if info, err := os.Stat(path); err == nil && os.SameFile(info, parent) {
+			return true
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			return false
+		}
+		path = up
+	}
+}
+
 // What the names of the files of a classic data path have in them.
 const (
 	deferredSuffix = ".deferred.dat"

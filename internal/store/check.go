@@ -18,19 +18,51 @@ type Checked struct {
 	Messages, Bytes  int64 // Messages that could be read, those of channels alone too
 }
 
-// Check reads every frame of every log of a store that nobody has open, and what Open
-// would mend or take for the end that a crash left without telling. It changes
-// nothing, also not what a crash left half written. damage is told of each damaged place, with an
-// empty topic where it is in no topic's file; that is no error.
+// Check reads every frame of every log of a store that nobody has open, and does what CheckFiles
+// does. It changes nothing, also not what a crash left half written. damage is told of each damaged
+// place; that is no error.
 func Check(ctx context.Context, fsys vfs.FS, dir string, damage func(topic string, d seglog.Damage)) (c Checked, err error) {
+	if err := CheckFiles(fsys, dir, damage); err != nil {
+		return c, err
+	}
+	err = eachTopic(fsys, dir, func(topic, path string) error {
+		c.Topics++
+		for _, log := range []string{logDir, keptDir} {
+			err := c.log(ctx, seglog.Options{
+				FS: fsys, Dir: fsys.PathJoin(path, log), ReadOnly: true,
+				Damage: func(d seglog.Damage) { damage(topic, d) },
+			})
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		return nil
+	})
+	return c, err
+}
+
+// CheckFiles reads what Open mends, or does without, and tells nobody but its log: the format, what names
+// the channels of topics, and the write-ahead log of the index. damage is as for Check, with an empty
+// topic where it is in no topic's file.
+func CheckFiles(fsys vfs.FS, dir string, damage func(topic string, d seglog.Damage)) error {
+	ofNone := func(d seglog.Damage) { damage("", d) }
+	return errors.Join(
+		checkFormatFile(fsys, dir, ofNone),
+		checkIndexLogs(fsys, fsys.PathJoin(dir, indexDir), ofNone),
+		eachTopic(fsys, dir, func(topic, path string) error {
+			if _, err := readMeta(fsys, path); isDamage(err) {
+				damage(topic, metaDamage(fsys, path))
+			}
+			return nil
+		}))
+}
+
+// eachTopic calls f with the names of the topics of a store, as their directories have them, and these.
+func eachTopic(fsys vfs.FS, dir string, f func(topic, path string) error) error {
 	topics := fsys.PathJoin(dir, topicsDir)
 	names, err := fsys.List(topics)
 	if err != nil {
-		return c, err
-	}
-	ofNone := func(d seglog.Damage) { damage("", d) }
-	if err := errors.Join(checkFormatFile(fsys, dir, ofNone), checkIndexLogs(fsys, fsys.PathJoin(dir, indexDir), ofNone)); err != nil {
-		return c, err
+		return err
 	}
 	slices.Sort(names)
 	for _, name := range names {
@@ -38,21 +70,11 @@ func Check(ctx context.Context, fsys vfs.FS, dir string, damage func(topic strin
 			continue
 		}
 		_, topic, _ := parseTopicDir(name)
-		c.Topics++
-		if _, err := readMeta(fsys, fsys.PathJoin(topics, name)); isDamage(err) {
-			damage(topic, metaDamage(fsys, fsys.PathJoin(topics, name)))
-		}
-		for _, log := range []string{logDir, keptDir} {
-			err := c.log(ctx, seglog.Options{
-				FS: fsys, Dir: fsys.PathJoin(topics, name, log), ReadOnly: true,
-				Damage: func(d seglog.Damage) { damage(topic, d) },
-			})
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return c, err
-			}
+		if err := f(topic, fsys.PathJoin(topics, name)); err != nil {
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // checkFormatFile tells of a format that Open would write again.
