@@ -122,6 +122,7 @@
 //	queueScan.queueScanLoop        Main                Exit ends its context
 //	  its workers                  queueScanLoop       it returns
 //	metadata.metadataLoop          Main                Exit ends its context
+//	staleFiles.clearLoop           Main                Exit ends its context
 //	certs.Store.Watch              Main                Exit ends its context
 //	statsdPusher.statsdLoop        Main                Exit ends its context
 //	diskReserve.watch              Main                Exit ends its context

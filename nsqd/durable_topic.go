@@ -127,16 +127,16 @@ func (t *topic) noteAppend(err error) {
 }
 
 // discardLog gives back the log of a topic that nobody but its maker has seen, or deletes it,
-// if it is fresh.
-func (t *topic) discardLog(fresh bool) (err error) {
+// later if need be, if it is fresh.
+func (t *topic) discardLog(fresh bool) error {
 	t.env.scan.forget(&t.log.probe)
 	t.noteAppend(nil)
-	if fresh {
-		err = t.log.log.Delete()
-	}
-	if !fresh || err != nil {
+	if !fresh {
 		t.env.durable.giveBack(t.log.log)
+		return nil
 	}
+	err := t.log.log.Delete()
+	t.env.stale.deleted(t.name, err, t.log.log.Delete)
 	return err
 }
 

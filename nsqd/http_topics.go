@@ -166,7 +166,8 @@ func (s *httpServer) onTopic(param func(*http.Request) (httpapi.Query, string, e
 	}
 }
 
-// deleteTopic returns when the topic is gone, whoever deletes it.
+// deleteTopic returns when the topic is gone, whoever deletes it. Files of it that cannot be
+// removed are so later.
 func (s *httpServer) deleteTopic(t *topic) error {
 	var err error
 	if t.exit(false) {
@@ -174,7 +175,15 @@ func (s *httpServer) deleteTopic(t *topic) error {
 	} else {
 		<-t.gone
 	}
-	return errors.Join(err, s.save(t.ephemeral))
+	return deleted(err, s.save(t.ephemeral))
+}
+
+// deleted is the answer to a deletion, with why files could not be removed, or this not be saved.
+func deleted(filesLeft, unsaved error) error {
+	if filesLeft != nil {
+		filesLeft = notSaved(filesLeft)
+	}
+	return errors.Join(filesLeft, unsaved)
 }
 
 // emptyTopic drops the messages that no channel has got yet.
@@ -268,7 +277,7 @@ func (s *httpServer) deleteChannel(ch *channel) error {
 	} else {
 		<-ch.gone
 	}
-	return errors.Join(err, s.saveChannel(ch))
+	return deleted(err, s.saveChannel(ch))
 }
 
 func (s *httpServer) emptyChannel(ch *channel) error {

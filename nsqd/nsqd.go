@@ -70,6 +70,7 @@ func New(opts *Options) (_ *NSQD, err error) {
 	n.env.changed, n.env.saved = n.metadata.change, n.metadata.sync
 	n.topics.init(n.env)
 	n.env.durable.init(n.env)
+	n.env.stale.left = make(chan struct{}, 1)
 	n.channels = newLookupChannels(n.opts, n.log, &n.lookups)
 	n.metadata.init(n)
 
@@ -152,6 +153,7 @@ func (n *NSQD) start(run lifecycle.Run) {
 	run("QUEUESCAN", func() error { return n.env.scan.queueScanLoop(n.ctx) })
 	run("TLS", func() error { n.certs.Watch(n.ctx); return nil })
 	run("METADATA", func() error { return n.metadata.metadataLoop(n.ctx) })
+	run("STALEFILES", func() error { return n.env.stale.clearLoop(n.ctx) })
 	run("LOOKUP", n.lookups.lookupLoop)
 	if n.opts.StatsdAddress != "" {
 		run("STATSD", func() error { return newStatsdPusher(n).statsdLoop(n.ctx) })

@@ -24,9 +24,10 @@ func (n *NSQD) stop() error {
 		n.http.close(),           //    no new HTTP requests, those that run have ended
 		n.awaitAnswers(),         //    no answer of a consumer that is on its way
 		n.tcp.stop(),             // 2. every IOLoop has returned: nothing moves any more
-		n.endLoops(),             // 3. queueScanLoop, metadataLoop, lookupLoop, statsdLoop
+		n.endLoops(),             // 3. queueScanLoop, metadataLoop, clearLoop, lookupLoop, statsdLoop
 		n.metadata.writeAtLast(), // 4. the topics and channels to come back with
 		n.flush(),                // 5. memory to disk, fsync
+		n.env.stale.clearAll(),   //    what could not be deleted before
 		n.closeDurable(),         //    positions in logs
 		n.closeDisk(),            //    whose queues are closed
 		n.dataLock.Unlock(),      // 6. the next nsqd may start

@@ -1,16 +1,22 @@
 package nsqd
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 )
 
 // staleFiles are the files of deleted queues that could not be removed. A new
 // topic or channel of the same name must not take them for its own, so it
-// cannot be created before they are gone. It is safe for concurrent use.
+// cannot be created before they are gone. To remove them is tried every second, and at a
+// stop: the next start would take them for those of what still exists. It is safe for concurrent use.
 type staleFiles struct {
-	removing sync.Mutex // one removal at a time, so that none hits a queue created after another
+	left     chan struct{} // a token when there may be some
+	removing sync.Mutex    // one removal at a time, so that none hits a queue created after another
 
 	mu     sync.Mutex              // remove
 	remove map[string]func() error // by queue, what to try again; it may be called more than once
@@ -28,6 +34,7 @@ func (f *staleFiles) deleted(queue string, err error, remove func() error) {
 		f.remove = make(map[string]func() error)
 	}
 	f.remove[queue] = remove
+	giveToken(f.left)
 }
 
 // has reports whether clear is needed before a queue of that name is created.
@@ -57,6 +64,40 @@ func (f *staleFiles) clear(queue string) error {
 	delete(f.remove, queue)
 	f.mu.Unlock()
 	return nil
+}
+
+// staleRetry is how soon what cannot be removed is tried again.
+const staleRetry = time.Second
+
+// clearLoop removes what is left of queues, until ctx ends.
+func (f *staleFiles) clearLoop(ctx context.Context) error {
+	for {
+		select {
+		case <-f.left:
+		case <-ctx.Done():
+			return nil
+		}
+		select {
+		case <-time.After(staleRetry):
+		case <-ctx.Done():
+			return nil
+		}
+		if f.clearAll() != nil { // who deleted has been told why
+			giveToken(f.left)
+		}
+	}
+}
+
+// clearAll is clear for all queues.
+func (f *staleFiles) clearAll() error {
+	f.mu.Lock()
+	queues := slices.Sorted(maps.Keys(f.remove))
+	f.mu.Unlock()
+	var errs []error
+	for _, queue := range queues {
+		errs = append(errs, f.clear(queue))
+	}
+	return errors.Join(errs...)
 }
 
 // deleteQueue drops a queue with its file of deferred messages. What cannot be
