@@ -175,7 +175,10 @@ func (a action) parameters() url.Values {
 	return q
 }
 
-var errNodeNotFound = httpapi.Error{Status: http.StatusNotFound, Code: "NODE_NOT_FOUND"}
+var (
+	errNodeNotFound  = httpapi.Error{Status: http.StatusNotFound, Code: "NODE_NOT_FOUND"}
+	errTopicNotFound = httpapi.Error{Status: http.StatusNotFound, Code: "TOPIC_NOT_FOUND"}
+)
 
 // An actor is who asked for an action.
 type actor struct {

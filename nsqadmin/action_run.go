@@ -84,11 +84,25 @@ func (r *run) onProducing(path string) {
 }
 
 // changeDurability has the nsqds that have the topic change its durability, by the
-// request that creates it with one.
+// request that creates it with one. Where no daemon knows of any that has it, nobody would keep
+// what was chosen.
 func (r *run) changeDurability() {
-	if nsqds, ok := r.find(); ok {
+	nsqds, ok := r.find()
+	switch {
+	case len(nsqds) == 0 && r.unknown():
+		r.Err = errTopicNotFound
+	case ok:
 		r.createOnNodes(nsqds)
 	}
+}
+
+// unknown tells, when find has found no nsqd, whether all daemons said that there is none.
+func (r *run) unknown() bool {
+	if r.Err == nil {
+		return r.failures() == 0
+	}
+	e, ok := errors.AsType[*upstreamError](r.Err)
+	return ok && !slices.ContainsFunc(e.Errs, func(err error) bool { return !cluster.TopicNotFound(err) })
 }
 
 // create creates a topic, and a channel of it, where nsqds find out about them:

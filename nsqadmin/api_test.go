@@ -331,6 +331,7 @@ func TestAPIChangesADurability(t *testing.T) {
 		a.want(400, `{"message":"INVALID_DURABILITY"}`, "POST", "/api/topics/t", durability(""))
 		a.want(400, `{"message":"INVALID_DURABILITY"}`, "POST", "/api/topics/t", durability("paper"))
 		a.want(400, `{"message":"INVALID_ACTION"}`, "POST", "/api/topics/t/c", durability("disk"))
+		a.want(404, `{"message":"TOPIC_NOT_FOUND"}`, "POST", "/api/topics/unknown", durability("disk"))
 	}
 	c.post(1, "/pub?topic=t", "x")
 	for _, a := range []*testAdmin{c.found, c.given} {
@@ -382,6 +383,7 @@ func TestAPIOfTopicsWithoutProducers(t *testing.T) {
 	c.found.want(200, fmt.Sprintf(channel, "[]", `,"message":""`), "GET", "/api/topics/pre/pc", "")
 	c.found.want(404, `{"message":"CHANNEL_NOT_FOUND"}`, "GET", "/api/topics/pre/x", "")
 	c.found.want(200, `{"message":""}`, "POST", "/api/topics/pre", `{"action":"pause"}`) // nothing is done
+	c.found.want(404, `{"message":"TOPIC_NOT_FOUND"}`, "POST", "/api/topics/pre", `{"action":"change_durability","durability":"disk"}`)
 	c.found.want(200, `{"message":""}`, "DELETE", "/api/topics/pre/pc", "")
 	c.found.want(200, `{"topics":{"bare":[],"pre":[]},"message":""}`, "GET", "/api/topics?inactive=true", "")
 	c.found.want(200, `{"message":""}`, "DELETE", "/api/topics/pre", "")

@@ -8,7 +8,7 @@ import (
 )
 
 // The durability of a topic may be in a form, as other clients than NSQ's send it; the URL goes
-// first, and what is no form is not looked at.
+// first, and what is no form is not looked at. A form that is too long is refused.
 func TestDurabilityInAForm(t *testing.T) {
 	a := newAPI(t, nsqtest.Start(t, nsqtest.Options(t)))
 	const form = "application/x-www-form-urlencoded"
@@ -24,7 +24,11 @@ func TestDurabilityInAForm(t *testing.T) {
 		"others":   {"", form, "topic=x&channel=y", 200, "memory"},
 		"no_form":  {"", "text/plain", "durability=disk", 200, "memory"},
 		"bad_form": {"", form, "%zz", 200, "memory"},
-		"long":     {"", form, "x=" + strings.Repeat("x", 10_000) + "&durability=disk", 200, "memory"},
+		"full":     {"", form, "durability=disk&x=" + strings.Repeat("x", 4096-len("durability=disk&x=")), 200, "disk"},
+		"long":     {"", form, "durability=disk&x=" + strings.Repeat("x", 4097-len("durability=disk&x=")), 413, ""},
+		"longer":   {"", form, "x=" + strings.Repeat("x", 10_000) + "&durability=disk", 413, ""},
+		"not_read": {"&durability=fsync", form, "x=" + strings.Repeat("x", 10_000), 200, "fsync"},
+		"text":     {"", "text/plain", strings.Repeat("x", 10_000), 200, "memory"},
 		"wrong":    {"", form, "durability=safe", 400, ""},
 	} {
 		resp, err := a.client.Post(a.base+"/topic/create?topic="+topic+c.query, c.kind, strings.NewReader(c.body))

@@ -129,10 +129,10 @@ func (s *httpServer) createTopic(r *http.Request) (any, error) {
 func durabilityParam(r *http.Request, q httpapi.Query, topic string) (d Durability, chosen bool, err error) {
 	word, chosen := q.Lookup("durability")
 	if !chosen {
-		word, chosen = formValue(r, "durability")
+		word, chosen, err = formValue(r, "durability")
 	}
 	if !chosen {
-		return d, false, nil
+		return d, false, err
 	}
 	if err := d.Set(word); err != nil || word == "" || d != Memory && wire.IsEphemeral(topic) {
 		return d, true, badRequest("INVALID_DURABILITY")
@@ -144,14 +144,16 @@ func durabilityParam(r *http.Request, q httpapi.Query, topic string) (d Durabili
 const maxForm = 4096
 
 // formValue returns the first value of a parameter in the body, if that is a form, and
-// whether it is there. A body that cannot be read has none.
-func formValue(r *http.Request, name string) (value string, ok bool) {
+// whether it is there. A body that cannot be read has none; one that is too long is an error.
+func formValue(r *http.Request, name string) (value string, ok bool, err error) {
 	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
-	_ = r.ParseForm()
-	if values := r.PostForm[name]; len(values) > 0 {
-		return values[0], true
+	if _, long := errors.AsType[*http.MaxBytesError](r.ParseForm()); long {
+		return "", false, tooLarge("BODY_TOO_BIG")
 	}
-	return "", false
+	if values := r.PostForm[name]; len(values) > 0 {
+		return values[0], true, nil
+	}
+	return "", false, nil
 }
 
 // onTopic returns a handler for what is done with a topic that exists; param
