@@ -51,18 +51,28 @@ func (ch *channel) checkDue() { ch.env.scan.schedule(&ch.release, ch.env.now()) 
 // releaseKept moves what is due in the log to the end of the queue. next is when
 // something in memory is due, or 0.
 func (ch *channel) releaseKept(now, next int64) int64 {
+	l := ch.queue.log
+	if rests := l.dueRests.Load(); now < rests {
+		return earlier(rests, next)
+	}
 	kept, err := ch.queue.takeDue(ch.env.unixOf(now))
 	if err != nil {
 		ch.env.log.Error("CHANNEL: deferred messages cannot be read, will try again", "queue", ch.queue.name, "error", err)
-		kept = ch.env.unixOf(now) + int64(diskRetry)
+		l.dueRests.Store(now + int64(diskRetry))
+		return earlier(l.dueRests.Load(), next)
 	}
 	if kept == 0 {
 		return next
 	}
-	if kept = ch.env.ofUnix(kept); next == 0 || kept < next {
-		return kept
+	return earlier(ch.env.ofUnix(kept), next)
+}
+
+// earlier returns the earlier one of two times, of which the second may be none, 0.
+func earlier(t, or int64) int64 {
+	if or == 0 {
+		return t
 	}
-	return next
+	return min(t, or)
 }
 
 // deferKept defers a message that a consumer requeues: in the log or, while that

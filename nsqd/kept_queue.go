@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed893f581e/nsq/internal/store"
@@ -23,6 +24,9 @@ type channelLog struct {
 	due   *scanItem // fires to take what is due
 
 	reading sync.Mutex // one takes new messages from the log at a time, over the disk
+	rests   int64      // after a read of them that failed, none before this time; guarded by reading
+
+	dueRests atomic.Int64 // the same for what is due
 
 	// These belong to queue.mu.
 	ahead   memoryChan // read and not yet given to anybody
@@ -134,8 +138,9 @@ func (q *queue) readOn(low bool) (more bool) {
 func (q *queue) readNext() {
 	l := q.log
 	unread := l.log.Depth()
+	resting := l.rests > 0 && q.env.now() < l.rests
 	q.mu.Lock()
-	needed := unread > 0 && l.isLow()
+	needed := unread > 0 && l.isLow() && !resting
 	if needed {
 		l.unread = unread
 	}
@@ -156,7 +161,8 @@ func (q *queue) readNext() {
 	messageLists.Put(list)
 	if err != nil {
 		q.env.log.Error("CHANNEL: messages cannot be read, will try again", "queue", q.name, "error", err)
-		q.env.scan.schedule(&q.retry, q.env.now()+int64(diskRetry))
+		l.rests = q.env.now() + int64(diskRetry)
+		q.env.scan.schedule(&q.retry, l.rests)
 	}
 }
 

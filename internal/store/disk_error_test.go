@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -73,4 +74,37 @@ func failingFlushes(t *testing.T, failure error, kind errorfs.OpKind) {
 	s = reopen(t, s, o)
 	wantDepth(t, s.Topics()[0].Channels()[0], 11)
 	mustClose(t, s)
+}
+
+// What is to be released and cannot be read is tried again every second, not with every note.
+func TestAReleaseThatFailsHasARest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fails atomic.Bool
+		var failed atomic.Int64
+		o := testOptions(t, vfs.NewMem())
+		o.FS = errorfs.Wrap(o.FS, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if fails.Load() && op.Kind == errorfs.OpFileReadAt {
+				failed.Add(1)
+				return syscall.EIO
+			}
+			return nil
+		}))
+		o.NoteEvery = time.Millisecond
+		s := mustOpen(t, o)
+		topic, channels := mustCreate(t, s, "orders", "a")
+		b := batch("later")
+		b.Due = hour(1)
+		mustAppend(t, topic, b, batch("now"))
+		fails.Store(true)
+		topic.Release()
+		const seconds = 20
+		time.Sleep(seconds * time.Second)
+		if n := failed.Load(); n < seconds/2 || n > seconds+1 {
+			t.Errorf("%d reads failed in %d s", n, seconds)
+		}
+		fails.Store(false)
+		time.Sleep(2 * time.Second)
+		wantBodies(t, next(t, channels[0], 10), []string{"now"})
+		mustClose(t, s)
+	})
 }

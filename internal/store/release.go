@@ -39,6 +39,20 @@ func (t *Topic) Release() {
 	t.catchUp()
 }
 
+// stuckRetry is how soon a release that failed is tried again.
+const stuckRetry = time.Second
+
+// catchUpLater is catchUp once it is time, where one has failed.
+func (t *Topic) catchUpLater() {
+	switch at := t.stuck.Load(); {
+	case at == 0:
+	case time.Now().UnixNano() < at:
+		t.touch() // to come here again
+	default:
+		t.catchUp()
+	}
+}
+
 // catchUp releases what was held until nothing is left, and the topic is live.
 func (t *Topic) catchUp() {
 	t.releasing.Lock()
@@ -47,7 +61,11 @@ func (t *Topic) catchUp() {
 	for err == nil && t.behind() {
 		err = t.releaseHeld()
 	}
-	switch was := t.stuck.Swap(err != nil); {
+	var again int64
+	if err != nil {
+		again = time.Now().Add(stuckRetry).UnixNano()
+	}
+	switch was := t.stuck.Swap(again) != 0; {
 	case was == (err != nil):
 	case err != nil:
 		t.s.logger.Error("messages cannot be released, will try again", "topic", t.name, "error", err)

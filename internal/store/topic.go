@@ -26,10 +26,10 @@ type Topic struct {
 	trimming  sync.Mutex // removing segments
 
 	durability atomic.Uint32
-	dirty      atomic.Bool // in the store's list of what is to be noted
-	stuck      atomic.Bool // to be released, but it failed
-	untrimmed  atomic.Bool // to be trimmed, but it failed
-	unwritten  atomic.Bool // meta.json was damaged, and there was no room to write it again
+	dirty      atomic.Bool  // in the store's list of what is to be noted
+	stuck      atomic.Int64 // to be released, but it failed: when to try again, Unix nanoseconds; else 0
+	untrimmed  atomic.Bool  // to be trimmed, but it failed
+	unwritten  atomic.Bool  // meta.json was damaged, and there was no room to write it again
 	released   atomic.Uint64
 	places     atomic.Int64 // damaged ones
 	lost       atomic.Int64 // messages there

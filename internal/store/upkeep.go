@@ -99,9 +99,7 @@ func (s *Store) noteChanges() []*Topic {
 	}
 	s.ahead.Store(false)
 	for _, t := range topics {
-		if t.stuck.Load() {
-			t.catchUp()
-		}
+		t.catchUpLater()
 		t.writeMeta()
 		t.trimmed(s.reserve.try(t.trim))
 	}
