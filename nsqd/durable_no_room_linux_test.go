@@ -35,7 +35,7 @@ func TestStartWithoutAByteFree(t *testing.T) {
 }
 
 func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill, damaged bool, reserve int64) {
-	data := nsqtest.SmallDisk(t, 20<<20)
+	data := nsqtest.SmallDisk(t, 64<<20) // large enough that what a log cuts off is no room for another reserve
 	child := startChild(t, childOptions{DataPath: data, MemQueueSize: 100, Durability: d})
 	c, from := child.dial(), child.dial()
 	c.consume("t", "c", 1)

@@ -27,6 +27,33 @@ func statsOf(t *testing.T, n *nsqtest.NSQD) string {
 	return strings.Join(topics, ", ")
 }
 
+// startOnShortDisk starts a broker on a disk with little room, of which nothing is taken in advance
+// any more: the index has tried to.
+func startOnShortDisk(t *testing.T, opts *nsqd.Options) *nsqtest.NSQD {
+	t.Helper()
+	opts.DataPath = nsqtest.ShortDisk(t)
+	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+	n := nsqtest.Start(t, opts)
+	if opts.Durability != nsqd.Memory {
+		a := newAPI(t, n)
+		a.post("/topic/create?topic=first")
+		a.post("/topic/empty?topic=first") // which writes to the index twice
+		a.post("/topic/delete?topic=first")
+	}
+	return n
+}
+
+// makeRoom removes what fills the disk of startOnShortDisk, and a file or directory, ballast, that a
+// test has filled it with.
+func makeRoom(t *testing.T, opts *nsqd.Options) {
+	t.Helper()
+	for _, name := range []string{"ballast", "others"} {
+		if err := os.RemoveAll(filepath.Join(opts.DataPath, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What is answered with an error on a full disk has not happened, then and after a
 // restart; with room again it is done.
 func TestChangeThatIsRefusedHasNotHappened(t *testing.T) {
@@ -34,10 +61,8 @@ func TestChangeThatIsRefusedHasNotHappened(t *testing.T) {
 		t.Run(d.String(), func(t *testing.T) {
 			opts := nsqtest.Options(t)
 			opts.Durability = d
-			opts.DataPath = nsqtest.SmallDisk(t, 20<<20)
 			opts.MinFreeDisk = 1
-			opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
-			n := nsqtest.Start(t, opts)
+			n := startOnShortDisk(t, opts)
 			a := newAPI(t, n)
 			for _, topic := range []string{"running", "waiting"} {
 				a.post("/topic/create?topic=" + topic)
@@ -49,8 +74,7 @@ func TestChangeThatIsRefusedHasNotHappened(t *testing.T) {
 			consumer := dialRaw(t, n)
 			consumer.consume("running", "going", 1)
 			before := statsOf(t, n)
-			ballast := filepath.Join(opts.DataPath, "ballast")
-			nsqtest.FillDisk(t, ballast)
+			nsqtest.FillDisk(t, filepath.Join(opts.DataPath, "ballast"))
 
 			changes := []string{
 				"/topic/pause?topic=running", "/topic/unpause?topic=waiting",
@@ -68,9 +92,7 @@ func TestChangeThatIsRefusedHasNotHappened(t *testing.T) {
 			consumer.sync()
 			wantPing(t, n, 500, noSpace)
 
-			if err := os.Remove(ballast); err != nil {
-				t.Fatal(err)
-			}
+			makeRoom(t, opts)
 			n = n.Restart()
 			if got := statsOf(t, n); got != before {
 				t.Errorf("after a restart there is %s, want %s", got, before)
@@ -92,21 +114,19 @@ func TestChangeThatIsRefusedHasNotHappened(t *testing.T) {
 // room it does.
 func TestPublishThatIsRefusedMakesNoTopic(t *testing.T) {
 	for _, d := range []nsqd.Durability{nsqd.Disk, nsqd.Fsync} {
-		for reserve, reason := range map[int64]string{1: "no byte free", 6 << 20: "the reserve left"} {
+		for reserve, reason := range map[int64]string{1: "no byte free", 512 << 10: "the reserve left"} {
 			t.Run(fmt.Sprint(d, ", ", reason), func(t *testing.T) {
 				opts := nsqtest.Options(t)
 				opts.Durability = d
-				opts.DataPath = nsqtest.SmallDisk(t, 20<<20)
 				opts.MinFreeDisk = reserve
-				opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
-				n := nsqtest.Start(t, opts)
+				n := startOnShortDisk(t, opts)
 				a := newAPI(t, n)
 				a.post("/topic/create?topic=before")
 				ballast := filepath.Join(opts.DataPath, "ballast")
 				if reserve == 1 {
 					nsqtest.FillDisk(t, ballast)
 				} else {
-					writeFile(t, ballast, strings.Repeat("x", 15<<20))
+					writeFile(t, ballast, strings.Repeat("x", 5<<18))
 				}
 
 				p := &publisher{t: t, n: n, topic: "tcp"}
@@ -119,9 +139,7 @@ func TestPublishThatIsRefusedMakesNoTopic(t *testing.T) {
 					t.Errorf("there is %s", got)
 				}
 				wantPing(t, n, 500, noSpace)
-				if err := os.Remove(ballast); err != nil {
-					t.Fatal(err)
-				}
+				makeRoom(t, opts)
 				eventuallyWell(t, n) // without a publish
 				n = n.Restart()
 				if got := statsOf(t, n); got != "before" {
@@ -142,12 +160,8 @@ func TestPublishThatIsRefusedMakesNoTopic(t *testing.T) {
 // them; with room again they are emptied.
 func TestEmptyThatIsRefusedHasNotHappened(t *testing.T) {
 	opts := durableOptions(t)
-	// On a larger one the index would soon have room in advance, 4.4 MiB, for all that is to be noted
-	// of what is emptied: on this one at most what is left of a page.
-	opts.DataPath = nsqtest.SmallDisk(t, 4<<20)
 	opts.MinFreeDisk = 1
-	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
-	n := nsqtest.Start(t, opts)
+	n := startOnShortDisk(t, opts)
 	a := newAPI(t, n)
 	const each, tries = 5, 40
 	p := dialRaw(t, n)
@@ -196,9 +210,7 @@ func TestEmptyThatIsRefusedHasNotHappened(t *testing.T) {
 	c.take(each)
 	c.sync()
 
-	if err := os.RemoveAll(ballast); err != nil {
-		t.Fatal(err)
-	}
+	makeRoom(t, opts)
 	eventuallyWell(t, n)
 	n = n.Restart()
 	for _, path := range paths[:len(paths)-1] {

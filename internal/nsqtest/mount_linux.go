@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -14,6 +15,19 @@ func SmallDisk(t *testing.T, size int) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	Mount(t, dir, "internal/diskq tests full disks by a limit on file sizes, too", "-t", "tmpfs", "-o", fmt.Sprint("size=", size), "tmpfs")
+	return dir
+}
+
+// ShortDisk mounts a file system of which a file, others, leaves 1.5 MiB free. That is too little for the
+// reserve of a store that is made there, which it gives up some time, and for what its index takes in
+// advance some time: so FillDisk leaves no room for anything, and nothing makes some.
+func ShortDisk(t *testing.T) (dir string) {
+	t.Helper()
+	const size, free = 64 << 20, 3 << 19
+	dir = SmallDisk(t, size)
+	if err := os.WriteFile(filepath.Join(dir, "others"), make([]byte, size-free), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
