@@ -308,7 +308,7 @@ func TestCrashesKeepWhatWasAcknowledged(t *testing.T) {
 		h.options.SegmentBytes = 1200
 		h.options.TailMessages = 12
 		h.options.TailBytes = 1 << 11
-		h.options.window = 3
+		h.options.window, h.options.changes = 3, 2
 		s := mustOpenRapid(rt, h.options)
 		_, err := s.Create("orders", map[bool]Durability{false: Disk, true: Fsync}[h.fsync])
 		check(rt, cmp.Or(err, s.Close()))

@@ -44,6 +44,7 @@ func Open(o Options) (*Store, error) {
 	s.TailBytes = cmp.Or(o.TailBytes, 4<<20)
 	s.NoteEvery = cmp.Or(o.NoteEvery, 100*time.Millisecond)
 	s.window = cmp.Or(o.window, 1024)
+	s.changes = cmp.Or(o.changes, 1<<16)
 	if err := s.open(); err != nil {
 		for _, t := range s.topics {
 			t.close()

@@ -119,19 +119,35 @@ func (t *Topic) rebuild() error {
 		return err
 	}
 	for c, entries := range newest {
-		for seq, e := range entries {
-			if seq < adoptedNumbers {
-				c.position.mark(seq, seq+1)
-				end = max(end, seq+1)
-			}
-			c.deferred.put(e)
+		last, err := c.rebuild(entries)
+		if err != nil {
+			return err
 		}
+		end = max(end, last)
 	}
 	t.log.Raise(end)
 	if len(t.channels) == 0 {
 		released = first
 	}
 	return t.begin(released)
+}
+
+// rebuild enters deferred messages, and returns the number behind their last.
+func (c *Channel) rebuild(entries map[uint64]entry) (end uint64, err error) {
+	for seq, e := range entries {
+		if seq < adoptedNumbers {
+			c.position.mark(seq, seq+1)
+			end = max(end, seq+1)
+		}
+		c.deferred.put(e)
+		c.dirty = true
+		if len(c.deferred.pending) >= c.t.s.changes {
+			if err := c.t.s.note([]*Topic{c.t}, false); err != nil {
+				return end, err
+			}
+		}
+	}
+	return end, nil
 }
 
 // newest returns the newest record of each message that was moved.

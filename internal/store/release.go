@@ -119,6 +119,9 @@ func (t *Topic) releaseHeld() error {
 		if !t.releaseRead(records, end) {
 			return nil
 		}
+		if t.hasMuchToNote() {
+			_ = t.s.noteLately([]*Topic{t}, false) // what fails is tried again, and is told by note
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -126,6 +129,16 @@ func (t *Topic) releaseHeld() error {
 		t.releaseTo(end)
 	}
 	return nil
+}
+
+// hasMuchToNote tells whether changes of deferred messages take too much memory to wait for the next
+// note, as many are entered at once.
+func (t *Topic) hasMuchToNote() bool {
+	return slices.ContainsFunc(t.Channels(), func(c *Channel) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.deferred.pending) >= t.s.changes
+	})
 }
 
 // releaseTo releases up to a number; mu must be held.

@@ -36,7 +36,8 @@ type Options struct {
 	// when it works again.
 	Health func(error)
 
-	window int // deferred messages of a channel that are in memory, 1024
+	window  int // deferred messages of a channel that are in memory, 1024
+	changes int // of deferred messages of a channel that wait for a note, while many are entered: 65,536, about 10 MiB
 }
 
 // A Store is a directory of topics. Its methods and those of its topics and
