@@ -136,6 +136,21 @@ func (a *api) topics() string {
 	return strings.Join(names, ",")
 }
 
+// statsOf says which topics and channels there are, and which are paused, with a star.
+func statsOf(t *testing.T, n *nsqtest.NSQD) string {
+	t.Helper()
+	star := map[bool]string{true: "*"}
+	var topics []string
+	for _, topic := range newAPI(t, n).stats("").Topics {
+		text := topic.Name + star[topic.Paused]
+		for _, ch := range topic.Channels {
+			text += " " + ch.Name + star[ch.Paused]
+		}
+		topics = append(topics, text)
+	}
+	return strings.Join(topics, ", ")
+}
+
 // overEveryListener runs a test against a broker with each kind of listener for
 // HTTP. change, which may be nil, changes its options.
 func overEveryListener(t *testing.T, change func(*nsqd.Options), test func(t *testing.T, n *nsqtest.NSQD, a *api)) {

@@ -12,21 +12,6 @@ import (
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
-// statsOf says which topics and channels there are, and which are paused, with a star.
-func statsOf(t *testing.T, n *nsqtest.NSQD) string {
-	t.Helper()
-	star := map[bool]string{true: "*"}
-	var topics []string
-	for _, topic := range newAPI(t, n).stats("").Topics {
-		text := topic.Name + star[topic.Paused]
-		for _, ch := range topic.Channels {
-			text += " " + ch.Name + star[ch.Paused]
-		}
-		topics = append(topics, text)
-	}
-	return strings.Join(topics, ", ")
-}
-
 // startOnShortDisk starts a broker on a disk with little room, of which nothing is taken in advance
 // any more: the index has tried to.
 func startOnShortDisk(t *testing.T, opts *nsqd.Options) *nsqtest.NSQD {
