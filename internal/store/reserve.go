@@ -27,7 +27,8 @@ const reserveFile = "reserve"
 
 func (r *reserve) path() string { return r.fs.PathJoin(r.dir, reserveFile) }
 
-// find has r know whether an earlier run left the file, whole. Another one is removed.
+// find has r know whether an earlier run left the file, whole. One that is smaller, or not wanted, is
+// removed; of a larger one it may be the disk that has shrunk.
 func (r *reserve) find() error {
 	info, err := r.fs.Stat(r.path())
 	switch {
@@ -35,7 +36,7 @@ func (r *reserve) find() error {
 		return nil
 	case err != nil:
 		return err
-	case info.Size() == r.size && r.size > 0:
+	case info.Size() >= r.size && r.size > 0:
 		r.there.Store(true)
 		return nil
 	}

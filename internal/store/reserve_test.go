@@ -147,8 +147,8 @@ func TestAFullDiskIsOpenedWithTheReserve(t *testing.T) {
 	}
 }
 
-// A reserve that was not written whole, or is to have another size, is made anew.
-func TestReserveOfAnotherSizeIsMadeAnew(t *testing.T) {
+// A reserve that was not written whole, or is to be larger, is made anew. Without one to have, none stays.
+func TestReserveThatIsTooSmallIsMadeAnew(t *testing.T) {
 	var log loggingtest.Buffer
 	d := newSmallDisk(1 << 30)
 	o := reserveOptions(t, d, &log)
@@ -159,6 +159,11 @@ func TestReserveOfAnotherSizeIsMadeAnew(t *testing.T) {
 	mustClose(t, mustOpen(t, o))
 	if !d.hasReserve(t) {
 		t.Error("there is none")
+	}
+	o.Reserve /= 2
+	mustClose(t, mustOpen(t, o))
+	if !d.hasReserve(t) {
+		t.Error("a larger one is not kept")
 	}
 	o.Reserve = 0
 	mustClose(t, mustOpen(t, o))
