@@ -84,10 +84,6 @@ func (n *NSQD) replace(t *topic, d Durability) (*topic, error) {
 		return nil, err
 	}
 	next, again := n.rebuild(was)
-	if next != nil { // else the daemon stops, and nsqd.dat has it as it was
-		n.topics.endReplacing(t.name)
-		next.changed()
-	}
 	if err = errors.Join(err, again); next != nil && was.durability == d {
 		next.logDurability(d)
 	}
@@ -118,10 +114,11 @@ func (n *NSQD) rebuild(was *topicToLoad) (*topic, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t == nil { // which only happens at a stop
+	if t == nil { // which only happens at a stop: nsqd.dat has it as it was
 		return nil, errExiting
 	}
 	defer t.requests.leaveAlone()
+	defer n.topics.endReplacing(t) // before requests, whose changes nsqd.dat is to have
 	defer t.release()
 	t.setPaused(was.paused)
 	l := loading{n: n, log: n.log, whole: true}

@@ -201,6 +201,39 @@ func TestTopicIsSavedWhileItsDurabilityChanges(t *testing.T) {
 	}
 }
 
+// A channel that a consumer makes while a topic's durability changes is saved, also where the change fails.
+func TestChannelIsSavedThoughADurabilityChangeFails(t *testing.T) {
+	opts := nsqtest.Options(t)
+	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+	n := nsqtest.Start(t, opts)
+	a := newAPI(t, n)
+	var armed atomic.Bool
+	var writes atomic.Int64
+	n.KeepDurableOn(errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if !armed.Load() || op.Kind != errorfs.OpCreate || !strings.Contains(op.Path, "meta.json") {
+			return nil
+		}
+		switch writes.Add(1) {
+		case 2: // when the log has the channel
+			a.post("/channel/delete?topic=t&channel=gone")
+		case 3: // when it is deleted there, too
+			dialRaw(t, n).consume("t", "late", 1)
+			return errFailingDisk
+		}
+		return nil
+	})))
+	a.post("/topic/create?topic=first&durability=disk") // makes the store
+	a.post("/topic/create?topic=t&durability=memory")
+	a.post("/channel/create?topic=t&channel=gone")
+	armed.Store(true)
+	a.want(503, `{"message":"DISK_ERROR"}`, "POST", "/topic/create?topic=t&durability=disk", "")
+	armed.Store(false)
+	nsqtest.Eventually(t, "nsqd.dat has the channel", func() bool {
+		data, err := os.ReadFile(filepath.Join(n.Opts.DataPath, "nsqd.dat"))
+		return err == nil && strings.Contains(string(data), `{"name":"t","paused":false,"channels":[{"name":"late","paused":false}]`)
+	})
+}
+
 // makeForChange makes a topic with a channel that is paused and one that is not.
 func makeForChange(a *api, topic, durability string) {
 	a.tb.Helper()

@@ -367,7 +367,7 @@ func (ts *topics) closeRequests(t *topic, entry func(*topic) []byte, begin func(
 		if begin() {
 			return true
 		}
-		ts.endReplacing(t.name)
+		ts.endReplacing(t)
 		return false
 	})
 }
@@ -378,10 +378,12 @@ func (ts *topics) setReplacing(name string, entry []byte) {
 	ts.mu.Unlock()
 }
 
-func (ts *topics) endReplacing(name string) {
+// endReplacing has nsqd.dat say how t is, which is in its place, or stays there.
+func (ts *topics) endReplacing(t *topic) {
 	ts.mu.Lock()
-	delete(ts.replacing, name)
+	delete(ts.replacing, t.name)
 	ts.mu.Unlock()
+	t.changed() // what was written meanwhile may be another state
 }
 
 // replaced takes a topic out of the set, in whose place the caller puts another one.
