@@ -191,27 +191,42 @@ func (n *NSQD) vacateLog(t *topic, next *topicToLoad) (vacated bool, err error) 
 }
 
 // emptyTime is how long a topic has to look empty: a message that goes from one place to
-// the next just then may escape a look.
-const emptyTime = 30 * time.Millisecond
+// the next just then may escape a look. maxLooks is how many looks there are at most.
+const (
+	emptyTime = 30 * time.Millisecond
+	maxLooks  = 4 * emptyLooks
+)
 
 // isEmpty reports whether there is no message in the topic, which has so many itself,
-// and its channels. Nothing is published meanwhile, or it may be wrong.
+// and its channels. Nothing is published meanwhile, or it may be wrong. Who has a message in
+// hand may only have to say that it is elsewhere, and finished: while that is all, it looks on.
 func (t *topic) isEmpty(depth int64) bool {
-	for range emptyLooks {
-		for _, ch := range t.allChannels() {
-			queued, _ := ch.queue.depth()
-			deferred, _ := ch.deferrals(everything)
-			depth += queued + deferred + ch.queue.requeuing.Load()
-			for _, c := range ch.consumers() {
-				depth += int64(c.inflight.len())
-			}
-		}
-		if depth += t.inHand.Load(); depth > 0 {
+	for looks, empty := 0, 0; empty < emptyLooks; looks++ {
+		held, moving := t.heldByChannels()
+		if depth+held > 0 || looks == maxLooks {
 			return false
+		}
+		if empty++; moving > 0 {
+			empty = 0
 		}
 		time.Sleep(emptyTime / emptyLooks)
 	}
 	return true
+}
+
+// heldByChannels returns how many messages the channels have, and how many are on their way to
+// them or back to their queues.
+func (t *topic) heldByChannels() (held, moving int64) {
+	for _, ch := range t.allChannels() {
+		queued, _ := ch.queue.depth()
+		deferred, _ := ch.deferrals(everything)
+		held += queued + deferred
+		moving += ch.queue.requeuing.Load()
+		for _, c := range ch.consumers() {
+			held += int64(c.inflight.len())
+		}
+	}
+	return held, moving + t.inHand.Load()
 }
 
 // vacate ends the channel's consumers and gives what they have back to the queue. From its

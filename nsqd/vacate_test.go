@@ -3,6 +3,7 @@ package nsqd
 import (
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -119,4 +120,35 @@ func TestVacatedChannelThatIsBeingDeleted(t *testing.T) {
 		t.Error(err)
 	}
 	<-vacated
+}
+
+// A message that the topic's pump has in hand is looked for where it goes: a topic is empty where that
+// is nowhere, and not where it arrives, or stays.
+func TestEmptyTopicWhosePumpHasAMessageInHand(t *testing.T) {
+	for name, way := range map[string]struct {
+		ends func(top *topic, ch *channel)
+		want bool
+	}{
+		"it is finished already": {func(top *topic, _ *channel) { top.inHand.Store(0) }, true},
+		"it arrives": {func(top *topic, ch *channel) {
+			ch.put([]span{batchOf(1, "m").all()})
+			top.inHand.Store(0)
+		}, false},
+		"it stays": {func(*topic, *channel) {}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				top := newTopic(testEnv(t, 1), "t", nil)
+				ch, err := top.channel("c")
+				if err != nil {
+					t.Fatal(err)
+				}
+				top.inHand.Store(1)
+				time.AfterFunc(emptyTime/2, func() { way.ends(top, ch) })
+				if got := top.isEmpty(0); got != way.want {
+					t.Errorf("isEmpty() = %v", got)
+				}
+			})
+		})
+	}
 }
