@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/logging/loggingtest"
 	"github.com/seed893f581e/nsq/internal/nsqtest"
+	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -99,12 +100,14 @@ func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill, damaged bool, 
 	n, _ = startOnFullDisk(t, opts)
 	if again, _ := n.ChannelCounts("t", "c"); again.Depth > int64(len(wanted)) {
 		t.Errorf("after another start there is %+v", again)
-	} else {
-		c = dialRaw(t, n)
-		c.consume("t", "c", 20)
-		c.take(int(again.Depth) + again.Deferred) // that it is finished may not have been noted
-		c.sync()
 	}
+	c = dialRaw(t, n)
+	c.consume("t", "c", 20)
+	nsqtest.Eventually(t, "what was not noted is finished again", func() bool { // the deferred one may be on its way
+		takeBeforeAnswer(c)
+		counts, _ := n.ChannelCounts("t", "c")
+		return counts == (nsqd.Counts{})
+	})
 	for _, file := range []string{ballast, ballast + "2"} {
 		os.Remove(file) // the second may not be there; if the disk stays full, the test fails
 	}
@@ -120,6 +123,19 @@ func startWithoutAByteFree(t *testing.T, d nsqd.Durability, kill, damaged bool, 
 		t.Errorf("with space again, Exit: %v", err)
 	}
 	wantCounts(t, nsqtest.Start(t, opts), "t", "c", nsqd.Counts{})
+}
+
+// takeBeforeAnswer finishes what is delivered before a command is answered.
+func takeBeforeAnswer(c *rawClient) {
+	c.tb.Helper()
+	c.send(wire.AppendPub(nil, "sync#ephemeral", []byte("x")))
+	for f := c.next(); f != ok; f = c.next() {
+		m, err := wire.ParseMessage([]byte(f.data))
+		if f.kind != wire.FrameMessage || err != nil {
+			c.tb.Fatalf("got %v, want a message or an answer", f)
+		}
+		c.fin(m)
+	}
 }
 
 // startOnFullDisk is nsqtest.Start for a broker that cannot stop without an error, unless it

@@ -373,7 +373,7 @@ func TestFailedDeletionKeepsTheNameFromUse(t *testing.T) {
 		stuck := filepath.Join(opts.DataPath, c.file)
 		makeDir(t, stuck)
 		writeFile(t, filepath.Join(stuck, "x"), "") // so that it cannot be removed
-		a.want(500, `{"message":"INTERNAL_ERROR"}`, "POST", c.remove, "")
+		a.want(503, `{"message":"NOT_SAVED"}`, "POST", c.remove, "")
 		a.want(503, `{"message":"DISK_ERROR"}`, "POST", c.create, "")
 		consumer := dialRaw(t, n)
 		consumer.send(wire.AppendSub(nil, "t", "c"))

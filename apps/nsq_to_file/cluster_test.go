@@ -86,6 +86,7 @@ type channelStats struct {
 	InFlight int64 `json:"in_flight_count"`
 	Deferred int64 `json:"deferred_count"`
 	Messages int64 `json:"message_count"`
+	Finished int64 `json:"finish_count"`
 	Requeued int64 `json:"requeue_count"`
 	TimedOut int64 `json:"timeout_count"`
 }
@@ -104,7 +105,7 @@ func stats(t *testing.T, d *nsqtest.NSQD) channelStats {
 
 // finished reports whether so many messages came and none of them is left.
 func (s channelStats) finished(n int64) bool {
-	return s.Messages == n && s.Depth+s.InFlight+s.Deferred == 0
+	return s.Messages == n && s.Finished == n && s.Depth+s.InFlight+s.Deferred == 0
 }
 
 // Several topics go to files of their own or to one; of those that are named, the
