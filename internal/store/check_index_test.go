@@ -32,7 +32,7 @@ func withIndexLog(t *testing.T) (mem *vfs.MemFS, name string) {
 	s := mustOpen(t, testOptions(t, mem))
 	topic, channels := mustCreate(t, s, strings.Repeat("long", 15), "a", strings.Repeat("c", 60))
 	topic.Release()
-	for i := range 700 { // more than a block, and chunks that end with one
+	for i := range 400 { // more than a block, and chunks that end with one
 		mustAppend(t, topic, numbered(10*i, 10*i+10))
 		finish(channels[0], next(t, channels[0], 10)[i%2:])
 		noteAll(s)
@@ -68,7 +68,7 @@ func TestCheckFindsAFlippedByteInTheLogOfTheIndex(t *testing.T) {
 		}
 	}
 	const last = 2000 // more than the last record
-	for at := 0; at < len(whole)-last; at += 499 {
+	for at := 0; at < len(whole)-last; at += 997 {
 		if walBlock-at%walBlock < walHead {
 			continue
 		}

@@ -40,23 +40,25 @@ func damageIndex(t *testing.T, disk vfs.FS, remove bool) {
 // Wherever the disk becomes full while a store is opened whose index is damaged, the store opens,
 // gives all that its logs have, and goes on by itself when there is room, with an index on disk.
 func TestAStoreWithADamagedIndexOpensOnADiskThatIsFullOrBecomesSo(t *testing.T) {
-	for writes := range int64(80) {
-		damagedOnAFullDisk(t, Disk, false, writes)
-		damagedOnAFullDisk(t, Fsync, true, writes)
+	for d, missing := range map[Durability]bool{Disk: false, Fsync: true} {
+		for writes, open := int64(0), false; !open; writes++ {
+			open = damagedOnAFullDisk(t, d, missing, writes)
+		}
 	}
 }
 
-func damagedOnAFullDisk(t *testing.T, d Durability, missing bool, writes int64) {
+// damagedOnAFullDisk tells whether all was written that is to be when the store is opened.
+func damagedOnAFullDisk(t *testing.T, d Durability, missing bool, writes int64) (open bool) {
 	disk := withMessages(t, d)
 	damageIndex(t, disk, missing)
 	full, left := fullAfter(disk, writes)
 	var log loggingtest.Buffer
 	healthy := make(chan error, 100)
 	o := testOptions(t, vfs.NewMem())
-	o.FS, o.Logger, o.NoteEvery = full, log.Logger(slog.LevelWarn), time.Millisecond
+	o.FS, o.Logger, o.NoteEvery, o.SegmentBytes = full, log.Logger(slog.LevelWarn), time.Millisecond, oneSegment
 	o.Health = func(err error) { healthy <- err }
 	s := mustOpen(t, o)
-	left.Store(-1)
+	open = left.Swap(-1) >= 0
 	topic := s.Topics()[0]
 	topic.Release()
 	c := topic.Channels()[0]
@@ -81,4 +83,5 @@ func damagedOnAFullDisk(t *testing.T, d Durability, missing bool, writes int64) 
 	if lines := log.String(); strings.Count(lines, "positions are not written") != 1 || strings.Count(lines, "\n") > 5 {
 		t.Errorf("%d writes: it logged %s", writes, lines)
 	}
+	return open
 }

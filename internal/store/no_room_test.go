@@ -33,11 +33,17 @@ func fullAfter(mem vfs.FS, writes int64) (fs vfs.FS, left *atomic.Int64) {
 	})), left
 }
 
+// oneSegment has room for all that the tests of full disks write, and not for so many zeros in front of that
+// that most of their time goes by with these.
+const oneSegment = 16 << 10
+
 // withMessages makes a store of 30 messages, of which two are finished and one is deferred,
 // that was not closed, and returns a copy as a kill leaves it.
 func withMessages(t *testing.T, d Durability) *vfs.MemFS {
 	mem := vfs.NewCrashableMem()
-	s := mustOpen(t, testOptions(t, mem))
+	o := testOptions(t, mem)
+	o.SegmentBytes = oneSegment
+	s := mustOpen(t, o)
 	topic, err := s.Create("orders", d)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +83,7 @@ func damageFile(disk vfs.FS, path ...string) error {
 
 func opensOnAFullDisk(t *testing.T, step int64, damage func(vfs.FS) error) {
 	for _, d := range []Durability{Disk, Fsync} {
-		for writes := int64(0); writes < 40; writes += step {
+		for writes, open := int64(0), false; !open; writes += step {
 			disk := withMessages(t, d)
 			if err := damage(disk); err != nil {
 				t.Fatal(err)
@@ -86,11 +92,10 @@ func opensOnAFullDisk(t *testing.T, step int64, damage func(vfs.FS) error) {
 			var log loggingtest.Buffer
 			healthy := make(chan error, 100)
 			o := testOptions(t, vfs.NewMem())
-			o.FS, o.Logger, o.NoteEvery = fs, log.Logger(slog.LevelWarn), time.Millisecond
+			o.FS, o.Logger, o.NoteEvery, o.SegmentBytes = fs, log.Logger(slog.LevelWarn), time.Millisecond, oneSegment
 			o.Health = func(err error) { healthy <- err }
 			s := mustOpen(t, o)
-			open := left.Load() >= 0 // all there is to write was written
-			left.Store(-1)
+			open = left.Swap(-1) >= 0 // all there is to write was written
 			topic := s.Topics()[0]
 			topic.Release()
 			c := topic.Channels()[0]
