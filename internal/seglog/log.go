@@ -315,7 +315,7 @@ func (l *Log) Err() error {
 // Append and Next a few microseconds.
 func (l *Log) Idle() {
 	l.closeReaders()
-	l.removeSpares()
+	l.RemoveSpares()
 	l.mu.Lock()
 	busy := l.busy
 	l.busy = true
@@ -346,7 +346,7 @@ func (l *Log) Close() error {
 		l.retire(durable)
 	}
 	l.closeReaders()
-	l.removeSpares()
+	l.RemoveSpares()
 	return nil
 }
 

@@ -92,10 +92,14 @@ func (l *Log) reuse(s *spare, path string) (size int64) {
 	return s.size
 }
 
-func (l *Log) removeSpares() {
+// RemoveSpares removes the files that are kept to be written to again, and says whether there
+// were any.
+func (l *Log) RemoveSpares() (removed bool) {
 	for s := l.takeSpare(); s != nil; s = l.takeSpare() {
 		l.removeUnneeded(s.path)
+		removed = true
 	}
+	return removed
 }
 
 // removeUnneeded removes what nobody needs; what is left the next Open removes.

@@ -52,7 +52,8 @@ type Store struct {
 	rebuilt error         // why Open has made the index anew, nil if it has not
 	ahead   atomic.Bool   // the index says what the logs lost, and it must not before they get more
 
-	admin sync.Mutex // creating and deleting topics
+	admin   sync.Mutex // creating and deleting topics
+	sparing sync.Mutex // removing files that take room for nothing
 
 	kick  chan struct{} // something is dirty
 	stop  chan struct{} // closed by Close
@@ -201,7 +202,8 @@ func (s *Store) Err() error {
 	return err
 }
 
-// room asks whether something may be appended.
+// room asks whether something may be appended. Where the disk is full, all that logs only keep to
+// write to it again is removed first; who asks meanwhile waits for that.
 func (s *Store) room() error {
 	if s.ahead.Load() {
 		return errNoRoom
@@ -209,7 +211,26 @@ func (s *Store) room() error {
 	if s.Room == nil {
 		return nil
 	}
+	err := s.Room()
+	if !isFull(err) {
+		return err
+	}
+	s.sparing.Lock()
+	defer s.sparing.Unlock()
+	if err = s.Room(); err == nil || !s.removeSpares() {
+		return err
+	}
 	return s.Room()
+}
+
+// removeSpares says whether there were any.
+func (s *Store) removeSpares() (removed bool) {
+	for _, t := range s.Topics() {
+		for _, l := range t.logs() {
+			removed = l.RemoveSpares() || removed
+		}
+	}
+	return removed
 }
 
 // fail is told that the index cannot be read. Unless that will pass it is damaged: the next
