@@ -73,6 +73,15 @@ func (c *Channel) OnReady(f func()) {
 	c.t.setChannels(c.t.channels)
 }
 
+// OnDue is OnReady for Due: f is called when something may be due before the time that Due
+// told, but for what Defer deferred.
+func (c *Channel) OnDue(f func()) {
+	c.t.mu.Lock()
+	defer c.t.mu.Unlock()
+	c.onDue = f
+	c.t.setChannels(c.t.channels)
+}
+
 // Attempts sets the source of the attempts of messages that were given out and
 // are not finished. It is asked, without locks of the store, when positions
 // are written: after a crash these messages come again with their attempts.

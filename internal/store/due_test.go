@@ -60,3 +60,33 @@ func TestNotesGoOnWhileDeferredMessagesAreCounted(t *testing.T) {
 		t.Error("notes wait for who counts")
 	}
 }
+
+// What was given out before an Empty and is deferred after it is finished, also what was taken over, whose
+// numbers are far above all others.
+func TestWhatIsEmptiedIsNotDeferred(t *testing.T) {
+	s := mustOpen(t, testOptions(t, vfs.NewMem()))
+	defer mustClose(t, s)
+	topic, channels := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	c := channels[0]
+	if err := c.Adopt([]Adopted{{ID: 1, Time: 1, Body: []byte("adopted")}}); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, topic, batch("appended"))
+	given, _ := due(t, c, hour(0), 10)
+	given, err := c.Next(given, 10, 1<<20)
+	if err != nil || len(given) != 2 {
+		t.Fatalf("got %d messages, %v", len(given), err)
+	}
+	if err := c.Empty(); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range given {
+		if err := c.Defer(m, hour(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := topic.Unfinished(); n != 0 {
+		t.Errorf("%d messages are there", n)
+	}
+}
