@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,4 +77,42 @@ func TestChannelsThatAreMadeAtOnceShareAWrite(t *testing.T) {
 		}
 		mustClose(t, s)
 	}
+}
+
+// What was published to be deferred while a channel was being made is deferred for that, too, when nothing
+// was noted of it before a kill.
+func TestAChannelThatWasJustMadeDefersWhatItGets(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	o := testOptions(t, mem)
+	var meanwhile func()
+	o.FS = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if f := meanwhile; f != nil && op.Kind == errorfs.OpRename && strings.Contains(op.Path, metaFile) {
+			meanwhile = nil
+			f()
+		}
+		return nil
+	}))
+	s := mustOpen(t, o)
+	topic, _ := mustCreate(t, s, "orders", "a")
+	topic.Release()
+	meanwhile = func() {
+		later := batch("later")
+		later.Due = hour(1)
+		mustAppend(t, topic, later, batch("now"))
+		noteAll(s)
+	}
+	if _, err := topic.CreateChannel("b"); err != nil || meanwhile != nil {
+		t.Fatal(err, "or nothing was published meanwhile")
+	}
+	o.FS = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 2))})
+	killed := mustOpen(t, o)
+	defer mustClose(t, killed)
+	topicNamed(t, killed, "orders").Release()
+	for _, c := range topicNamed(t, killed, "orders").Channels() {
+		wantBodies(t, next(t, c, 10), []string{"now"})
+		if all, _ := c.Deferred(math.MaxInt64); all != 1 {
+			t.Errorf("channel %s defers %d messages, want 1", c.name, all)
+		}
+	}
+	mustClose(t, s)
 }

@@ -15,11 +15,13 @@ func (t *Topic) restore(f *foundTopic) error {
 			return err
 		}
 	}
-	end := max(f.end, f.state.released)
+	end, unnoted := max(f.end, f.state.released), f.state.released
 	for _, m := range t.meta.Channels {
 		c := t.newChannel(m.ID, m.Name)
 		if fc := f.channels[m.ID]; fc != nil && fc.named {
 			c.restore(fc)
+		} else {
+			unnoted = min(unnoted, m.Begin)
 		}
 		c.position.raise(m.Begin)
 		end = max(end, c.position.end())
@@ -29,6 +31,9 @@ func (t *Topic) restore(f *foundTopic) error {
 	t.reportMissing(f)
 	t.log.Raise(end)
 	if err := t.replay(f.state.applied); err != nil {
+		return err
+	}
+	if err := t.redefer(unnoted, f.state.released); err != nil { // for channels that were made just before a crash
 		return err
 	}
 	return t.begin(f.state.released)
