@@ -14,11 +14,12 @@ import (
 // its log cannot be written.
 const maxDeferredInMemory = 1000
 
-// followLog has the queue told of what is new in the log, and the log of attempts.
+// followLog has the channel told of what is new in the log, and the log of attempts.
 func (ch *channel) followLog() {
 	l := ch.queue.log
 	l.due = &ch.release
 	l.log.OnReady(ch.queue.signal)
+	l.log.OnDue(ch.checkDue)
 	l.log.Attempts(ch.eachAttempted)
 }
 

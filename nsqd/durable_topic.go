@@ -68,16 +68,15 @@ type publishing struct {
 	appending store.Appending
 	count     int // messages
 	bytes     int // of their bodies
-	deferred  bool
 }
 
 // startKept starts a publish. The caller has entered the log, and leaves it after it
 // waited for what is returned.
 func (t *topic) startKept(payload []byte, count int, deferral time.Duration) (publishing, error) {
-	p := publishing{topic: t, count: count, bytes: len(payload) - wire.SizeLen*count, deferred: deferral > 0}
+	p := publishing{topic: t, count: count, bytes: len(payload) - wire.SizeLen*count}
 	now := time.Now().UnixNano()
 	var due int64
-	if p.deferred {
+	if deferral > 0 {
 		due = now + int64(deferral)
 	}
 	records := make([]*store.Batch, 0, (count+maxBatch-1)/maxBatch)
@@ -102,9 +101,6 @@ func (p *publishing) wait() error {
 	p.topic.noteAppend(err)
 	if err != nil {
 		return err
-	}
-	if p.deferred {
-		p.topic.checkDue()
 	}
 	p.topic.countPublished(p.count, p.bytes)
 	return nil
@@ -156,15 +152,6 @@ func (t *topic) probeRoom(now int64) (next int64) {
 	return 0
 }
 
-// checkDue has every channel look when deferred messages are due.
-func (t *topic) checkDue() {
-	for _, ch := range *t.fanout.Load() {
-		if ch.queue.log != nil {
-			ch.checkDue()
-		}
-	}
-}
-
 // follow makes a durable topic's log follow what the topic is: from its return on no
 // message goes to channels that should wait, or the other way round. It is called
 // after each change of that, without topic.mu; it may wait for the disk.
@@ -188,7 +175,6 @@ func (t *topic) follow() {
 		return
 	}
 	l.log.Release()
-	t.checkDue()
 }
 
 // createKeptChannel makes a channel and its log, which is there after a crash when

@@ -61,3 +61,32 @@ func TestReadsThatFailHaveARest(t *testing.T) {
 		})
 	}
 }
+
+// What was held and could not be read when its channel came is delivered when it is due, though nothing
+// is published or requeued after it.
+func TestWhatIsReleasedLateComesWhenItIsDue(t *testing.T) {
+	nsqtest.Parallel(t)
+	opts := nsqtest.Options(t)
+	opts.Durability = nsqd.Disk
+	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+	n := nsqtest.Start(t, opts)
+	var fails, failed atomic.Bool
+	n.KeepDurableOn(errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if fails.Load() && op.Kind == errorfs.OpFileReadAt && strings.Contains(op.Path, "-t/log/") {
+			failed.Store(true)
+			return syscall.EIO
+		}
+		return nil
+	})))
+	newAPI(t, n).post("/topic/create?topic=t")
+	p, c := dialRaw(t, n), dialRaw(t, n)
+	p.dpub("t", 3*time.Second, "later")
+	fails.Store(true)
+	newAPI(t, n).post("/channel/create?topic=t&channel=c")
+	if !failed.Load() {
+		t.Fatal("nothing was read")
+	}
+	fails.Store(false)
+	c.consume("t", "c", 1)
+	c.take(1)
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -122,21 +123,22 @@ func nextOffset(payload []byte, offset int) int {
 
 // committed is told of what the log kept, in its order.
 func (t *Topic) committed(records []seglog.Record) {
-	batches, hook, ready := t.take(records)
+	batches, hook, tell := t.take(records)
 	t.touch()
 	if hook != nil && len(batches) > 0 {
 		hook(batches)
 	}
-	for _, f := range ready {
+	for _, f := range tell {
 		f()
 	}
 }
 
 // take takes in what the log kept, and returns whole batches of it, and whom to tell.
-func (t *Topic) take(records []seglog.Record) (batches []*Batch, hook func([]*Batch), ready []func()) {
+func (t *Topic) take(records []seglog.Record) (batches []*Batch, hook func([]*Batch), tell []func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock() // also after a panic
 	now := time.Now().UnixNano()
+	deferred := false
 	for i := range records {
 		r := &records[i]
 		switch a := r.Attached.(type) {
@@ -150,14 +152,18 @@ func (t *Topic) take(records []seglog.Record) (batches []*Batch, hook func([]*Ba
 			t.last = t.end
 			if t.live {
 				t.release(r, now)
+				deferred = deferred || r.Due != 0
 			}
 		case *deferral:
 			a.c.deferTo(a, r)
 		}
 		t.applied = r.Pos + 1
 	}
-	if !t.live {
+	switch {
+	case !t.live:
 		return batches, nil, nil
+	case deferred:
+		return batches, t.onRelease, slices.Concat(t.ready, t.due)
 	}
 	return batches, t.onRelease, t.ready
 }

@@ -42,8 +42,8 @@ type Channel struct {
 	id   uint32
 	name string
 
-	onReady func()                                                   // guarded by the topic's mu
-	source  func(yield func(seq uint64, count int, attempts uint16)) // guarded by mu
+	onReady, onDue func()                                                   // guarded by the topic's mu
+	source         func(yield func(seq uint64, count int, attempts uint16)) // guarded by mu
 
 	reading sync.Mutex // Next: serializes the readers of ahead
 	ahead   ahead
@@ -63,7 +63,7 @@ type Channel struct {
 // Name returns the channel's name.
 func (c *Channel) Name() string { return c.name }
 
-// OnReady has f called when there may be something to take, by Next or Due.
+// OnReady has f called when there may be something to take by Next.
 // f is called without locks of the store, must be quick, and may come without
 // reason. It must be set before the topic is released; another f takes its place.
 func (c *Channel) OnReady(f func()) {
@@ -171,7 +171,7 @@ func entryOf(r *seglog.Record, kept bool) entry {
 func (c *Channel) deferTo(d *deferral, r *seglog.Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gone || !d.adopted && !c.deferred.finish(r.First) && c.position.mark(r.First, r.First+1) == 0 {
+	if c.gone || !d.adopted && !c.deferred.finish(r.First) && c.position.mark(r.First, min(r.First+1, c.cursor)) == 0 {
 		return
 	}
 	c.deferred.put(entryOf(r, false))

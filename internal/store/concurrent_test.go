@@ -29,6 +29,7 @@ func TestManyAtATimeLoseNothing(t *testing.T) {
 			}
 		}
 		c.OnReady(wake)
+		c.OnDue(wake)
 		consumers.Go(func() { consume(t, c, ready, wake, &left[i]) })
 	}
 	topic.Release()

@@ -255,9 +255,7 @@ func (c *Channel) Adopt(messages []Adopted) error {
 	if err := c.t.log.Append(records); err != nil {
 		return err
 	}
-	if f := c.ready(); f != nil {
-		f()
-	}
+	c.tellDue()
 	return nil
 }
 
@@ -275,8 +273,11 @@ func (s *Store) nextAdopted() uint64 {
 	}
 }
 
-func (c *Channel) ready() func() {
+func (c *Channel) tellDue() {
 	c.t.mu.Lock()
-	defer c.t.mu.Unlock()
-	return c.onReady
+	f := c.onDue
+	c.t.mu.Unlock()
+	if f != nil {
+		f()
+	}
 }

@@ -74,9 +74,9 @@ func (t *Topic) catchUp() {
 	}
 	t.touch()
 	t.mu.Lock()
-	ready := t.ready
+	tell := slices.Concat(t.ready, t.due)
 	t.mu.Unlock()
-	for _, f := range ready {
+	for _, f := range tell {
 		f()
 	}
 }

@@ -43,7 +43,8 @@ type Topic struct {
 	held      bool
 	live      bool // what is committed is released at once
 	channels  []*Channel
-	ready     []func() // of the channels
+	ready     []func() // onReady of the channels
+	due       []func() // onDue
 	onRelease func([]*Batch)
 	creations []*creation // that wait for admin
 	removed   bool
@@ -189,10 +190,13 @@ func (t *Topic) newChannel(id uint32, name string) *Channel {
 // setChannels expects mu to be held.
 func (t *Topic) setChannels(channels []*Channel) {
 	t.channels = channels
-	t.ready = nil
+	t.ready, t.due = nil, nil
 	for _, c := range channels {
 		if c.onReady != nil {
 			t.ready = append(t.ready, c.onReady)
+		}
+		if c.onDue != nil {
+			t.due = append(t.due, c.onDue)
 		}
 	}
 }
