@@ -4,6 +4,16 @@ import "math/bits"
 
 // What a consumer has in flight of a channel with a log.
 
+// enterKept is add for what was taken from a queue with a log, if any, after emptyings of that returned
+// before. What an Empty has finished since is not in flight.
+func (t *inflight) enterKept(l *channelLog, before uint64, groups []span, now, timeout int64) (arm int64) {
+	arm = t.add(groups, now, timeout)
+	if emptied := l.emptyings(); emptied != before {
+		t.dropBefore(emptied - 1)
+	}
+	return arm
+}
+
 // dropBefore takes out what was given out before a number of the log.
 func (t *inflight) dropBefore(end uint64) {
 	t.mu.Lock()

@@ -26,7 +26,8 @@ type channelLog struct {
 	reading sync.Mutex // one takes new messages from the log at a time, over the disk
 	rests   int64      // after a read of them that failed, none before this time; guarded by reading
 
-	dueRests atomic.Int64 // the same for what is due
+	dueRests atomic.Int64  // the same for what is due
+	emptied  atomic.Uint64 // 0 before the first Empty; then one more than the end of the last one
 
 	// These belong to queue.mu.
 	ahead   memoryChan // read and not yet given to anybody
@@ -318,9 +319,34 @@ func (q *queue) emptyKept() (end uint64, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	end = l.given
+	l.emptied.Store(end + 1)
 	l.ahead.dropBefore(end)
 	q.mem.dropBefore(end)
 	return end, err
+}
+
+// requeueKept is requeue for a queue with a log, which has s, too. Where the log was emptied while s
+// was in nobody's hands but the caller's, s is finished.
+func (q *queue) requeueKept(s span) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return errExiting
+	}
+	if emptied := q.log.emptied.Load(); emptied > 0 && s.isBefore(emptied-1) {
+		return nil
+	}
+	q.mem.push(s)
+	q.signal()
+	return nil
+}
+
+// emptyings tells whether the log was emptied between two calls: then they differ.
+func (l *channelLog) emptyings() uint64 {
+	if l == nil {
+		return 0
+	}
+	return l.emptied.Load()
 }
 
 // dropBefore drops what was given out before a number.

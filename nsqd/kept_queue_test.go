@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed893f581e/nsq/internal/store"
 	"github.com/seed893f581e/nsq/internal/wire"
 )
 
@@ -47,6 +48,43 @@ func TestNothingThatWasThereComesAfterAnEmpty(t *testing.T) {
 		reading.Wait()
 		if left, _ := ch.queue.depth(); left != 0 {
 			t.Fatalf("%d messages are left", left)
+		}
+	}
+}
+
+// What somebody has in hand while the channel is emptied is finished: it is not in flight afterwards, and
+// does not come back. What comes later is and does, and so is what was taken over when there was nothing else.
+func TestWhatIsInHandDuringAnEmptyIsGone(t *testing.T) {
+	ch, publish := keptChannel(t)
+	if err := ch.queue.log.log.Adopt([]store.Adopted{{ID: 1, Time: 1, Body: []byte("body")}}); err != nil {
+		t.Fatal(err)
+	}
+	ch.releaseDue(everything)
+	for range 3 {
+		before := ch.queue.log.emptyings()
+		inHand, _ := ch.queue.take(nil, 10, pumpWrite)
+		if messagesOf(inHand) == 0 {
+			t.Fatal("there is nothing to take")
+		}
+		if err := ch.empty(); err != nil {
+			t.Fatal(err)
+		}
+		ch.requeue(single(inHand))
+		var table inflight
+		for _, s := range inHand {
+			table.enterKept(ch.queue.log, before, groupsOf(s), 1, 100)
+		}
+		if depth, _ := ch.queue.depth(); depth > 0 || table.len() > 0 {
+			t.Fatalf("%d messages came back, and %d are in flight", depth, table.len())
+		}
+		publish(5)
+		later, _ := ch.queue.take(nil, 10, pumpWrite)
+		ch.requeue(single(later))
+		for _, s := range later {
+			table.enterKept(ch.queue.log, ch.queue.log.emptyings(), groupsOf(s), 1, 100)
+		}
+		if depth, _ := ch.queue.depth(); depth != 5 || table.len() != 5 {
+			t.Fatalf("of 5 later messages %d came back, and %d are in flight", depth, table.len())
 		}
 	}
 }

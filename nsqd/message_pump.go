@@ -168,7 +168,7 @@ func (p *pump) leave() {
 // deliver takes up to n messages from the channel, enters them in flight and
 // sends them. It reports false when the channel had none.
 func (p *pump) deliver(ch *channel, n int) (bool, error) {
-	c := p.c
+	c, emptyings := p.c, ch.queue.log.emptyings()
 	spans, inMemory := ch.queue.take(p.spans[:0], n, pumpWrite)
 	p.spans = spans
 	p.leave() // before the write, which may take its time
@@ -186,7 +186,7 @@ func (p *pump) deliver(ch *channel, n int) (bool, error) {
 		sent += int(spans[i].count)
 		p.buf, p.groups = spans[i].appendFrames(p.buf, p.groups)
 	}
-	c.env.scan.schedule(&c.expiry, c.inflight.add(p.groups, c.env.now(), int64(settings.msgTimeout)))
+	c.env.scan.schedule(&c.expiry, c.inflight.enterKept(ch.queue.log, emptyings, p.groups, c.env.now(), int64(settings.msgTimeout)))
 	ch.countFromMemory(c, settings, inMemory)
 	c.messages.Add(uint64(sent))
 	clear(p.groups)

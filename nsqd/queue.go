@@ -181,8 +181,8 @@ func (q *queue) lend(s span) bool {
 func (q *queue) requeue(s span) error {
 	q.requeuing.Add(int64(s.count))
 	defer q.requeuing.Add(-int64(s.count))
-	if q.log != nil { // which has it, too
-		return q.putMemory(s)
+	if q.log != nil {
+		return q.requeueKept(s)
 	}
 	err := q.put(s)
 	if err == nil || errors.Is(err, errExiting) {
