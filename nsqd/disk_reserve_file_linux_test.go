@@ -80,3 +80,30 @@ func consumersMakeRoom(t *testing.T, d nsqd.Durability, restart bool) {
 		t.Errorf("after a restart there is %.10q", got)
 	}
 }
+
+// To empty and to delete works on a disk without a byte free, for good, as the store gives up its reserve to
+// write that down.
+func TestToDeleteNeedsNoByteFree(t *testing.T) {
+	for _, path := range []string{
+		"/topic/empty?topic=durable", "/channel/empty?topic=durable&channel=goes", "/channel/delete?topic=durable&channel=goes",
+		"/topic/delete?topic=memory", "/channel/delete?topic=memory&channel=goes",
+	} {
+		opts := nsqtest.Options(t)
+		opts.DataPath = nsqtest.SmallDisk(t, 64<<20)
+		opts.MinFreeDisk = 1
+		opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+		n := nsqtest.Start(t, opts)
+		a := newAPI(t, n)
+		for topic, durability := range map[string]string{"durable": "disk", "memory": "memory"} {
+			a.post("/topic/create?topic=" + topic + "&durability=" + durability)
+			a.post("/channel/create?channel=goes&topic=" + topic)
+			a.post("/channel/create?channel=stays&topic=" + topic)
+		}
+		nsqtest.FillDisk(t, filepath.Join(opts.DataPath, "ballast"))
+		a.post(path)
+		after := statsOf(t, n)
+		if got := statsOf(t, n.Restart()); got != after {
+			t.Errorf("%s: after a restart there is %s, want %s", path, got, after)
+		}
+	}
+}

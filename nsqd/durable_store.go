@@ -108,6 +108,15 @@ func (s *durableStore) reserve() int64 {
 	return min(maxReserve, total/64)
 }
 
+// withReserve calls op, which writes down that something is deleted, and once more where the disk is
+// full and the store gives up its reserve for that.
+func (s *durableStore) withReserve(op func() error) error {
+	if opened := s.opened.Load(); opened != nil {
+		return opened.WithReserve(op)
+	}
+	return op()
+}
+
 // topicLog returns a log for a topic that is to be made: one that an earlier run or
 // prepare has left or, unless it is to be in memory, a fresh one. It returns nil for a
 // topic in memory.

@@ -89,6 +89,11 @@ func (s *httpServer) saveCreated(t *topic, ephemeral bool) error {
 	return err
 }
 
+// saveDeletion is save for a deletion: on a full disk with the room of the store's reserve.
+func (s *httpServer) saveDeletion(ephemeral bool) error {
+	return s.n.env.durable.withReserve(func() error { return s.save(ephemeral) })
+}
+
 // notSaved says that a change is in force, and that a crash may undo it for now. It is
 // for those that cannot be taken back.
 func notSaved(err error) error {
@@ -177,7 +182,7 @@ func (s *httpServer) deleteTopic(t *topic) error {
 	} else {
 		<-t.gone
 	}
-	return deleted(err, s.save(t.ephemeral))
+	return deleted(err, s.saveDeletion(t.ephemeral))
 }
 
 // deleted is the answer to a deletion, with why files could not be removed, or this not be saved.
@@ -263,10 +268,6 @@ func (s *httpServer) onChannel(do func(*channel) error) httpapi.Handler {
 	}
 }
 
-func (s *httpServer) saveChannel(ch *channel) error {
-	return s.save(!ch.isKept())
-}
-
 // deleteChannel returns when the channel is gone, whoever deletes it. Where a log keeps it
 // and cannot forget it, it stays as it is.
 func (s *httpServer) deleteChannel(ch *channel) error {
@@ -279,7 +280,7 @@ func (s *httpServer) deleteChannel(ch *channel) error {
 	} else {
 		<-ch.gone
 	}
-	return deleted(err, s.saveChannel(ch))
+	return deleted(err, s.saveDeletion(!ch.isKept()))
 }
 
 func (s *httpServer) emptyChannel(ch *channel) error {

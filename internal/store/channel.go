@@ -244,11 +244,11 @@ func (t *Topic) forget(c *Channel) error {
 		return nil
 	}
 	t.meta.Channels = slices.DeleteFunc(slices.Clone(old.Channels), isIt)
-	if err := t.meta.write(t.s.fs, t.dir); err != nil {
+	err := t.s.WithReserve(func() error { return t.meta.write(t.s.fs, t.dir) })
+	if err != nil {
 		t.meta = old
-		return err
 	}
-	return nil
+	return err
 }
 
 // Delete removes the channel. It stays removed after a power cut once it

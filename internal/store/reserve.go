@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -13,7 +14,8 @@ import (
 )
 
 // A reserve is a file that does nothing but take room. On a disk without a byte left it is given
-// up for what makes room there: to write down what is finished, so that its segments can be removed.
+// up for what makes room there: to write down what is finished or deleted, so that its segments can be
+// removed.
 // It is made again when there is room. Only keep is for one goroutine at a time.
 type reserve struct {
 	fs     vfs.FS
@@ -21,9 +23,14 @@ type reserve struct {
 	size   int64 // 0 for none
 	logger *slog.Logger
 	there  atomic.Bool
+	failed time.Time // when keep could not write the file the last time
 }
 
 const reserveFile = "reserve"
+
+// reserveRest is how long a reserve that could not be written is not tried again, as where a quota that
+// the free space does not show refuses it: while it is written it takes what others may write.
+const reserveRest = time.Minute
 
 func (r *reserve) path() string { return r.fs.PathJoin(r.dir, reserveFile) }
 
@@ -45,9 +52,9 @@ func (r *reserve) find() error {
 
 func (r *reserve) missing() bool { return r.size > 0 && !r.there.Load() }
 
-// keep makes the file if it is missing and twice as much is free.
+// keep makes the file if it is missing and twice as much is free, unless that has just failed.
 func (r *reserve) keep() {
-	if !r.missing() {
+	if !r.missing() || time.Since(r.failed) < reserveRest {
 		return
 	}
 	usage, err := r.fs.GetDiskUsage(r.dir)
@@ -56,6 +63,7 @@ func (r *reserve) keep() {
 	}
 	if err := r.write(); err != nil {
 		_ = r.fs.Remove(r.path()) // or else by the next find
+		r.failed = time.Now()
 		return
 	}
 	r.there.Store(true)
@@ -87,7 +95,7 @@ func (r *reserve) gives(err error) bool {
 		r.logger.Error("the reserve of a full disk cannot be removed", "error", err)
 		return false
 	}
-	r.logger.Warn("the disk is full: a reserve is given up, so that what consumers finish makes room", "file", r.path(), "bytes", r.size)
+	r.logger.Warn("the disk is full: a reserve is given up, so that what is finished or deleted makes room", "file", r.path(), "bytes", r.size)
 	return true
 }
 
@@ -99,6 +107,10 @@ func (r *reserve) try(op func() error) error {
 	}
 	return err
 }
+
+// WithReserve calls op, which writes down that something is deleted, and once more with the room of the
+// reserve, if there is one, where the disk is full.
+func (s *Store) WithReserve(op func() error) error { return s.reserve.try(op) }
 
 func isFull(err error) bool {
 	return err != nil && (diskspace.IsFull(err) || vfs.IsNoSpaceError(err))

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -117,6 +119,32 @@ func reserveIsForWhatMakesRoom(t *testing.T, roomy string) {
 	}
 }
 
+// A channel is deleted with the reserve, as its messages make room.
+func TestReserveIsForWhatIsDeleted(t *testing.T) {
+	var log loggingtest.Buffer
+	d := newSmallDisk(1 << 30)
+	o := reserveOptions(t, d, &log)
+	s := mustOpen(t, o)
+	_, channels := mustCreate(t, s, "orders", "stays", "goes")
+	d.free.Store(0)
+	if err := channels[1].Forget(); err != nil || d.hasReserve(t) {
+		t.Errorf("forgotten on a full disk: %v; the reserve is there: %v", err, d.hasReserve(t))
+	}
+	d.free.Store(-reserveBytes)
+	if err := channels[0].Forget(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("forgotten without a reserve: %v", err)
+	}
+	if err := channels[1].Delete(); err != nil {
+		t.Error(err)
+	}
+	d.free.Store(1 << 30)
+	s = reopen(t, s, o)
+	if left := s.Topics()[0].Channels(); len(left) != 1 || left[0].Name() != "stays" {
+		t.Errorf("%d channels are left", len(left))
+	}
+	mustClose(t, s)
+}
+
 // With the reserve an index is opened for writing, also one that has to be rebuilt; without it the
 // store opens as well.
 func TestAFullDiskIsOpenedWithTheReserve(t *testing.T) {
@@ -170,6 +198,38 @@ func TestReserveThatIsTooSmallIsMadeAnew(t *testing.T) {
 	if d.hasReserve(t) {
 		t.Error("there is one, and should be none")
 	}
+}
+
+// Where a quota, which what is free on the disk does not show, refuses a reserve, that is not tried again at
+// once: for as long as it is written it takes what others may write.
+func TestReserveThatCannotBeWrittenHasARest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log loggingtest.Buffer
+		var quota atomic.Bool
+		tried := 0
+		d := newSmallDisk(1 << 30)
+		d.FS = errorfs.Wrap(d.FS, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if !quota.Load() || op.Kind != errorfs.OpFileWrite || op.Path != d.reserve {
+				return nil
+			}
+			tried++
+			return syscall.ENOSPC
+		}))
+		quota.Store(true)
+		s := mustOpen(t, reserveOptions(t, d, &log))
+		defer func() { mustClose(t, s) }()
+		for range reserveRest / time.Second {
+			s.reserve.keep()
+			time.Sleep(time.Second)
+		}
+		if tried != 1 || d.hasReserve(t) {
+			t.Errorf("it was tried %d times in %v", tried, reserveRest)
+		}
+		quota.Store(false)
+		if s.reserve.keep(); !d.hasReserve(t) {
+			t.Error("it is not tried again")
+		}
+	})
 }
 
 // What logs keep of removed segments, to write to it again, is not kept on a disk that is short of room;
