@@ -2,6 +2,7 @@ package nsqd_test
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -81,6 +82,39 @@ func TestLogOfAFailedFirstPublishIsDeletedLater(t *testing.T) {
 		n, fails := startWithFailingLogs(t)
 		fails.Store(true)
 		newAPI(t, n).want(503, `{"message":"DISK_ERROR"}`, "POST", "/pub?topic=t", "m")
+		fails.Store(false)
+		wantNoLog(t, n, atStop)
+	}
+}
+
+// What two deletions of the same name have left is deleted later, both: a log whose topic stays in
+// memory, as it could not be made with its channels, and that topic.
+func TestWhatTwoDeletionsLeftIsDeletedLater(t *testing.T) {
+	for _, atStop := range []bool{false, true} {
+		opts := nsqtest.Options(t)
+		opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+		n := nsqtest.Start(t, opts)
+		var fails atomic.Bool
+		var writes atomic.Int64
+		n.KeepDurableOn(errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			channel := op.Kind == errorfs.OpCreate && strings.Contains(op.Path, "meta.json") && writes.Add(1) > 1
+			if fails.Load() && (channel || op.Kind == errorfs.OpRename && strings.HasSuffix(op.Path, "-t")) {
+				return syscall.EIO
+			}
+			return nil
+		})))
+		a := newAPI(t, n)
+		a.post("/topic/create?topic=t&durability=memory")
+		a.post("/channel/create?topic=t&channel=c")
+		stuck := filepath.Join(opts.DataPath, "t.deferred.dat")
+		makeDir(t, stuck)
+		writeFile(t, filepath.Join(stuck, "x"), "") // so that it cannot be removed
+		fails.Store(true)
+		a.want(503, `{"message":"DISK_ERROR"}`, "POST", "/topic/create?topic=t&durability=disk", "")
+		a.want(503, `{"message":"NOT_SAVED"}`, "POST", "/topic/delete?topic=t", "")
+		if err := os.RemoveAll(stuck); err != nil {
+			t.Fatal(err)
+		}
 		fails.Store(false)
 		wantNoLog(t, n, atStop)
 	}

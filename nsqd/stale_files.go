@@ -18,8 +18,8 @@ type staleFiles struct {
 	left     chan struct{} // a token when there may be some
 	removing sync.Mutex    // one removal at a time, so that none hits a queue created after another
 
-	mu     sync.Mutex              // remove
-	remove map[string]func() error // by queue, what to try again; it may be called more than once
+	mu     sync.Mutex                // remove
+	remove map[string][]func() error // by queue, what to try again; each may be called more than once
 }
 
 // deleted is called with the result of remove, which deleted a queue's files.
@@ -31,9 +31,9 @@ func (f *staleFiles) deleted(queue string, err error, remove func() error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.remove == nil {
-		f.remove = make(map[string]func() error)
+		f.remove = make(map[string][]func() error)
 	}
-	f.remove[queue] = remove
+	f.remove[queue] = append(f.remove[queue], remove)
 	giveToken(f.left)
 }
 
@@ -41,7 +41,7 @@ func (f *staleFiles) deleted(queue string, err error, remove func() error) {
 func (f *staleFiles) has(queue string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.remove[queue] != nil
+	return len(f.remove[queue]) > 0
 }
 
 // clear tries again to remove what is left of a queue, if anything is.
@@ -52,18 +52,31 @@ func (f *staleFiles) clear(queue string) error {
 	f.removing.Lock()
 	defer f.removing.Unlock()
 	f.mu.Lock()
-	remove := f.remove[queue]
+	list := f.remove[queue] // empty if somebody was faster
 	f.mu.Unlock()
-	if remove == nil { // somebody was faster
-		return nil
+	var left []func() error
+	var errs []error
+	for _, remove := range list {
+		if err := remove(); err != nil {
+			left, errs = append(left, remove), append(errs, err)
+		}
 	}
-	if err := remove(); err != nil {
-		return fmt.Errorf("files of the deleted %q are in the way: %w", queue, err)
+	f.setLeft(queue, len(list), left)
+	if len(errs) > 0 {
+		return fmt.Errorf("files of the deleted %q are in the way: %w", queue, errors.Join(errs...))
 	}
-	f.mu.Lock()
-	delete(f.remove, queue)
-	f.mu.Unlock()
 	return nil
+}
+
+// setLeft puts what is left of the first ones in their place; others may have come behind them.
+func (f *staleFiles) setLeft(queue string, first int, left []func() error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if left = append(left, f.remove[queue][first:]...); len(left) > 0 {
+		f.remove[queue] = left
+	} else {
+		delete(f.remove, queue)
+	}
 }
 
 // staleRetry is how soon what cannot be removed is tried again.
