@@ -25,13 +25,13 @@ func foldsCase(dataPath string) bool {
 }
 
 // checkCase returns an error if a name must not be used beside those that are
-// there. It looks at all of them, which only such file systems cost.
+// there, of which it may be one. It looks at all of them, which only such file systems cost.
 func (e *env) checkCase(name string, there iter.Seq[string]) error {
 	if !e.foldsCase.Load() {
 		return nil
 	}
 	for other := range there {
-		if strings.EqualFold(name, other) {
+		if name != other && strings.EqualFold(name, other) {
 			return fmt.Errorf("%q cannot be created beside %q: it %w", name, other, errNameTaken)
 		}
 	}

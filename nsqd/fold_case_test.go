@@ -39,6 +39,34 @@ func TestNamesThatDifferInCaseOnly(t *testing.T) {
 	}
 }
 
+// While a topic is replaced, nobody takes its name in another case, and it keeps its own.
+func TestNameOfATopicThatIsReplaced(t *testing.T) {
+	e := testEnv(t, 1)
+	e.foldsCase.Store(true)
+	var ts topics
+	ts.init(e)
+	old, err := ts.topic([]byte("orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.stopPump()
+	entry := func(*topic) []byte { return []byte("{}") }
+	if !ts.beginMaking("orders") || !ts.closeRequests(old, entry, func() bool { return old.exit(false) }) {
+		t.Fatal("the topic cannot be replaced")
+	}
+	ts.replaced(old)
+	if _, err := ts.topic([]byte("Orders")); !errors.Is(err, errNameTaken) {
+		t.Errorf("a topic with the name in another case: %v", err)
+	}
+	next, err := ts.make(newTopicWanted{name: "orders"}, nil)
+	if next == nil {
+		t.Fatalf("the topic is gone: %v", err)
+	}
+	next.stopPump()
+	ts.endReplacing(next)
+	ts.endMaking("orders")
+}
+
 // A topic of an earlier run that could not be made is made when what was in its way is gone.
 func TestALogOutlivesARefusalOfItsName(t *testing.T) {
 	e := testEnv(t, 1)

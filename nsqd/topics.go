@@ -1,6 +1,7 @@
 package nsqd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -153,7 +154,7 @@ func (ts *topics) isFreeLocked(name string) (bool, error) {
 	if ts.closed || ts.byName[name] != nil || ts.env.stale.has(name) {
 		return false, nil
 	}
-	err := ts.env.checkCase(name, maps.Keys(ts.byName))
+	err := cmp.Or(ts.env.checkCase(name, maps.Keys(ts.byName)), ts.env.checkCase(name, maps.Keys(ts.replacing)))
 	return err == nil, err
 }
 
