@@ -176,7 +176,7 @@
 //
 // # Locks, in the order in which they may be taken
 //
-//	gate.mu        of a topic's requests: no other is put in its place while they change it
+//	gate.mu        of a topic's requests, and of who makes channels: no other is put in its place meanwhile
 //	topicLog.flow  that a durable topic's log follows whether it is paused, held or without channel
 //	gate.mu        of a topic's log: it is not deleted while it is used
 //	drain.mu       the drain that was asked for, and that phase and nsqlookupds follow it

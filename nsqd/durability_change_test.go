@@ -10,12 +10,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/stats"
+	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -201,37 +203,57 @@ func TestTopicIsSavedWhileItsDurabilityChanges(t *testing.T) {
 	}
 }
 
-// A channel that a consumer makes while a topic's durability changes is saved, also where the change fails.
-func TestChannelIsSavedThoughADurabilityChangeFails(t *testing.T) {
-	opts := nsqtest.Options(t)
-	opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
-	n := nsqtest.Start(t, opts)
-	a := newAPI(t, n)
-	var armed atomic.Bool
-	var writes atomic.Int64
-	n.KeepDurableOn(errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if !armed.Load() || op.Kind != errorfs.OpCreate || !strings.Contains(op.Path, "meta.json") {
+// A channel that a consumer makes while a topic's durability changes is in nsqd.dat when the SUB is answered,
+// also where the change fails.
+func TestChannelIsSavedThatIsMadeWhileDurabilityChanges(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		opts := nsqtest.Options(t)
+		opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
+		n := nsqtest.Start(t, opts)
+		a, c := newAPI(t, n), dialRaw(t, n)
+		wantSaved := func() {
+			data, err := os.ReadFile(filepath.Join(n.Opts.DataPath, "nsqd.dat"))
+			if want := `{"name":"t","paused":false,"channels":[{"name":"late","paused":false}]`; !strings.Contains(string(data), want) {
+				t.Errorf("where the change fails (%v), nsqd.dat says %s, %v", fails, data, err)
+			}
+		}
+		var armed, subscribed atomic.Bool
+		var writes atomic.Int64
+		n.KeepDurableOn(errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if !armed.Load() || op.Kind != errorfs.OpCreate || !strings.Contains(op.Path, "meta.json") {
+				return nil
+			}
+			switch writes.Add(1) {
+			case 2: // when the log has the channel
+				a.post("/channel/delete?topic=t&channel=gone")
+			case 3: // when it is deleted there, too
+				c.send(wire.AppendSub(nil, "t", "late"))
+				if f, err := c.tryFrame(50 * time.Millisecond); err == nil { // mostly it comes later
+					subscribed.Store(f == ok)
+					wantSaved()
+				}
+				if fails {
+					return errFailingDisk
+				}
+			}
 			return nil
+		})))
+		a.post("/topic/create?topic=first&durability=disk") // makes the store
+		a.post("/topic/create?topic=t&durability=memory")
+		a.post("/channel/create?topic=t&channel=gone")
+		armed.Store(true)
+		answer, text := 200, ""
+		if fails {
+			answer, text = 503, `{"message":"DISK_ERROR"}`
 		}
-		switch writes.Add(1) {
-		case 2: // when the log has the channel
-			a.post("/channel/delete?topic=t&channel=gone")
-		case 3: // when it is deleted there, too
-			dialRaw(t, n).consume("t", "late", 1)
-			return errFailingDisk
+		a.want(answer, text, "POST", "/topic/create?topic=t&durability=disk", "")
+		armed.Store(false)
+		if !subscribed.Load() {
+			c.want(ok)
 		}
-		return nil
-	})))
-	a.post("/topic/create?topic=first&durability=disk") // makes the store
-	a.post("/topic/create?topic=t&durability=memory")
-	a.post("/channel/create?topic=t&channel=gone")
-	armed.Store(true)
-	a.want(503, `{"message":"DISK_ERROR"}`, "POST", "/topic/create?topic=t&durability=disk", "")
-	armed.Store(false)
-	nsqtest.Eventually(t, "nsqd.dat has the channel", func() bool {
-		data, err := os.ReadFile(filepath.Join(n.Opts.DataPath, "nsqd.dat"))
-		return err == nil && strings.Contains(string(data), `{"name":"t","paused":false,"channels":[{"name":"late","paused":false}]`)
-	})
+		wantSaved()
+		c.close()
+	}
 }
 
 // makeForChange makes a topic with a channel that is paused and one that is not.

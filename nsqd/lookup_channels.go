@@ -249,7 +249,7 @@ func (l *lookupChannels) create(t *topic, channels []string) {
 		if !wire.ValidName(name) || wire.IsEphemeral(name) {
 			continue
 		}
-		_, err := t.channel(name)
+		_, err := t.enterChannel(name)
 		if errors.Is(err, errExiting) {
 			return
 		}

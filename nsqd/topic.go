@@ -28,7 +28,7 @@ type topic struct {
 	log       *topicLog   // nil for others
 	chosen    atomic.Bool // its durability was chosen for it alone
 	pause     savedFlag   // which paused follows
-	requests  gate        // who changes it or its channels over HTTP is inside; closed when another takes its place
+	requests  gate        // who changes it over HTTP, or its channels, is inside; closed when another takes its place
 	ids       guidFactory
 	inHand    atomic.Int64               // messages that the pump has taken and not every channel has got
 	fanout    atomic.Pointer[[]*channel] // what the pump gives to; changed under mu
@@ -141,9 +141,19 @@ func (t *topic) put(s span, stored bool) error {
 	return err
 }
 
+// enterChannel is channel for who is not inside the topic's requests. While another topic is put in
+// the place of this one it waits for that: nsqd.dat would not get a new channel.
+func (t *topic) enterChannel(name string) (*channel, error) {
+	if !t.requests.enter() {
+		return nil, errExiting
+	}
+	defer t.requests.leave()
+	return t.channel(name)
+}
+
 // channel returns the channel of that name, which it creates if needed. It
 // waits for a deletion of the same name to end. The error is errExiting, or says
-// what is in the way of a new channel.
+// what is in the way of a new channel. Nobody puts another topic in its place meanwhile.
 func (t *topic) channel(name string) (*channel, error) {
 	for {
 		t.mu.Lock()

@@ -312,7 +312,7 @@ func (ts *topics) subscribe(topicName []byte, channelName string, c *client) (*c
 		if err != nil {
 			return nil, err
 		}
-		ch, err := t.channel(channelName)
+		ch, err := t.enterChannel(channelName)
 		if err == nil {
 			err = ch.addClient(c)
 		}
