@@ -64,9 +64,9 @@
 //
 // Locks, in the order in which they are taken:
 //
-//	Store.admin, Topic.admin      who exists: the writers of directories and meta.json
 //	Topic.trimming                who removes segments
 //	Topic.releasing               who reads what was held
+//	Store.admin, Topic.admin      who exists: the writers of directories and meta.json
 //	Channel.reading               who reads for Next
 //	index.mu                      commits, and reads that must not see half of one
 //	index.open                    who reads, and who opens the database again for writing

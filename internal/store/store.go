@@ -146,18 +146,29 @@ func (s *Store) path(elem ...string) string {
 	return s.fs.PathJoin(append([]string{s.Dir}, elem...)...)
 }
 
-// remove removes a topic. If that fails, the topic is as it was.
+// remove removes a topic. If that fails, the topic is as it was. Nobody waits for its files to go.
 func (s *Store) remove(t *Topic) error {
-	s.admin.Lock()
-	defer s.admin.Unlock()
-	t.trimming.Lock()
+	deleted := t.dir + deletedSuffix
+	if err := s.takeOut(t, deleted); err != nil {
+		return fmt.Errorf("store: deleting topic %q: %w", t.name, err)
+	}
+	if err := errors.Join(s.fs.RemoveAll(deleted), s.index.forgetTopic(t.id)); err != nil {
+		s.logger.Warn("the rest of a deleted topic is removed later", "topic", t.name, "error", err)
+	}
+	return nil
+}
+
+// takeOut has a topic be there no more, and its directory have another name.
+func (s *Store) takeOut(t *Topic, dir string) error {
+	t.trimming.Lock() // before admin, as a trim may take long
 	defer t.trimming.Unlock()
 	t.releasing.Lock()
 	defer t.releasing.Unlock()
+	s.admin.Lock()
+	defer s.admin.Unlock()
 	t.closeFiles() // before the rename, for systems that rename nothing that is open
-	deleted := t.dir + deletedSuffix
-	if err := s.rename(t.dir, deleted); err != nil {
-		return fmt.Errorf("store: deleting topic %q: %w", t.name, err)
+	if err := s.rename(t.dir, dir); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	s.topics = slices.DeleteFunc(slices.Clone(s.topics), func(o *Topic) bool { return o == t })
@@ -165,9 +176,6 @@ func (s *Store) remove(t *Topic) error {
 	t.mu.Lock()
 	t.removed, t.held, t.live = true, true, false
 	t.mu.Unlock()
-	if err := errors.Join(s.fs.RemoveAll(deleted), s.index.forgetTopic(t.id)); err != nil {
-		s.logger.Warn("the rest of a deleted topic is removed later", "topic", t.name, "error", err)
-	}
 	return nil
 }
 
