@@ -158,7 +158,7 @@ func (c *Cursor) seek() error {
 }
 
 // Read returns the record of one frame. ErrGone: its segment is removed;
-// ErrDamaged: it is not what was written, or no frame begins there.
+// ErrDamaged: it is not what was written, or no frame begins there; that is reported.
 func (l *Log) Read(at Pos) (Record, error) {
 	l.mu.Lock()
 	seg := l.findLocked(at.Segment())
@@ -191,6 +191,7 @@ func (l *Log) readFrame(seg *segment, file io.ReaderAt, at Pos, limit int64) (Re
 	}
 	f, ok := parseHeader(head[:], seedAt(seg.salt, offset))
 	if !ok || f.size() > limit-offset || f.kind != Messages && f.kind != Moved {
+		l.reportDamage(seg, offset, headerSize, 1) // of how many messages nobody knows
 		return Record{}, ErrDamaged
 	}
 	f.payload = make([]byte, f.length)

@@ -272,7 +272,7 @@ func TestReadTellsWhatIsWrong(t *testing.T) {
 			t.Errorf("Read(%x): %v, want %v", at, err, want)
 		}
 	}
-	if h.lost() != 1 {
+	if h.lost() != 2 { // in the frame, and where none begins
 		t.Errorf("damage is told as %v", h.damages)
 	}
 }
