@@ -172,10 +172,13 @@ func (e *exporter) deferred(ctx context.Context, ch *store.Channel, q *queue, de
 		if messages, next, err = ch.Due(messages[:0], until, messagesAtOnce); err != nil {
 			return err
 		}
-		if len(messages) == 0 {
-			if next <= until {
-				return nil
-			}
+		switch {
+		case len(messages) > 0:
+		case next == 0:
+			return nil
+		case next <= until: // what there was is damaged
+			continue
+		default:
 			until = next // when the earliest of the others is due
 			count, put = &e.sum.deferred, func(m []message) error { return q.putDeferred(deferral(until), m) }
 			continue

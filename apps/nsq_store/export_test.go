@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -235,5 +236,34 @@ func TestExportOfManyMessages(t *testing.T) {
 		} else if _, err := fmt.Sscanf(m, "%06d", &n); err != nil || due != later+int64(n/each) {
 			t.Errorf("%s is due %d later", m, due-later)
 		}
+	}
+}
+
+// Behind more damaged deferred messages than are taken at a time are others, which are exported.
+func TestExportGoesOnBehindDamage(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	s := openStore(t, dir)
+	c := must(must(s.Create("orders", store.Disk))(t).CreateChannel("billing"))(t)
+	adopt := func(body string, due int64) {
+		ok(t, c.Adopt([]store.Adopted{{ID: 1, Time: published, Due: due, Body: []byte(body)}}))
+	}
+	const damaged = messagesAtOnce + 10
+	for range damaged {
+		adopt("damaged", 1)
+	}
+	adopt("whole", 1)
+	adopt("later", later)
+	ok(t, s.Close())
+	name, content := logFile(t, dir, "whole")
+	end := bytes.LastIndex(content, []byte("damaged")) + len("damaged")
+	clear(content[:end])
+	ok(t, os.WriteFile(name, content, 0o600))
+
+	out, err := act(t, "export", options{dataPath: dir, to: to})
+	if !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, "1 message waiting, 1 message deferred") || !strings.Contains(out, "damaged") {
+		t.Errorf("%v, %s", err, out)
+	}
+	if got := len(queued(t, to, channelQueueName("orders", "billing"))) + len(deferredIn(t, to, channelQueueName("orders", "billing"))); got != 2 {
+		t.Errorf("there are %d messages, want 2", got)
 	}
 }
