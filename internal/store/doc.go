@@ -74,5 +74,6 @@
 //	Channel.mu                    position and deferred messages
 //	Store.mu, and those of the logs
 //
-// From Topic.mu on, none is held over disk. Callbacks are called without locks.
+// From Topic.mu on, none is held over disk. Callbacks are called without locks but
+// Topic.releasing, and must not call the store.
 package store
