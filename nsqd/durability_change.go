@@ -138,17 +138,16 @@ func (n *NSQD) vacateQueue(t *topic, next *topicToLoad) (vacated bool, err error
 	if depth, _ := t.queue.depth(); !t.isEmpty(depth) {
 		return false, errNotEmpty
 	}
-	if err := n.env.durable.prepare(next); err != nil {
+	if !n.topics.closeRequests(t, n.metadata.entryNow, func() bool {
+		next.update(t) // which nobody changes any more: a crash finds the log, and so what it has was not deleted
+		if err = n.env.durable.prepare(next); err == nil && t.exit(false) {
+			return true
+		}
+		err = errors.Join(err, n.env.durable.discard(t.name))
+		return false
+	}) {
 		return false, err
 	}
-	var failed error
-	if !n.topics.closeRequests(t, n.metadata.entryNow, func() bool {
-		failed = n.env.durable.forgetDeleted(t)
-		return failed == nil && t.exit(false) // else somebody deletes it
-	}) {
-		return false, errors.Join(failed, n.env.durable.discard(t.name))
-	}
-	next.update(t) // which nobody changes any more
 	for _, ch := range t.allChannels() {
 		ch.vacate()
 	}

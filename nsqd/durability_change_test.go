@@ -17,7 +17,6 @@ import (
 
 	"github.com/seed893f581e/nsq/internal/nsqtest"
 	"github.com/seed893f581e/nsq/internal/stats"
-	"github.com/seed893f581e/nsq/internal/wire"
 	"github.com/seed893f581e/nsq/nsqd"
 )
 
@@ -104,18 +103,18 @@ func TestDurabilityChangeOnAFailingDisk(t *testing.T) {
 	}
 }
 
-// What is done to a topic while its log is made for it is done to what takes its place, too.
+// What is done to a topic while its log is made for it is done to what takes its place.
 func TestChangesWhileATopicBecomesDurable(t *testing.T) {
 	n := nsqtest.Start(t, nsqtest.Options(t))
 	a := newAPI(t, n)
 	var armed atomic.Bool
+	var changes sync.WaitGroup
 	n.KeepDurableOn(errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind == errorfs.OpCreate && strings.Contains(op.Path, "meta.json") && armed.Swap(false) {
-			a.post("/topic/pause?topic=t")
-			a.post("/channel/unpause?topic=t&channel=paused")
-			a.post("/channel/pause?topic=t&channel=open")
-			a.post("/channel/create?topic=t&channel=late")
-			a.post("/channel/delete?topic=t&channel=gone")
+			for _, path := range []string{"/topic/pause?topic=t", "/channel/unpause?topic=t&channel=paused", "/channel/pause?topic=t&channel=open",
+				"/channel/create?topic=t&channel=late", "/channel/delete?topic=t&channel=gone"} {
+				changes.Go(func() { a.post(path) })
+			}
 		}
 		return nil
 	})))
@@ -124,6 +123,7 @@ func TestChangesWhileATopicBecomesDurable(t *testing.T) {
 	a.post("/channel/create?topic=t&channel=gone")
 	armed.Store(true)
 	a.post("/topic/create?topic=t&durability=disk")
+	changes.Wait()
 	for range 2 {
 		s := newAPI(t, n).stats("topic=t").Topics
 		if armed.Load() || len(s) != 1 || s[0].Durability != "disk" || !s[0].Paused || pauses(s[0].Channels) != "late:false open:true paused:false " {
@@ -203,56 +203,68 @@ func TestTopicIsSavedWhileItsDurabilityChanges(t *testing.T) {
 	}
 }
 
-// A channel that a consumer makes while a topic's durability changes is in nsqd.dat when the SUB is answered,
-// also where the change fails.
-func TestChannelIsSavedThatIsMadeWhileDurabilityChanges(t *testing.T) {
+// A channel that a consumer makes while a topic's durability changes is there after a crash when the SUB is
+// answered, and one that is deleted then is not; also where the change fails.
+func TestChannelsThatChangeWhileDurabilityChangesAreSaved(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		opts := nsqtest.Options(t)
 		opts.Logger = slog.New(slog.DiscardHandler) // it complains, as it should
 		n := nsqtest.Start(t, opts)
 		a, c := newAPI(t, n), dialRaw(t, n)
-		wantSaved := func() {
+		var requests sync.WaitGroup
+		crash := func(answered string) { // of what is on disk when a request is answered
+			t.Helper()
 			data, err := os.ReadFile(filepath.Join(n.Opts.DataPath, "nsqd.dat"))
-			if want := `{"name":"t","paused":false,"channels":[{"name":"late","paused":false}]`; !strings.Contains(string(data), want) {
-				t.Errorf("where the change fails (%v), nsqd.dat says %s, %v", fails, data, err)
+			if late := strings.Contains(string(data), `{"name":"late"`); err != nil || answered == "SUB" && !late {
+				t.Errorf("where the change fails (%v), nsqd.dat says after %s: %s, %v", fails, answered, data, err)
+			}
+			for _, dir := range logsOf(t, n) {
+				meta, err := os.ReadFile(filepath.Join(dir, "meta.json"))
+				if strings.Contains(string(meta), `"gone"`) && answered == "delete" {
+					t.Errorf("where the change fails (%v), the log has after %s: %s, %v", fails, answered, meta, err)
+				}
 			}
 		}
-		var armed, subscribed atomic.Bool
 		var writes atomic.Int64
 		n.KeepDurableOn(errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if !armed.Load() || op.Kind != errorfs.OpCreate || !strings.Contains(op.Path, "meta.json") {
+			if op.Kind != errorfs.OpCreate || !strings.Contains(op.Path, "-t") || !strings.Contains(op.Path, "meta.json") || writes.Add(1) != 3 {
 				return nil
 			}
-			switch writes.Add(1) {
-			case 2: // when the log has the channel
+			// The log has one of two channels.
+			requests.Go(func() {
 				a.post("/channel/delete?topic=t&channel=gone")
-			case 3: // when it is deleted there, too
-				c.send(wire.AppendSub(nil, "t", "late"))
-				if f, err := c.tryFrame(50 * time.Millisecond); err == nil { // mostly it comes later
-					subscribed.Store(f == ok)
-					wantSaved()
-				}
-				if fails {
-					return errFailingDisk
-				}
+				crash("delete")
+			})
+			requests.Go(func() {
+				c.sub("t", "late")
+				crash("SUB")
+			})
+			answered := make(chan struct{})
+			go func() {
+				defer close(answered)
+				requests.Wait()
+			}()
+			select {
+			case <-answered:
+			case <-time.After(50 * time.Millisecond): // they wait for the end
+			}
+			if fails {
+				return errFailingDisk
 			}
 			return nil
 		})))
-		a.post("/topic/create?topic=first&durability=disk") // makes the store
-		a.post("/topic/create?topic=t&durability=memory")
-		a.post("/channel/create?topic=t&channel=gone")
-		armed.Store(true)
+		for _, path := range []string{"/topic/create?topic=t&durability=memory", "/channel/create?topic=t&channel=gone", "/channel/create?topic=t&channel=stays"} {
+			a.post(path)
+		}
 		answer, text := 200, ""
 		if fails {
 			answer, text = 503, `{"message":"DISK_ERROR"}`
 		}
 		a.want(answer, text, "POST", "/topic/create?topic=t&durability=disk", "")
-		armed.Store(false)
-		if !subscribed.Load() {
-			c.want(ok)
+		requests.Wait()
+		if got := pauses(newAPI(t, n.Restart()).stats("topic=t").Topics[0].Channels); got != "late:false stays:false " {
+			t.Errorf("where the change fails (%v), the topic has the channels %s", fails, got)
 		}
-		wantSaved()
-		c.close()
 	}
 }
 

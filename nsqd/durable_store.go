@@ -177,23 +177,6 @@ func (s *durableStore) prepare(t *topicToLoad) error {
 	return nil
 }
 
-// forgetDeleted deletes the channels that prepare has made in the log of t, and that t has no more.
-// Nobody deletes channels of it meanwhile.
-func (s *durableStore) forgetDeleted(t *topic) error {
-	s.mu.Lock()
-	log := s.found[t.name]
-	s.mu.Unlock()
-	for _, ch := range log.Channels() {
-		if t.existingChannel(ch.Name()) != nil {
-			continue
-		}
-		if err := ch.Delete(); err != nil {
-			return fmt.Errorf("deleting channel %s in the log of topic %s: %w", ch.Name(), t.name, err)
-		}
-	}
-	return nil
-}
-
 // giveBack has a log wait for its topic.
 func (s *durableStore) giveBack(log *store.Topic) {
 	log.Hold() // as it is when it was just opened
