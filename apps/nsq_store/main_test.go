@@ -205,6 +205,16 @@ func TestCheckTellsOfALogThatLostItsEnd(t *testing.T) {
 	}
 }
 
+func TestCheckTellsOfAFileThatIsGone(t *testing.T) {
+	dir := dataPath(t)
+	name, _ := logFile(t, dir, "four")
+	ok(t, os.Remove(name))
+	out, err := act(t, "check", options{dataPath: dir})
+	if want := "files are missing"; !errors.Is(err, tool.ErrSilent) || !strings.Contains(out, want) {
+		t.Errorf("%v, %s, want %s", err, out, want)
+	}
+}
+
 func TestCheckTellsOfDamagedMetadataOfATopic(t *testing.T) {
 	dir := dataPath(t)
 	names := must(filepath.Glob(filepath.Join(dir, storeDir, "topics", "*", "meta.json")))(t)

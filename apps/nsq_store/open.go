@@ -132,7 +132,10 @@ func (d *damage) String() string {
 		return d.storeString()
 	}
 	what := chart.Several(d.Bytes, "byte") + " damaged"
-	if d.Bytes == 0 {
+	switch {
+	case d.Bytes == 0 && d.Offset == 0:
+		what = "files are missing"
+	case d.Bytes == 0:
 		what = "what followed is missing"
 	}
 	return fmt.Sprintf("topic %s: %s, offset %d: %s, %s lost", d.topic, d.File, d.Offset, what, chart.Several(d.Messages, "message"))

@@ -162,6 +162,23 @@ func (l *Log) Segments() []Segment {
 	return all
 }
 
+// A Gap is where segments are not there any more: First ≤ numbers of their messages < End.
+type Gap struct{ First, End uint64 }
+
+// Gaps are all before the last segment, in order: of segments that were removed, or are lost.
+func (l *Log) Gaps() (gaps []Gap) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id, end := uint32(0), uint64(1)
+	for _, s := range l.segments {
+		if s.id != id+1 && s.after > end {
+			gaps = append(gaps, Gap{end, s.after})
+		}
+		id, end = s.id, s.kept.next
+	}
+	return gaps
+}
+
 // Remove removes a segment: not the one that is written to (ErrInUse; Roll
 // before). Cursors that are in it go on with the next. Numbers and ids are
 // remembered, even if nothing is left.

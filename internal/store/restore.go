@@ -33,6 +33,7 @@ func (t *Topic) restore(f *foundTopic) error {
 	if err := t.replay(f.state.applied); err != nil {
 		return err
 	}
+	t.reportGone(f) // of what was not moved elsewhere
 	if err := t.redefer(unnoted, f.state.released); err != nil { // for channels that were made just before a crash
 		return err
 	}
@@ -63,6 +64,27 @@ func (t *Topic) reportMissing(f *foundTopic) {
 		d.Offset = segments[len(segments)-1].Bytes
 	}
 	t.damaged(d)
+}
+
+// reportGone tells of files that are not there, although a channel has not finished what was in
+// them: nsqd removes none of these. For the channel it is finished then.
+func (t *Topic) reportGone(f *foundTopic) {
+	gaps := t.log.Gaps()
+	var missing uint64
+	for _, c := range t.channels {
+		if fc := f.channels[c.id]; fc == nil || !fc.named { // nobody knows what it has finished
+			continue
+		}
+		var lost uint64
+		for _, gap := range gaps {
+			lost += c.position.mark(gap.First, gap.End)
+		}
+		c.dirty = c.dirty || lost > 0
+		missing = max(missing, lost)
+	}
+	if missing > 0 {
+		t.damaged(seglog.Damage{File: t.s.fs.PathJoin(t.dir, logDir), Messages: int64(missing)})
+	}
 }
 
 func (c *Channel) restore(f *foundChannel) {
