@@ -272,6 +272,11 @@ func wantDamageOfLog(t *testing.T, n *nsqtest.NSQD, log string, lost []string, c
 	if s.Damage.Records > most || counted != atMost && s.Damage.Records < most || s.Damage.Records > 0 != (s.Damage.Ranges > 0) {
 		t.Errorf("counted are %+v, lost are %d messages", *s.Damage, len(lost))
 	}
+	for _, topic := range s.Topics {
+		if topic.Damage != nil && *topic.Damage != *s.Damage {
+			t.Errorf("counted are %+v of topic %s, %+v of all", *topic.Damage, topic.Name, *s.Damage)
+		}
+	}
 	if told := strings.Contains(log, "a log is damaged"); told != (s.Damage.Ranges > 0) {
 		t.Errorf("counted are %+v, and logged is %s", *s.Damage, log)
 	}

@@ -337,11 +337,11 @@ func (t *topic) damage() *stats.Damage {
 		return nil
 	}
 	defer t.log.leave()
-	places, messages := t.log.log.Damage()
+	places, bytes, messages := t.log.log.Damage()
 	if places == 0 {
 		return nil
 	}
-	return &stats.Damage{Ranges: places, Records: messages}
+	return &stats.Damage{Ranges: places, Bytes: bytes, Records: messages}
 }
 
 // deleteLog deletes the log of a topic and its channels.

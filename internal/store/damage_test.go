@@ -182,7 +182,7 @@ func TestWithoutIndexAndMetaTheFirstChannelGetsAllThereIs(t *testing.T) {
 	s = reopen(t, s, o)
 	defer mustClose(t, s)
 	wantAll(t, s, want)
-	if places, _ := topicNamed(t, s, "orders").Damage(); places != 0 {
+	if places, _, _ := topicNamed(t, s, "orders").Damage(); places != 0 {
 		t.Error("it is told again")
 	}
 }

@@ -32,6 +32,7 @@ type Topic struct {
 	unwritten  atomic.Bool  // meta.json was damaged, and there was no room to write it again
 	released   atomic.Uint64
 	places     atomic.Int64 // damaged ones
+	damage     atomic.Int64 // bytes there
 	lost       atomic.Int64 // messages there
 
 	mu        sync.Mutex // what follows, and changes of released
@@ -256,12 +257,15 @@ func (t *Topic) logs() []*seglog.Log {
 	return []*seglog.Log{t.log}
 }
 
-// Damage returns how many damaged places were met since the store was opened,
-// and how many messages they cost.
-func (t *Topic) Damage() (places, messages int64) { return t.places.Load(), t.lost.Load() }
+// Damage returns how many damaged places were met since the store was opened, what they
+// have on disk, and how many messages they cost.
+func (t *Topic) Damage() (places, bytes, messages int64) {
+	return t.places.Load(), t.damage.Load(), t.lost.Load()
+}
 
 func (t *Topic) damaged(d seglog.Damage) {
 	t.places.Add(1)
+	t.damage.Add(d.Bytes)
 	t.lost.Add(d.Messages)
 	if t.s.Damage != nil {
 		t.s.Damage(t.name, d)
