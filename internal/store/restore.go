@@ -33,7 +33,7 @@ func (t *Topic) restore(f *foundTopic) error {
 	if err := t.replay(f.state.applied); err != nil {
 		return err
 	}
-	t.reportGone(f) // of what was not moved elsewhere
+	t.reportGone(f)                                              // of what was not moved elsewhere
 	if err := t.redefer(unnoted, f.state.released); err != nil { // for channels that were made just before a crash
 		return err
 	}
