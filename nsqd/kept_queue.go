@@ -236,6 +236,7 @@ func (q *queue) roomForDue(bytes int) int {
 	room := min(64, maxDue-q.mem.messages)
 	if bytes >= dueBytes || room <= 0 {
 		q.log.waiting, q.log.enough = true, q.mem.messages/2
+		q.signal() // it may be so few already that nobody would look again
 		return 0
 	}
 	return room

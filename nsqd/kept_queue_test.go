@@ -89,6 +89,39 @@ func TestWhatIsInHandDuringAnEmptyIsGone(t *testing.T) {
 	}
 }
 
+// Who takes what is due stops when it has taken much of it, and a consumer has it go on. The consumer may
+// have taken all of that just before, and found nothing more.
+func TestWhatIsDueDoesNotStayWhereAConsumerWasQuick(t *testing.T) {
+	ch, _ := keptChannel(t)
+	q := ch.queue
+	body := make([]byte, dueBytes)
+	for id := range uint64(2) {
+		if err := q.log.log.Adopt([]store.Adopted{{ID: id + 1, Time: 1, Body: body}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	messages, _, err := q.log.log.Due(nil, everything, 1) // as takeDue, until it looks for room again
+	if err != nil || len(messages) != 1 {
+		t.Fatal(len(messages), err)
+	}
+	select {
+	case <-q.ready: // the consumer
+	default:
+	}
+	if room := q.roomForDue(len(body)); room != 0 {
+		t.Fatalf("there is room for %d messages", room)
+	}
+	select {
+	case <-q.ready:
+	default:
+		t.Fatal("no consumer looks again")
+	}
+	ch.env.scan.forget(&ch.release)
+	if spans, _ := q.take(nil, 1, pumpWrite); len(spans) != 0 || ch.release.pos == 0 {
+		t.Error("what is due is not taken")
+	}
+}
+
 // A consumer that waited with messages in its hand for who empties the channel would send them
 // afterwards.
 func TestWhoHasTakenMessagesDoesNotWaitForAnEmpty(t *testing.T) {
