@@ -33,7 +33,7 @@ func (t *Topic) restore(f *foundTopic) error {
 	if err := t.replay(f.state.applied); err != nil {
 		return err
 	}
-	t.reportGone(f)                                              // of what was not moved elsewhere
+	t.reportGone(f)
 	if err := t.redefer(unnoted, f.state.released); err != nil { // for channels that were made just before a crash
 		return err
 	}
@@ -67,7 +67,8 @@ func (t *Topic) reportMissing(f *foundTopic) {
 }
 
 // reportGone tells of files that are not there, although a channel has not finished what was in
-// them: nsqd removes none of these. For the channel it is finished then.
+// them: nsqd removes none of these. For the channel it is finished then. What was moved elsewhere is
+// to be replayed before.
 func (t *Topic) reportGone(f *foundTopic) {
 	gaps := t.log.Gaps()
 	var missing uint64
