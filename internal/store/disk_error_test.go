@@ -108,3 +108,51 @@ func TestAReleaseThatFailsHasARest(t *testing.T) {
 		mustClose(t, s)
 	})
 }
+
+// A meta.json that was damaged, and cannot be written again as the disk fails after it was full, is tried every
+// few seconds, whatever it and other topics do meanwhile, and at Close; one line says so.
+func TestAMetaThatCannotBeWrittenHasARest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failure atomic.Uintptr
+		var tried atomic.Int64
+		var log loggingtest.Buffer
+		disk := withMessages(t, Disk)
+		dir := topicDir(1, "orders")
+		if err := damageFile(disk, topicsDir, dir, metaFile); err != nil {
+			t.Fatal(err)
+		}
+		o := testOptions(t, disk)
+		o.FS = errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if failure.Load() == 0 || op.Kind != errorfs.OpCreate || !strings.Contains(op.Path, disk.PathJoin(dir, metaFile)) {
+				return nil
+			}
+			tried.Add(1)
+			return syscall.Errno(failure.Load())
+		}))
+		o.NoteEvery, o.Logger = time.Millisecond, log.Logger(slog.LevelInfo)
+		failure.Store(uintptr(syscall.ENOSPC))
+		s := mustOpen(t, o)
+		failure.Store(uintptr(syscall.EIO))
+		orders := s.Topics()[0]
+		busy, _ := mustCreate(t, s, "busy")
+		const seconds = 60
+		for i := range seconds {
+			busy.touch()
+			if i%20 < 10 {
+				orders.touch()
+			}
+			time.Sleep(time.Second)
+		}
+		if n, most := tried.Load(), int64(seconds*time.Second/idleAfter)+2; n < most/2 || n > most {
+			t.Errorf("it was tried %d times in %d s", n, seconds)
+		}
+		if lines := log.String(); strings.Count(lines, "channels of a topic cannot be written") != 1 {
+			t.Errorf("it logged %s", lines)
+		}
+		failure.Store(0)
+		mustClose(t, s)
+		if m, err := readMeta(disk, orders.dir); err != nil || m.Name != "orders" {
+			t.Errorf("there is %+v, %v", m, err)
+		}
+	})
+}

@@ -129,25 +129,38 @@ func (t *Topic) restoreMeta(f *foundTopic) error {
 	t.setSync(d)
 	err = t.meta.write(t.s.fs, t.dir)
 	if wantsRoom(err) {
-		t.unwritten.Store(true)
+		t.unwritten.Store(writeAtOnce)
 		t.touch()
 		return nil
 	}
 	return err
 }
 
-// writeMeta writes meta.json if restoreMeta could not; until then each Open does what that did.
-func (t *Topic) writeMeta() {
-	if !t.unwritten.Load() || t.isRemoved() {
+// writeAtOnce says that to write meta.json has not been tried again yet.
+const writeAtOnce = 1
+
+// writeMeta writes meta.json if restoreMeta could not and now, in Unix nanoseconds, it is time to try
+// again; until then each Open does what that did. rest has it called again where it fails.
+func (t *Topic) writeMeta(now int64) {
+	at := t.unwritten.Load()
+	if at == 0 || now < at || t.isRemoved() {
 		return
 	}
 	t.admin.Lock()
-	defer t.admin.Unlock()
-	if t.meta.write(t.s.fs, t.dir) != nil {
-		t.touch()
-		return
+	err := t.meta.write(t.s.fs, t.dir)
+	t.admin.Unlock()
+	var again int64
+	if err != nil {
+		again = time.Now().Add(idleAfter).UnixNano()
 	}
-	t.unwritten.Store(false)
+	t.unwritten.Store(again)
+	switch failed := at != writeAtOnce; {
+	case failed == (err != nil), t.s.isStopping():
+	case err != nil:
+		t.s.logger.Error("the file that names the channels of a topic cannot be written, will try again", "topic", t.name, "error", err)
+	default:
+		t.s.logger.Info("the file that names the channels of a topic is written again", "topic", t.name)
+	}
 }
 
 // begin sets what t and its channels begin with, when their positions are

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -307,6 +308,7 @@ func (s *Store) Close() error {
 		for _, c := range t.Channels() {
 			c.noteAtLast()
 		}
+		t.writeMeta(math.MaxInt64)
 		err = errors.Join(err, t.close())
 	}
 	s.index.lookForRoom()

@@ -29,7 +29,7 @@ type Topic struct {
 	dirty      atomic.Bool  // in the store's list of what is to be noted
 	stuck      atomic.Int64 // to be released, but it failed: when to try again, Unix nanoseconds; else 0
 	untrimmed  atomic.Bool  // to be trimmed, but it failed
-	unwritten  atomic.Bool  // meta.json was damaged, and there was no room to write it again
+	unwritten  atomic.Int64 // meta.json was damaged, and could not be written again: when to try, Unix nanoseconds; else 0
 	released   atomic.Uint64
 	places     atomic.Int64 // damaged ones
 	damage     atomic.Int64 // bytes there

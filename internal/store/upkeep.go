@@ -51,7 +51,6 @@ func (s *Store) upkeep() {
 		case <-s.stop:
 			return
 		case <-idle.C:
-			s.rest(used)
 		case <-s.kick:
 			if !s.pause() {
 				return
@@ -62,6 +61,7 @@ func (s *Store) upkeep() {
 			}
 			s.closeOldest(used)
 		}
+		s.rest(used)
 		s.reserve.keep()
 		if len(used) > 0 || s.reserve.missing() {
 			idle.Reset(idleAfter)
@@ -100,7 +100,7 @@ func (s *Store) noteChanges() []*Topic {
 	s.ahead.Store(false)
 	for _, t := range topics {
 		t.catchUpLater()
-		t.writeMeta()
+		t.writeMeta(time.Now().UnixNano())
 		t.trimmed(s.reserve.try(t.trim))
 	}
 	return topics
@@ -146,14 +146,14 @@ func (t *Topic) trimmed(err error) {
 	}
 }
 
-// rest has topics let go of what they do not need now, and those be trimmed again where that
-// failed.
+// rest has topics let go of what they do not need now, and what failed of those, a trim or to write
+// their meta.json, be tried again.
 func (s *Store) rest(used map[*Topic]use) {
 	for t, u := range used {
 		if time.Since(u.at) >= idleAfter {
 			delete(used, t)
 			t.rest()
-			if t.untrimmed.Load() {
+			if t.untrimmed.Load() || t.unwritten.Load() != 0 {
 				t.touch()
 			}
 		}
