@@ -377,7 +377,7 @@ func TestFailedDeletionKeepsTheNameFromUse(t *testing.T) {
 		a.want(503, `{"message":"DISK_ERROR"}`, "POST", c.create, "")
 		consumer := dialRaw(t, n)
 		consumer.send(wire.AppendSub(nil, "t", "c"))
-		if f := consumer.next(); !strings.HasPrefix(f.data, "E_SUB_FAILED SUB failed files of the deleted ") {
+		if f := consumer.next(); !strings.Contains(f.data, "was deleted and cannot be created again before its files are removed") || !strings.Contains(f.data, stuck) {
 			t.Errorf("%s: SUB answered %q", name, f.data)
 		}
 		if err := os.RemoveAll(stuck); err != nil {

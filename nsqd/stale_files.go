@@ -63,7 +63,7 @@ func (f *staleFiles) clear(queue string) error {
 	}
 	f.setLeft(queue, len(list), left)
 	if len(errs) > 0 {
-		return fmt.Errorf("files of the deleted %q are in the way: %w", queue, errors.Join(errs...))
+		return fmt.Errorf("%q was deleted and cannot be created again before its files are removed, which is tried every second: %w", queue, errors.Join(errs...))
 	}
 	return nil
 }
