@@ -44,6 +44,7 @@ func (m *model) clone() *model {
 type seen struct {
 	due      map[int]int64 // by body
 	attempts map[int]uint16
+	lost     int64 // counted before it was read, and not there
 }
 
 // conforms tells what contradicts m in what was seen. After a power cut,
@@ -111,8 +112,9 @@ type history struct {
 	dark     atomic.Bool  // it is taken, or about to be
 	snapshot atomic.Pointer[vfs.MemFS]
 	cfg      vfs.CrashCloneCfg
-	log      bytes.Buffer // errors: there must be none, unless
-	lost     bool         // a power cut took something from the disk
+	log      bytes.Buffer     // errors: there must be none, unless
+	lost     bool             // a power cut took something from the disk
+	unread   map[string]int64 // by channel, how much of that it may count still
 }
 
 // maybeSnapshot takes a picture of the disk when its time has come.
@@ -173,10 +175,10 @@ func (h *history) release() {
 	clear(h.model.held)
 }
 
-// countsWithLost reports whether a count is what there is, and what of it a power cut took out of the middle:
-// that is counted until it is to be read.
-func countsWithLost(count, there int64, t *Topic) bool {
-	return there <= count && count <= there+t.lost.Load()
+// counted reports whether a count is what there is, and what of it a power cut took out of the middle: that is
+// counted until it is to be read, which tells that it is lost.
+func counted(count, there, lost int64) bool {
+	return there <= count && count <= there+lost
 }
 
 // look opens a copy of a disk and returns all that is there.
@@ -193,17 +195,17 @@ func (h *history) look(rt *rapid.T, fs *vfs.MemFS) map[string]seen {
 	}
 	all := make(map[string]seen)
 	for _, c := range t.Channels() {
-		v := seen{make(map[int]int64), make(map[int]uint16)}
+		v := seen{make(map[int]int64), make(map[int]uint16), 0}
 		deferred, _ := c.Deferred(0)
 		messages, err := c.Next(nil, 1<<20, 1<<30)
 		if err != nil {
 			rt.Fatalf("next: %v", err)
 		}
-		if got := int64(len(each(messages))); !countsWithLost(depths[c], got, t) || c.Depth() != 0 {
+		if got := int64(len(each(messages))); !counted(depths[c], got, t.lost.Load()) || c.Depth() != 0 {
 			rt.Fatalf("channel %s: depth %d, %d messages, depth %d", c.name, depths[c], got, c.Depth())
 		}
 		due, next, err := c.Due(messages, 1<<62, 1<<20)
-		if err != nil || next != 0 || !countsWithLost(deferred, int64(len(due)-len(messages)), t) {
+		if err != nil || next != 0 || !counted(deferred, int64(len(due)-len(messages)), t.lost.Load()) {
 			rt.Fatalf("channel %s: %d deferred, next %d, %v; want %d", c.name, len(due)-len(messages), next, err, deferred)
 		}
 		for _, m := range due {
@@ -215,6 +217,7 @@ func (h *history) look(rt *rapid.T, fs *vfs.MemFS) map[string]seen {
 				v.due[id], v.attempts[id] = m.Batch.Due, g.attempts
 			}
 		}
+		v.lost = depths[c] + deferred - int64(len(v.due))
 		all[c.name] = v
 	}
 	return all
@@ -246,6 +249,10 @@ func (h *history) resume(rt *rapid.T, fs *vfs.MemFS, all map[string]seen) {
 		h.channels[name] = &modelChannel{v.due, make(map[int]int64)}
 	}
 	clear(h.model.held)
+	h.unread = make(map[string]int64)
+	for name, v := range all {
+		h.unread[name] = v.lost
+	}
 	h.held = false
 	h.fs = fs
 	h.open(rt)
