@@ -28,7 +28,7 @@ func TestStopOnAFullDisk(t *testing.T) {
 		"a durable topic": {"/topic/create?topic=kept&durability=disk", "/topic/pause?topic=kept", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := nsqtest.SmallDisk(t, 20<<20)
+			dir := nsqtest.ShortDisk(t)
 			d, url := startHTTP(t, dir)
 			post(t, url+"/topic/create?topic=memory")
 			post(t, url+"/channel/create?topic=memory&channel=c")
@@ -75,7 +75,7 @@ func TestStopOnAFullDisk(t *testing.T) {
 // startHTTP runs the program with a data path, and returns where it answers requests.
 func startHTTP(t *testing.T, dir string) (d *tooltest.Process, url string) {
 	t.Helper()
-	d = start(t, "--data-path="+dir)
+	d = start(t, "--data-path="+dir, "--min-free-disk=1")
 	return d, "http://" + daemontest.WaitFor(t, d, ` HTTP: listening on (.*)$`)[1]
 }
 
