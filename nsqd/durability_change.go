@@ -140,10 +140,13 @@ func (n *NSQD) vacateQueue(t *topic, next *topicToLoad) (vacated bool, err error
 	}
 	if !n.topics.closeRequests(t, n.metadata.entryNow, func() bool {
 		next.update(t) // which nobody changes any more: a crash finds the log, and so what it has was not deleted
-		if err = n.env.durable.prepare(next); err == nil && t.exit(false) {
+		if err = n.env.durable.prepare(next); err != nil {
+			return false
+		}
+		if t.exit(false) {
 			return true
 		}
-		err = errors.Join(err, n.env.durable.discard(t.name))
+		err = n.env.durable.discard(t.name) // somebody deletes t
 		return false
 	}) {
 		return false, err
